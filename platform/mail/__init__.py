@@ -1,0 +1,1 @@
+"""Mail without a database: bytes in, values out."""
