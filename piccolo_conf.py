@@ -1,9 +1,9 @@
 """Lets the `piccolo` command find the database and the tables."""
 
-from piccolo.conf.apps import AppRegistry
+import os
 
-from postlane.core.database import DB
+from postlane.server.piccolo_conf import APP_REGISTRY, DB
 
-APP_REGISTRY = AppRegistry(apps=["postlane.server.piccolo_app"])
+DB.config["dsn"] = os.environ.get("POSTLANE_DATABASE_URL", "")
 
 __all__ = ["APP_REGISTRY", "DB"]

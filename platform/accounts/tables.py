@@ -1,0 +1,84 @@
+"""Organizations, projects, users, memberships, invitations."""
+
+from piccolo.columns import (
+    UUID,
+    Boolean,
+    ForeignKey,
+    Integer,
+    OnDelete,
+    Timestamptz,
+    Varchar,
+)
+from piccolo.table import Table
+
+from ..core import clock
+from ..core.database import DB
+from ..core.ids import new_id
+
+
+class Organization(Table, db=DB, tablename="organizations"):
+    """A tenant."""
+
+    id = UUID(primary_key=True, default=new_id)
+    slug = Varchar(63, unique=True, help_text="Lower-case name in URLs; unique.")
+    name = Varchar(100)
+    status = Varchar(20, default="active", help_text="active or suspended.")
+    plan = Varchar(40, default="self_hosted")
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class Project(Table, db=DB, tablename="projects"):
+    """A mail stream inside an organization."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    slug = Varchar(63, help_text="Lower-case name, unique in the organization.")
+    name = Varchar(100)
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class User(Table, db=DB, tablename="users"):
+    """A person."""
+
+    id = UUID(primary_key=True, default=new_id)
+    email = Varchar(254, help_text="As the person wrote it.")
+    email_key = Varchar(254, unique=True, help_text="Lower case, A-labels; for comparing.")
+    name = Varchar(100)
+    password_hash = Varchar(200, secret=True, help_text="Argon2id, PHC string.")
+    timezone = Varchar(64, default="UTC", help_text="IANA name.")
+    status = Varchar(20, default="active", help_text="active or disabled.")
+    platform_admin = Boolean(default=False)
+    token_version = Integer(default=1, help_text="Raising it revokes every token of the user.")
+    failed_logins = Integer(default=0, help_text="Since failed_since; 5 lock the account.")
+    failed_since = Timestamptz(null=True, default=None)
+    locked_until = Timestamptz(null=True, default=None)
+    last_login_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class Membership(Table, db=DB, tablename="memberships"):
+    """A user in an organization, with one role."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    role = Varchar(20)
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class Invitation(Table, db=DB, tablename="invitations"):
+    """An offer of a membership, open until it is accepted, withdrawn or too old."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    email = Varchar(254)
+    role = Varchar(20)
+    token_digest = Varchar(64, unique=True, secret=True, help_text="Hex of the keyed hash.")
+    invited_by = ForeignKey(User, null=True, on_delete=OnDelete.set_null)
+    expires_at = Timestamptz()
+    accepted_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)

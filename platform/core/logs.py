@@ -1,0 +1,65 @@
+"""Structured logs: one line per event, with the request, organization and job it belongs to."""
+
+import contextvars
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+_bound: contextvars.ContextVar[dict[str, str] | None] = contextvars.ContextVar(
+    "log_fields", default=None
+)
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+@contextmanager
+def bound(**fields: str) -> Iterator[None]:
+    """Add *fields* to every line logged within the body."""
+    token = _bound.set({**(_bound.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, object]:
+    extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+    return {**(_bound.get() or {}), **extra}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields_of(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """One line for a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # noqa: DTZ006 a person's clock
+        pairs = "".join(f" {k}={v}" for k, v in _fields_of(record).items())
+        line = f"{time} {record.levelname.lower():7} {record.getMessage()}{pairs}"
+        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+
+
+def start_logging(*, form: str, level: str) -> None:
+    """Send every log line of this process to standard error in *form*: auto, text or json."""
+    handler = logging.StreamHandler(sys.stderr)
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handler.setFormatter(TextFormatter() if text else JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # SAQ logs two lines a job at INFO, which at full speed is most of the log.
+    logging.getLogger("saq").setLevel(logging.WARNING)

@@ -1,0 +1,94 @@
+"""Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from saq import Queue
+from saq.queue.postgres import PostgresQueue
+
+from .settings import settings
+
+
+class JobName(StrEnum):
+    """Every kind of job."""
+
+    DRAIN = "drain"
+    SWEEP = "sweep"
+    CHECK_DOMAIN = "check_domain"
+    TIDY = "tidy"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """How long a job may run, and how often it is tried."""
+
+    timeout: timedelta
+    retries: int
+
+
+POLICIES: dict[JobName, JobPolicy] = {
+    # A drain ends by itself well before this; what it leaves, the sweep finds.
+    JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1),
+    JobName.SWEEP: JobPolicy(timedelta(minutes=1), retries=1),
+    JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
+    JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
+}
+
+_queue: Queue | None = None
+
+
+async def open_queue(database_url: str) -> Queue:
+    """Connect this process to the job queue and return it; the second call returns the same."""
+    global _queue
+    if _queue is None:
+        url = settings().queue_url or database_url
+        queue = Queue.from_url(url, **_pool_limits(url))
+        await queue.connect()
+        _queue = queue
+    return _queue
+
+
+def _pool_limits(url: str) -> dict[str, Any]:
+    # SAQ keeps four connections to PostgreSQL unless told otherwise; a web process
+    # needs one, and every connection is a server process of some ten megabytes.
+    return {"min_size": 1, "max_size": 4} if url.startswith("postgres") else {}
+
+
+async def close_queue() -> None:
+    """Leave the job queue."""
+    global _queue
+    if _queue is not None:
+        await _queue.disconnect()
+        _queue = None
+
+
+async def enqueue(
+    name: JobName, *, key: str | None = None, at: datetime | None = None, **arguments: str
+) -> bool:
+    """Ask for job *name* to run, at *at* or now; say whether it was put in.
+
+    A job whose *key* is queued or running is not put in again. Callers rely on the rows
+    that say what is due, so a job that is lost or refused delays work and loses none.
+    """
+    if _queue is None:
+        raise RuntimeError("open_queue() has not been called in this process")
+    policy = POLICIES[name]
+    job = await _queue.enqueue(
+        name.value,
+        timeout=int(policy.timeout.total_seconds()),
+        retries=policy.retries,
+        # Finished jobs are deleted at once: SAQ on PostgreSQL refuses a key whose finished
+        # row is from the same second, and mail that came in that second would wait.
+        ttl=-1,
+        scheduled=int(at.timestamp()) if at else 0,
+        kwargs=arguments,
+        **({"key": key} if key else {}),
+    )
+    return job is not None
+
+
+def is_postgres(queue: Queue) -> bool:
+    """Say whether the job queue is on PostgreSQL."""
+    return isinstance(queue, PostgresQueue)

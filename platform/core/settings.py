@@ -1,0 +1,233 @@
+"""Settings from the environment, or from the file that POSTLANE_ENV_FILE names.
+
+Declared once, here, with type, default and meaning; `docs/operating.md` is generated
+from it. A name that is not declared is an error at start, because a misspelt setting
+that is silently ignored is found only when it matters.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "POSTLANE_"
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(Exception):
+    """The environment does not make a valid configuration; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on or to connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _text(value: str) -> str:
+    return value.strip()
+
+
+def _number(value: str) -> int:
+    return int(value)
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().resolve()
+
+
+def _address(value: str) -> Address | None:
+    if not value.strip():
+        return None
+    parts = urlsplit(f"//{value.strip()}")
+    if not parts.hostname or parts.port is None:
+        raise ValueError("write it as host:port")
+    return Address(parts.hostname, parts.port)
+
+
+def _addresses(value: str) -> tuple[Address, ...]:
+    found = (_address(part) for part in value.split(","))
+    return tuple(address for address in found if address)
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _private_destinations(value: str) -> tuple[Network, ...]:
+    return () if value.strip().lower() in ("", "deny") else _networks(value)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def choose(value: str) -> str:
+        chosen = value.strip().lower()
+        if chosen not in allowed:
+            raise ValueError("choose one of " + ", ".join(repr(word) for word in allowed))
+        return chosen
+
+    return choose
+
+
+def _switch(value: str) -> bool:
+    return _one_of("on", "off")(value) == "on"
+
+
+def _setting(default: str, parse: Callable[[str], Any], meaning: str) -> Any:
+    return field(metadata={"default": default, "parse": parse, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be configured; field `x_y` is the setting `POSTLANE_X_Y`."""
+
+    database_url: str = _setting("", _text, "PostgreSQL URL; empty is the embedded one.")
+    queue_url: str = _setting(
+        "", _text, "Job queue, `redis://...` or `postgresql://...`; empty is the database."
+    )
+    data_dir: Path = _setting(
+        "./var", _path, "Embedded database, captured mail, generated secrets."
+    )
+    secret_key: str = _setting(
+        "",
+        _text,
+        "Signs tokens and encrypts keys at rest; at least 32 characters. `postlane up` makes "
+        "one in the data directory, every other command needs it set or made.",
+    )
+    public_url: str = _setting(
+        "http://127.0.0.1:8000", lambda v: v.strip().rstrip("/"), "Links, JWT issuer, tracking."
+    )
+    listen: Address = _setting("127.0.0.1:8000", _address, "Where the web process listens.")
+    web_workers: int = _setting(
+        str(os.cpu_count() or 1), _number, "Web workers; the default is the number of cores."
+    )
+    worker_concurrency: int = _setting("20", _number, "Jobs that one worker runs at a time.")
+    smtp_listen: Address | None = _setting(
+        "127.0.0.1:2587", _address, "SMTP submission; empty turns it off."
+    )
+    inbound_listen: Address | None = _setting(
+        "127.0.0.1:2525", _address, "Inbound mail exchanger; empty turns it off."
+    )
+    delivery: str = _setting(
+        "capture",
+        _one_of("capture", "direct", "relay"),
+        "`capture` keeps mail on this machine, `direct` looks up MX hosts, `relay` uses a "
+        "smarthost.",
+    )
+    relay_url: str = _setting("", _text, "`smtp://user:password@host:port` for `relay`.")
+    mx_port: int = _setting("25", _number, "Port for direct delivery; another one for tests.")
+    dns_servers: tuple[Address, ...] = _setting(
+        "", _addresses, "`host:port,...` for every look-up; empty is the system's resolvers."
+    )
+    hostname: str = _setting(
+        socket.getfqdn(),
+        lambda v: v.strip().lower().rstrip("."),
+        "EHLO name, Message-ID domain, target of the DNS records customers publish; the "
+        "default is the machine's name.",
+    )
+    registration: str = _setting(
+        "open",
+        _one_of("open", "first_user", "closed"),
+        "Who may register; `first_user` only while there is none.",
+    )
+    payment: str = _setting(
+        "manual",
+        _one_of("manual", "stripe"),
+        "Payment provider. With `manual`, new organizations are on the plan `self_hosted`.",
+    )
+    private_destinations: tuple[Network, ...] = _setting(
+        "deny",
+        _private_destinations,
+        "Whether webhooks may reach private addresses: `deny`, or networks to allow.",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "", _networks, "Networks whose `X-Forwarded-For` counts."
+    )
+    log_format: str = _setting(
+        "auto", _one_of("auto", "text", "json"), "`auto` is text on a terminal, else json."
+    )
+    log_level: str = _setting(
+        "info", _one_of("debug", "info", "warning", "error"), "The least level that is logged."
+    )
+    environment: str = _setting(
+        "production",
+        _one_of("production", "development"),
+        "`development` lets anybody introspect the schema.",
+    )
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Return the settings that *environ* makes, with the file it names beneath it.
+
+    Raises:
+        SettingsError: a name is unknown, or a value does not parse.
+    """
+    given = dict(environ)
+    if path := given.get(f"{PREFIX}ENV_FILE"):
+        given = {**read_env_file(Path(path)), **given}
+    known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
+    given.pop(f"{PREFIX}ENV_FILE", None)
+    for name in sorted(given.keys() - known.keys()):
+        raise SettingsError(f"{name} is not a setting. See docs/operating.md for the list.")
+    values: dict[str, Any] = {}
+    for name, declared in known.items():
+        text = given.get(name, declared.metadata["default"])
+        try:
+            values[declared.name] = declared.metadata["parse"](text)
+        except ValueError as error:
+            raise SettingsError(f"{name}={text!r} is not valid: {error}.") from error
+    return _checked(Settings(**values))
+
+
+def _checked(found: Settings) -> Settings:
+    if found.delivery == "relay" and not found.relay_url:
+        raise SettingsError("POSTLANE_DELIVERY=relay needs POSTLANE_RELAY_URL.")
+    if found.secret_key and len(found.secret_key) < 32:
+        raise SettingsError("POSTLANE_SECRET_KEY needs at least 32 characters.")
+    if found.listen is None:
+        raise SettingsError("POSTLANE_LISTEN cannot be empty.")
+    return found
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the `NAME=value` lines of a file; `#` starts a comment line, quotes are stripped."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise SettingsError(f"POSTLANE_ENV_FILE={path} cannot be read: {error}.") from error
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().partition("=")
+        if separator and not name.startswith("#"):
+            found[name.removeprefix("export ").strip()] = value.strip().strip("\"'")
+    return found
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return this process's settings, read once.
+
+    A process that was told its secret and its database by `postlane up` finds both in
+    its environment.
+    """
+    found = load(os.environ)
+    if not found.secret_key:
+        path = found.data_dir / "secret_key"
+        if not path.is_file():
+            raise SettingsError(
+                "POSTLANE_SECRET_KEY is not set. Set it to 32 random characters or more, or "
+                "start with `postlane up`, which makes one."
+            )
+        values = {f.name: getattr(found, f.name) for f in fields(found)}
+        found = Settings(**{**values, "secret_key": path.read_text("ascii").strip()})
+    return found

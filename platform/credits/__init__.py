@@ -1,0 +1,8 @@
+"""Credits: what an organization has left to send with.
+
+One `email` credit is one recipient. A balance is a whole number and never negative. It is
+the sum of the lots that have not expired, spent plan-included ones first, then by earliest
+expiry; each lot is spread over several shares, so that parallel sends do not queue up
+behind one row. Every change is one `CreditEntry`, which moves an amount from one account
+to another, in the transaction that makes it true.
+"""

@@ -1,0 +1,87 @@
+"""States of deliveries and messages, and what comes next; no clock, no tables."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ..core.actor import OrganizationId
+from ..mail.outcome import Verdict
+
+QUEUE_NAMESPACE = uuid.UUID("5b1f0f5e-8f0a-5f0e-9d53-0c3f6a6f7d10")
+"""Namespace of queue ids; changing it would give every queue another id."""
+
+LIFETIME = timedelta(hours=72)
+"""How long a message is tried unless it says otherwise."""
+
+RETRY_AFTER = (
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=8),
+)
+"""Wait before the 2nd, 3rd, 4th and every later attempt, up to 10 % of jitter aside."""
+
+
+class DeliveryState(StrEnum):
+    """How far one delivery is."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+
+
+OPEN = frozenset(
+    {
+        DeliveryState.SCHEDULED,
+        DeliveryState.QUEUED,
+        DeliveryState.SENDING,
+        DeliveryState.DEFERRED,
+    }
+)
+FINAL = frozenset(DeliveryState) - OPEN
+PARTIAL = "partial"
+"""Status of a message whose deliveries ended differently."""
+
+
+def queue_id(organization_id: OrganizationId, vmta_id: uuid.UUID, domain: str) -> uuid.UUID:
+    """Return the id of a queue, the same for ever, so that it may come and go."""
+    return uuid.uuid5(QUEUE_NAMESPACE, f"{organization_id}/{vmta_id}/{domain}")
+
+
+def message_status(states: Collection[str]) -> str:
+    """Return what a message is, from the states of its deliveries (at least one)."""
+    for state in (
+        DeliveryState.SENDING,
+        DeliveryState.DEFERRED,
+        DeliveryState.QUEUED,
+        DeliveryState.SCHEDULED,
+    ):
+        if state in states:
+            return state.value
+    different = set(states)
+    return different.pop() if len(different) == 1 else PARTIAL
+
+
+def next_step(
+    verdict: Verdict, *, attempts: int, now: datetime, expires_at: datetime
+) -> tuple[DeliveryState, datetime | None]:
+    """Return the new state and, if there is to be another attempt, when (without jitter).
+
+    *attempts* counts the one just made, so it is at least 1. A message whose next attempt
+    would come after *expires_at* is given up.
+    """
+    if verdict is Verdict.DELIVERED:
+        return DeliveryState.DELIVERED, None
+    if verdict is Verdict.BOUNCED:
+        return DeliveryState.BOUNCED, None
+    due = now + RETRY_AFTER[min(attempts, len(RETRY_AFTER)) - 1]
+    if due >= expires_at:
+        return DeliveryState.EXPIRED, None
+    return DeliveryState.DEFERRED, due

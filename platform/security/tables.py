@@ -1,0 +1,94 @@
+"""API keys and their secrets, signing keys, rate limits, idempotency records."""
+
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    Bytea,
+    DoublePrecision,
+    ForeignKey,
+    Integer,
+    OnDelete,
+    SmallInt,
+    Text,
+    Timestamptz,
+    Varchar,
+)
+from piccolo.table import Table
+
+from ..accounts.tables import Organization, Project, User
+from ..core import clock
+from ..core.database import DB
+from ..core.ids import new_id
+
+
+class ApiKey(Table, db=DB, tablename="api_keys"):
+    """What a program signs in with."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    project_id = ForeignKey(
+        Project, null=True, on_delete=OnDelete.cascade, help_text="Null: every project."
+    )
+    name = Varchar(100)
+    scopes = Array(Varchar(40), help_text="As asked for; may hold * and group:*.")
+    mode = Varchar(10, default="live", help_text="live or sandbox.")
+    status = Varchar(20, default="active", help_text="active or disabled.")
+    allowed_networks = Array(Varchar(43), default=list, help_text="CIDR; empty is any.")
+    allowed_domains = Array(Varchar(253), default=list, help_text="Empty is any.")
+    rate_limit_per_minute = Integer(null=True, default=None)
+    expires_at = Timestamptz(null=True, default=None)
+    created_by = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    last_used_at = Timestamptz(null=True, default=None)
+    last_used_address = Varchar(45, null=True, default=None)
+    rotated_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)
+
+
+class ApiKeySecret(Table, db=DB, tablename="api_key_secrets"):
+    """One secret of a key; two are valid during the grace of a rotation."""
+
+    id = UUID(primary_key=True, default=new_id)
+    api_key_id = ForeignKey(ApiKey, null=False, on_delete=OnDelete.cascade)
+    prefix = Varchar(16, help_text="The part that may be shown.")
+    digest = Bytea(unique=True, secret=True, help_text="Keyed SHA-256 of the whole secret.")
+    expires_at = Timestamptz(null=True, default=None, help_text="End of the grace.")
+    created_at = Timestamptz(default=clock.now)
+
+
+class SigningKey(Table, db=DB, tablename="signing_keys"):
+    """An Ed25519 key that signs JWTs; a retired one still verifies until it is removed."""
+
+    id = UUID(primary_key=True, default=new_id)
+    private_key = Bytea(secret=True, help_text="Raw 32 bytes, sealed.")
+    created_at = Timestamptz(default=clock.now)
+    retired_at = Timestamptz(null=True, default=None)
+
+
+class RateBucket(Table, db=DB, tablename="rate_buckets"):
+    """What is left of one limit; shared by all processes, lost without harm."""
+
+    key = Varchar(200, primary_key=True)
+    tokens = DoublePrecision(help_text="Requests left at updated_at.")
+    updated_at = Timestamptz(default=clock.now)
+
+
+class IdempotencyRecord(Table, db=DB, tablename="idempotency_records"):
+    """The answer to one request that may be repeated; kept for 24 hours."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    operation = Varchar(60)
+    key = Varchar(255)
+    fingerprint = Bytea(help_text="SHA-256 of the input.")
+    kind = SmallInt(help_text="0 result, 1 refusal.")
+    answer = JSONB()
+    created_at = Timestamptz(default=clock.now)
+
+
+class TokenRevocation(Table, db=DB, tablename="token_revocations"):
+    """A token that was signed out before its time."""
+
+    jti = UUID(primary_key=True)
+    reason = Text(default="")
+    expires_at = Timestamptz(help_text="After this the row may go.")

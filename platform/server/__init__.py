@@ -1,0 +1,1 @@
+"""Server: everything put together, and the command line."""

@@ -1,0 +1,5 @@
+"""Suppressions: addresses an organization does not send to, why and until when.
+
+Reason `unsubscribe` stops marketing mail only, every other reason all mail. A refusal of
+our own reputation or content never suppresses the recipient.
+"""

@@ -1,0 +1,52 @@
+"""Real parts for every test: a database made by the migrations, and frozen time on wish."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(tempfile.mkdtemp(prefix="postlane-tests-"))
+os.environ.update(
+    POSTLANE_DATA_DIR=str(FOLDER),
+    POSTLANE_SECRET_KEY=secrets.token_hex(32),
+    POSTLANE_HOSTNAME="mail.postlane.test",
+    POSTLANE_PUBLIC_URL="http://postlane.test",
+)
+
+from postlane.core import clock
+from postlane.core.database import close_pool, start_pool
+from postlane.core.queue import close_queue, open_queue
+from postlane.server.embedded import EmbeddedDatabase
+from postlane.server.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+async def database_url() -> AsyncIterator[str]:
+    """The URL of a database with every table, served by the embedded PostgreSQL."""
+    server = EmbeddedDatabase(FOLDER / "postgres")
+    url = await server.start()
+    yield url
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+async def database(database_url: str) -> AsyncIterator[None]:
+    """This process's pool and job queue on a migrated database."""
+    await start_pool(database_url)
+    await migrate()
+    await open_queue(database_url)
+    yield
+    await close_queue()
+    await close_pool()
+
+
+@pytest.fixture
+def frozen() -> Iterator[datetime]:
+    """Time that stands still at noon of 2026-06-01, UTC."""
+    at = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    with clock.frozen(at):
+        yield at
