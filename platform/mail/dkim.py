@@ -1,8 +1,8 @@
 """DKIM: keys made, published and used; RFC 6376 with the Ed25519 of RFC 8463.
 
-The signing is our own: dkimpy's RSA is pure Python (9.0 ms a signature beside 0.5 ms here), its Ed25519
-needs another library, it hashes the body once per key, and its white space pattern takes time
-quadratic in the length of a line. The tests verify with two other implementations.
+The signing is our own: dkimpy's RSA is pure Python (9.0 ms a signature beside 0.5 ms here), its
+Ed25519 needs another library, it hashes the body once per key, and its white space pattern takes
+time quadratic in the length of a line. The tests verify with two other implementations.
 """
 
 import re
