@@ -12,7 +12,7 @@ test: $(STAMP)  ## The whole suite against real parts; the closing lines name ev
 	$(BIN)/python -m tests.run
 
 lint: $(STAMP)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
 
 types: $(STAMP)
 	$(BIN)/mypy
