@@ -82,7 +82,7 @@ class EmbeddedDatabase:
                 # The C collation sorts by code point, the same on every machine, and is
                 # several times faster than a language's.
                 await connection.execute(
-                    f'CREATE DATABASE "{database}" TEMPLATE template0 LOCALE \'C.UTF-8\' '
+                    f"CREATE DATABASE \"{database}\" TEMPLATE template0 LOCALE 'C.UTF-8' "
                     "LOCALE_PROVIDER 'builtin' ENCODING 'UTF8'"
                 )
         finally:
