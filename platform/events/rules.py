@@ -1,0 +1,24 @@
+"""The kinds of events; values are public, and webhooks subscribe to them."""
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """What happened; more are added freely, none is renamed."""
+
+    MESSAGE_QUEUED = "message.queued"
+    MESSAGE_SENT = "message.sent"
+    MESSAGE_DELIVERED = "message.delivered"
+    MESSAGE_DEFERRED = "message.deferred"
+    MESSAGE_BOUNCED = "message.bounced"
+    MESSAGE_EXPIRED = "message.expired"
+    MESSAGE_SUPPRESSED = "message.suppressed"
+    MESSAGE_CANCELLED = "message.cancelled"
+    MESSAGE_COMPLAINED = "message.complained"
+    MESSAGE_OPENED = "message.opened"
+    MESSAGE_CLICKED = "message.clicked"
+    MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
+    DOMAIN_VERIFIED = "domain.verified"
+    DOMAIN_DEGRADED = "domain.degraded"
+    DOMAIN_FAILED = "domain.failed"
+    DOMAIN_DKIM_ROTATED = "domain.dkim_rotated"
