@@ -1,0 +1,32 @@
+"""What the platform does with vMTAs for itself."""
+
+import uuid
+
+from ..core import clock
+from ..core.database import fetch
+from ..core.ids import new_id
+from .rules import DEFAULT_POOL, DEFAULT_VMTA
+
+
+async def ensure_default_vmta() -> uuid.UUID:
+    """Return the id of the shared vMTA `default`, made at the first call.
+
+    Any number of processes may call it at once; one makes it. Its source address is the
+    system's choice and its EHLO name the deployment's.
+    """
+    await fetch(
+        "INSERT INTO vmtas (id, organization_id, name, hostname, pool, weight, status, "
+        "max_connections, tls, created_at, updated_at) "
+        "VALUES ({}, NULL, {}, '', {}, 100, 'active', 100, 'opportunistic', {}, {}) "
+        "ON CONFLICT (organization_id, name) DO NOTHING",
+        new_id(),
+        DEFAULT_VMTA,
+        DEFAULT_POOL,
+        clock.now(),
+        clock.now(),
+    )
+    rows = await fetch(
+        "SELECT id FROM vmtas WHERE organization_id IS NULL AND name = {}", DEFAULT_VMTA
+    )
+    vmta_id: uuid.UUID = rows[0]["id"]
+    return vmta_id
