@@ -13,6 +13,7 @@ STATEMENTS = (
     "CREATE INDEX invitations_organization ON invitations (organization_id, id)",
     "CREATE INDEX audit_entries_organization ON audit_entries (organization_id, id)",
     "CREATE INDEX api_keys_organization ON api_keys (organization_id, id)",
+    "CREATE UNIQUE INDEX api_key_uses_hour ON api_key_uses (api_key_id, hour)",
     "CREATE INDEX api_key_secrets_key ON api_key_secrets (api_key_id)",
     "ALTER TABLE rate_buckets SET UNLOGGED",
     "CREATE UNIQUE INDEX idempotency_once "

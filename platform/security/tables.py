@@ -4,6 +4,7 @@ from piccolo.columns import (
     JSONB,
     UUID,
     Array,
+    BigInt,
     Bytea,
     DoublePrecision,
     ForeignKey,
@@ -16,7 +17,7 @@ from piccolo.columns import (
 )
 from piccolo.table import Table
 
-from ..accounts.tables import Organization, Project, User
+from ..accounts.tables import Membership, Organization, Project, User
 from ..core import clock
 from ..core.database import DB
 from ..core.ids import new_id
@@ -33,12 +34,19 @@ class ApiKey(Table, db=DB, tablename="api_keys"):
     name = Varchar(100)
     scopes = Array(Varchar(40), help_text="As asked for; may hold * and group:*.")
     mode = Varchar(10, default="live", help_text="live or sandbox.")
+    format = Varchar(20, default="standard", help_text="standard, postal or postageapp.")
     status = Varchar(20, default="active", help_text="active or disabled.")
     allowed_networks = Array(Varchar(43), default=list, help_text="CIDR; empty is any.")
     allowed_domains = Array(Varchar(253), default=list, help_text="Empty is any.")
     rate_limit_per_minute = Integer(null=True, default=None)
     expires_at = Timestamptz(null=True, default=None)
-    created_by = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    created_by = ForeignKey(User, null=True, on_delete=OnDelete.set_null)
+    membership_id = ForeignKey(
+        Membership,
+        null=True,
+        on_delete=OnDelete.set_null,
+        help_text="The maker's; null once it ended, and the key is disabled for good.",
+    )
     last_used_at = Timestamptz(null=True, default=None)
     last_used_address = Varchar(45, null=True, default=None)
     rotated_at = Timestamptz(null=True, default=None)
@@ -54,6 +62,23 @@ class ApiKeySecret(Table, db=DB, tablename="api_key_secrets"):
     digest = Bytea(unique=True, secret=True, help_text="Keyed SHA-256 of the whole secret.")
     expires_at = Timestamptz(null=True, default=None, help_text="End of the grace.")
     created_at = Timestamptz(default=clock.now)
+
+
+class ApiKeyUse(Table, db=DB, tablename="api_key_uses"):
+    """How many requests came with a key in one hour; kept for two days."""
+
+    id = UUID(primary_key=True, default=new_id)
+    api_key_id = ForeignKey(ApiKey, null=False, on_delete=OnDelete.cascade)
+    hour = Timestamptz(help_text="Start of the hour.")
+    requests = BigInt(default=0)
+
+
+class LoginAttempt(Table, db=DB, tablename="login_attempts"):
+    """Attempts at one email address, known or not, that have not succeeded; five lock it."""
+
+    email_digest = Bytea(primary_key=True, secret=True, help_text="Keyed SHA-256.")
+    attempts = SmallInt(help_text="Since `since`, at most 5.")
+    since = Timestamptz(help_text="First attempt; when the fifth was made, that one.")
 
 
 class SigningKey(Table, db=DB, tablename="signing_keys"):
