@@ -1,0 +1,204 @@
+"""Answers that are kept for a day, so that a repeated request has no second effect.
+
+An operation claims the request's key inside its own transaction, does its work and stores
+the answer there; a repeat finds it. A crash before the commit leaves no trace, so the
+client may simply ask again.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ..core import clock, errors
+from ..core.actor import OrganizationId
+from ..core.database import Tx, fetch, transaction
+from ..core.errors import (
+    Conflict,
+    Detail,
+    DetailCode,
+    ErrorCode,
+    InvalidInput,
+    OperationError,
+)
+from ..core.ids import new_id
+
+KEPT = timedelta(hours=24)
+_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_RESULT, _REFUSAL, _OPEN = 0, 1, 2
+
+
+class KeyReused(Conflict):
+    """The idempotency key came with another request before."""
+
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSE
+    message = "This idempotency key was used for a different request within the last 24 hours."
+
+
+class StillRunning(Conflict):
+    """The first request with this key has not ended."""
+
+    code = ErrorCode.IDEMPOTENCY_IN_PROGRESS
+    message = "A request with this idempotency key is still being processed."
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What the first request with a key was answered."""
+
+    answer: dict[str, Any]
+    refusal: OperationError | None = None
+
+    def result(self) -> dict[str, Any]:
+        """Return the answer as it was stored, or raise the refusal again."""
+        if self.refusal is not None:
+            raise self.refusal
+        return self.answer
+
+
+def fingerprint(value: object) -> bytes:
+    """Return the SHA-256 of *value* as canonical JSON; equal inputs have equal fingerprints."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def checked_key(key: str) -> str:
+    """Return *key* if it can be one.
+
+    Raises:
+        InvalidInput: not 1 to 255 printable ASCII characters.
+    """
+    if not _KEY.fullmatch(key):
+        raise InvalidInput.of(
+            "idempotencyKey",
+            DetailCode.INVALID_FORMAT,
+            "An idempotency key is 1 to 255 printable ASCII characters.",
+        )
+    return key
+
+
+async def claim(
+    tx: Tx, organization_id: OrganizationId, operation: str, key: str, fingerprint: bytes
+) -> StoredAnswer | None:
+    """Reserve *key* for this transaction, or return what its first request was answered.
+
+    Raises:
+        KeyReused: the key came with another input.
+        StillRunning: another transaction holds the key now.
+        InvalidInput: it cannot be a key.
+    """
+    now = clock.now()
+    # The advisory lock is what a second request meets while the first one runs; without it
+    # that request would wait for the row, and hold a connection meanwhile.
+    rows = await fetch(
+        """
+        WITH free AS (
+            SELECT pg_try_advisory_xact_lock(hashtextextended({}, 7021)) AS got
+        ), made AS (
+            INSERT INTO idempotency_records
+                (id, organization_id, operation, key, fingerprint, kind, answer, created_at)
+            SELECT {}, {}, {}, {}, {}, {}, 'null', {} FROM free WHERE got
+            ON CONFLICT (organization_id, operation, key) DO UPDATE
+                SET fingerprint = excluded.fingerprint, kind = excluded.kind,
+                    answer = excluded.answer, created_at = excluded.created_at
+                WHERE idempotency_records.created_at < {}
+            RETURNING id
+        )
+        SELECT got, EXISTS (SELECT FROM made) AS made FROM free
+        """,
+        f"{organization_id}/{operation}/{checked_key(key)}",
+        new_id(),
+        organization_id,
+        operation,
+        key,
+        fingerprint,
+        _OPEN,
+        now,
+        now - KEPT,
+    )
+    if not rows[0]["got"]:
+        raise StillRunning
+    if rows[0]["made"]:
+        return None
+    return await _stored(organization_id, operation, key, fingerprint)
+
+
+async def store(
+    tx: Tx, organization_id: OrganizationId, operation: str, key: str, answer: Mapping[str, Any]
+) -> None:
+    """Keep *answer*, JSON without secrets, for the key that this transaction claimed."""
+    await _finish(organization_id, operation, key, kind=_RESULT, answer=dict(answer))
+
+
+async def store_refusal(
+    organization_id: OrganizationId,
+    operation: str,
+    key: str,
+    fingerprint: bytes,
+    refusal: OperationError,
+) -> None:
+    """Keep *refusal* for the key, in a transaction of its own: the operation's rolled back.
+
+    If another request has claimed the key meanwhile, its answer is the one that is kept.
+    """
+    answer = {
+        "type": type(refusal).__name__,
+        "code": refusal.error_code.value,
+        "message": refusal.sentence,
+        "details": [[d.field, d.code.value, d.message] for d in refusal.details],
+        "retryAfterSeconds": refusal.retry_after_seconds,
+    }
+    async with transaction() as tx:
+        try:
+            found = await claim(tx, organization_id, operation, key, fingerprint)
+        except (KeyReused, StillRunning):
+            return
+        if found is None:
+            await _finish(organization_id, operation, key, kind=_REFUSAL, answer=answer)
+
+
+async def _finish(
+    organization_id: OrganizationId, operation: str, key: str, *, kind: int, answer: dict[str, Any]
+) -> None:
+    await fetch(
+        "UPDATE idempotency_records SET kind = {}, answer = {}::jsonb "
+        "WHERE organization_id = {} AND operation = {} AND key = {}",
+        kind,
+        json.dumps(answer),
+        organization_id,
+        operation,
+        key,
+    )
+
+
+async def _stored(
+    organization_id: OrganizationId, operation: str, key: str, fingerprint: bytes
+) -> StoredAnswer:
+    rows = await fetch(
+        "SELECT fingerprint, kind, answer FROM idempotency_records "
+        "WHERE organization_id = {} AND operation = {} AND key = {}",
+        organization_id,
+        operation,
+        key,
+    )
+    if not rows or rows[0]["kind"] == _OPEN:
+        raise StillRunning
+    if rows[0]["fingerprint"] != fingerprint:
+        raise KeyReused
+    answer = json.loads(rows[0]["answer"])
+    if rows[0]["kind"] == _REFUSAL:
+        return StoredAnswer({}, _refusal(answer))
+    return StoredAnswer(answer)
+
+
+def _refusal(answer: dict[str, Any]) -> OperationError:
+    kind: type[OperationError] = getattr(errors, answer["type"], OperationError)
+    return kind(
+        answer["message"],
+        code=ErrorCode(answer["code"]),
+        details=[Detail(field, DetailCode(code), text) for field, code, text in answer["details"]],
+        retry_after_seconds=answer["retryAfterSeconds"],
+    )
