@@ -1,0 +1,39 @@
+"""What one request carries to its resolvers."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import strawberry
+
+from ..core.actor import Actor, known
+from .loaders import Loaders
+
+
+@dataclass(slots=True)
+class Context:
+    """Who asks, from where, under which request id; one for each request."""
+
+    actor: Actor | None
+    request_id: str = ""
+    source_address: str | None = None
+    """Whom the request came from, after trusted proxies."""
+    idempotency_key: str | None = None
+    """The `Idempotency-Key` header; a key in a mutation's input stands before it."""
+    replayed: bool = False
+    """Set by a resolver that answered from an idempotency record."""
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.actor)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]
+
+
+def actor_of(info: Info) -> Actor:
+    """Return who asks.
+
+    Raises:
+        NotAuthenticated: nobody is signed in.
+    """
+    return known(info.context.actor)

@@ -1,0 +1,107 @@
+"""Enums of the areas made part of the schema, each value described."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+import strawberry
+
+from ..core.errors import DetailCode, ErrorCode
+
+AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
+
+
+def describe_enum(
+    enum: AnyEnum, description: str, values: Mapping[str, str], *, name: str | None = None
+) -> AnyEnum:
+    """Make *enum* a GraphQL enum, and describe it and each of its members by name.
+
+    A member that *values* leaves out fails a test, not the start.
+    """
+    strawberry.enum(enum, description=description, name=name)
+    for value in enum.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = values.get(value.name)
+    return enum
+
+
+describe_enum(
+    ErrorCode,
+    "Why something was refused, as `extensions.code` of an error. More codes may be added; "
+    "none is renamed.",
+    {
+        "INVALID_INPUT": "A value breaks a documented rule; `details` name each field.",
+        "INVALID_CURSOR": "The cursor is not one of this list with this filter and order.",
+        "NOT_AUTHENTICATED": "No credential was sent, or none that is known.",
+        "INVALID_CREDENTIALS": "Email address or password is wrong.",
+        "INVALID_TOKEN": "The token is not one of ours, or not for this purpose.",
+        "TOKEN_EXPIRED": "The token was good, but its time is over.",
+        "TOKEN_REVOKED": "The token was withdrawn, or was used twice.",
+        "INVALID_API_KEY": "The API key is unknown or has been deleted.",
+        "API_KEY_EXPIRED": "The API key was good, but its time is over.",
+        "AMBIGUOUS_CREDENTIALS": "Two different credentials came with one request.",
+        "USER_DISABLED": "The user may not sign in.",
+        "INSUFFICIENT_ROLE": "The role does not allow this.",
+        "INSUFFICIENT_SCOPE": "The API key lacks the scope that this needs.",
+        "ADDRESS_NOT_ALLOWED": "The credential may not be used from this network address.",
+        "ORGANIZATION_SUSPENDED": "The organization can read, but not change anything.",
+        "REGISTRATION_CLOSED": "New accounts are by invitation only.",
+        "INVITATION_EXPIRED": "The invitation is too old, withdrawn or used.",
+        "NOT_FOUND": "It is absent, or belongs to somebody else; the two are not told apart.",
+        "UNKNOWN_CREDIT_TYPE": "There is no such type of credits.",
+        "EMAIL_TAKEN": "Somebody has this email address already.",
+        "CANNOT_CHANGE_OWN_ROLE": "Nobody changes their own role.",
+        "LAST_OWNER": "An organization keeps at least one owner.",
+        "API_KEY_DISABLED": "The API key is switched off.",
+        "API_KEY_LIMIT_REACHED": "The organization has as many API keys as it may have.",
+        "DOMAIN_EXISTS": "The organization has this domain already.",
+        "DOMAIN_CLAIMED": "Another organization has verified this domain.",
+        "DOMAIN_IN_USE": "Something still needs the domain.",
+        "DOMAIN_NOT_VERIFIED": "The domain is not verified yet.",
+        "DOMAIN_NOT_ALLOWED": "The API key may not use this domain.",
+        "SELECTOR_IN_USE": "Another key of the domain has this selector.",
+        "ROTATION_IN_PROGRESS": "The key is being replaced already.",
+        "NOT_CANCELLABLE": "It is too late to cancel it.",
+        "CONFLICT": "Its present state does not allow this.",
+        "IDEMPOTENCY_IN_PROGRESS": "The first request with this idempotency key still runs.",
+        "IDEMPOTENCY_KEY_REUSE": "The idempotency key came with another request before.",
+        "BATCH_REJECTED": "The batch was refused as a whole; nothing was sent.",
+        "MESSAGE_TOO_LARGE": "The message is larger than one may send.",
+        "PAYLOAD_TOO_LARGE": "The request is larger than the service takes.",
+        "INSUFFICIENT_CREDITS": "The credits left do not suffice.",
+        "QUOTA_EXCEEDED": "The sending quota of the day or month is spent.",
+        "RATE_LIMITED": "Too many requests; `retryAfterSeconds` says when to come back.",
+        "ACCOUNT_LOCKED": "Too many failed sign-ins; `retryAfterSeconds` says when it ends.",
+        "DNS_UNAVAILABLE": "The name servers did not answer in time.",
+        "SERVICE_UNAVAILABLE": "A part that is needed is down or switched off.",
+        "DOCUMENT_INVALID": "The GraphQL document does not parse, or does not fit the schema.",
+        "DOCUMENT_TOO_COMPLEX": "The GraphQL document is beyond a limit; the message says which.",
+        "INTERNAL": "Something went wrong on our side; it is logged under the request id.",
+    },
+)
+describe_enum(
+    DetailCode,
+    "What is wrong with one field of the input.",
+    {
+        "REQUIRED": "It is missing.",
+        "INVALID_TYPE": "It is of another type.",
+        "INVALID_FORMAT": "It is not written the way it has to be.",
+        "INVALID_EMAIL": "It is not an email address.",
+        "INVALID_DOMAIN": "It is not a domain name.",
+        "INVALID_IP": "It is not an IP address or network.",
+        "INVALID_URL": "It is not an address that can be used.",
+        "TOO_SHORT": "It has too few characters.",
+        "TOO_LONG": "It has too many characters.",
+        "TOO_SMALL": "The number is too small.",
+        "TOO_LARGE": "The number or size is too large.",
+        "TOO_MANY": "There are too many of them.",
+        "NOT_ALLOWED": "This value is not one of those allowed.",
+        "DUPLICATE": "It is there twice.",
+        "UNKNOWN_FIELD": "There is no such field.",
+        "MUTUALLY_EXCLUSIVE": "It cannot be used together with another field.",
+        "IN_PAST": "The time is over.",
+        "TOO_FAR_AHEAD": "The time is too far in the future.",
+        "NOT_FOUND": "What it refers to is not there.",
+        "WEAK_PASSWORD": "The password is too easy to guess.",
+        "NOT_PUBLIC_IP": "It is not a public IP address.",
+    },
+)

@@ -1,0 +1,25 @@
+"""The tenant: what every area hangs its lists and look-ups on."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import strawberry
+
+from ..core.actor import Actor
+from .nodes import Node, register
+
+
+@strawberry.type(description="A tenant: everything in it is hidden from every other one.")
+class Organization(
+    # One line for each area, in alphabetical order: `accounts.OrganizationFields,`
+    Node,
+): ...
+
+
+async def load_organizations(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Organization]:
+    """Return the actor's organization, if it is among *ids*."""
+    own = actor.organization_id
+    return {own: Organization(uuid=own)} if own in ids else {}
+
+
+register(Organization, load_organizations)

@@ -1,0 +1,71 @@
+"""The areas joined into one schema."""
+
+from typing import Annotated
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from ..core.errors import DetailCode, ErrorCode
+from . import enums, nodes  # noqa: F401 enums describes those of core
+from .context import Info, actor_of
+from .nodes import LARGEST_LIST, Node
+from .organization import Organization
+from .scalars import SCALARS
+
+
+@strawberry.type(description="Everything that can be read.")
+# One line for each area with root fields, in alphabetical order: `accounts.Query,`
+class Query:
+    @strawberry.field(description="The organization that the credential acts for.")
+    async def organization(self, info: Info) -> Organization:
+        return Organization(uuid=actor_of(info).organization_id)
+
+    @strawberry.field(
+        description="The object with this global id; null if there is none in your organization."
+    )
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")],
+    ) -> Node | None:
+        actor_of(info)
+        return await nodes.find_node(info, id)
+
+    @strawberry.field(
+        description=f"The objects with these global ids, at most {LARGEST_LIST}, in the same "
+        "order; null in the place of one that is not in your organization."
+    )
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[
+            list[strawberry.ID], strawberry.argument(description="Global ids; repeats are fine.")
+        ],
+    ) -> list[Node | None]:
+        actor_of(info)
+        return await nodes.find_nodes(info, ids)
+
+
+@strawberry.type(description="Everything that can be changed.")
+# One line for each area, in alphabetical order: `accounts.Mutation,`
+class Mutation:
+    @strawberry.mutation(description="Return the text; for trying out a connection.")
+    async def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
+        return text
+
+
+SCHEMA = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    types=[ErrorCode, DetailCode],
+    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+)
+CORE: GraphQLSchema = SCHEMA._schema
+"""The same for graphql-core, which parses, validates and executes."""
+
+
+def printed() -> str:
+    """Return the schema as the committed `schema.graphql` holds it."""
+    return print_schema(SCHEMA) + "\n"
