@@ -1,0 +1,58 @@
+"""Starts a program that ends with its parent, as another user on wish.
+
+Run as a file, in a Python of its own: what must happen between fork and exec happens here,
+where there are no threads yet, and nothing of ours needs to be importable by that user.
+On Linux the kernel sends the signal when the parent dies, even by kill -9; elsewhere the
+program outlives such a parent, and the next `postlane up` ends it.
+"""
+
+import argparse
+import ctypes
+import os
+import pwd
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(ending: signal.Signals, *, parent: int) -> None:
+    """Ask the kernel to send this process *ending* when *parent*, its parent, is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
+        # It may have died before the request was made; nothing would come then.
+        if os.getppid() != parent:
+            os.kill(os.getpid(), ending)
+
+
+def become(name: str) -> None:
+    """Give up this process's rights for those of the user *name*."""
+    entry = pwd.getpwnam(name)
+    os.initgroups(entry.pw_name, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    os.environ["HOME"] = entry.pw_dir
+
+
+def main() -> None:
+    """Become the program on the command line."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--signal", default="SIGTERM", choices=("SIGTERM", "SIGINT", "SIGKILL"))
+    parser.add_argument("--user")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args()
+    command = given.command[1:] if given.command[:1] == ["--"] else given.command
+    os.umask(0o077)
+    if given.user:
+        become(given.user)
+    # After the change of user, which makes the kernel forget the request.
+    end_with_parent(signal.Signals[given.signal], parent=given.parent)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]} cannot be run: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
