@@ -1,43 +1,49 @@
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# The newest Python that works here, unless PYTHON=... names one.
+PYTHON ?= $(or $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
+	done),$(error Python 3.11 or newer is needed: on Debian and Ubuntu `apt-get install python3`))
+BIN := .venv/bin
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: run test lint types schema openapi migrate bench lock clean
+.PHONY: help install run test lint types schema openapi docs migrate bench lock clean
 
-run: $(STAMP)  ## Everything on this machine, with a demonstration message.
+help:  ## What can be made.
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
+
+install:  ## .venv with the locked requirements; at once when it is there.
+	@$(PYTHON) requirements/install.py
+
+run: install  ## Everything on this machine, and a first message sent; Ctrl-C ends it.
 	$(BIN)/postlane up --demo
 
-test: $(STAMP)  ## The whole suite against real parts; the closing lines name every skip.
-	$(BIN)/python -m tests.run
+test: install  ## Every check and test against real parts; ARGS="tests/mail -k dkim" runs those tests only.
+	$(BIN)/python -m tests.run $(ARGS)
 
-lint: $(STAMP)
+lint: install  ## Style, format, and who may import whom.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
 
-types: $(STAMP)
+types: install  ## mypy --strict.
 	$(BIN)/mypy
 
-schema: $(STAMP)
+schema: install  ## Prints the GraphQL schema into platform/graphql/schema.graphql.
 	$(BIN)/postlane print-schema > platform/graphql/schema.graphql
 
-openapi: $(STAMP)
+openapi: install  ## Prints the OpenAPI descriptions of the foreign APIs.
 	$(BIN)/postlane print-openapi
 
-migrate: $(STAMP)
+docs: install  ## Writes the parts of docs/ that are made from the code.
+	$(BIN)/python -m docs
+
+migrate: install  ## Brings the database that POSTLANE_DATABASE_URL names up to date.
 	$(BIN)/postlane migrate
 
-bench: $(STAMP)
+bench: install  ## Measures, and compares with others in the same run.
 	$(BIN)/python -m benchmarks
 
-lock:  ## Locks the versions in pyproject.toml; needs uv.
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements/runtime.txt
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements/dev.txt
+lock:  ## Locks the versions in pyproject.toml, with hashes; needs uv.
+	$(LOCK) --output-file requirements/runtime.txt
+	$(LOCK) --group dev --output-file requirements/dev.txt
 
-$(STAMP): requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
-	touch $@
-
-clean:
-	rm -rf $(VENV)
+clean:  ## Removes .venv.
+	rm -rf .venv

@@ -22,6 +22,9 @@ from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
+from tests.parts import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,77 @@
+"""Programs beside Python that some tests use: which there are, and how to get the others.
+
+A test that needs one is marked `@needs(REDIS)`; where the program is missing it is skipped,
+and the closing lines of the run say so. Needs nothing but the standard library and pytest.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOOLS = Path(__file__).parent / "tools"
+"""The npm packages that tests use; `tests/run.py` installs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A program, Debian's package of it, and what is tested with it."""
+
+    program: str
+    package: str
+    purpose: str
+
+    def path(self) -> str | None:
+        """Return where the program is, or None."""
+        return shutil.which(self.program) or shutil.which(
+            self.program, path="/usr/sbin:/usr/local/sbin"
+        )
+
+    @property
+    def how(self) -> str:
+        """Return what to type to get it on Debian or Ubuntu."""
+        return f"apt-get install {self.package}"
+
+
+REDIS = Part("redis-server", "redis-server", "the job queue on Redis")
+NODE = Part("node", "nodejs", "audits and verifiers written in JavaScript")
+NPM = Part("npm", "npm", "installs those audits and verifiers")
+PARTS = (REDIS, NODE, NPM)
+
+
+def needs(part: Part) -> pytest.MarkDecorator:
+    """Return the mark of a test that is skipped where *part* is missing."""
+    return pytest.mark.skipif(
+        part.path() is None, reason=f"{part.program} is missing: {part.how} ({part.purpose})"
+    )
+
+
+def needs_npm_package(name: str) -> pytest.MarkDecorator:
+    """Return the mark of a test that is skipped where `tests/tools` lacks npm's *name*."""
+    return pytest.mark.skipif(
+        NODE.path() is None or not (TOOLS / "node_modules" / name).is_dir(),
+        reason=f"npm's {name} is missing: {NODE.how} npm, then npm ci --prefix tests/tools",
+    )
+
+
+def skipped(reports: Iterable[Any]) -> Iterator[tuple[str, int]]:
+    """Yield each reason that tests were skipped for, and how many tests."""
+    counts: dict[str, int] = {}
+    for report in reports:
+        place = report.longrepr
+        reason = place[2] if isinstance(place, tuple) else str(place)
+        reason = reason.removeprefix("Skipped: ")
+        counts[reason] = counts.get(reason, 0) + 1
+    yield from sorted(counts.items())
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say, above pytest's closing line, what was not tested and how to get what it needs."""
+    found = list(skipped(terminalreporter.stats.get("skipped", ())))
+    if found:
+        terminalreporter.section("not tested here")
+        for reason, count in found:
+            terminalreporter.write_line(f"{count} skipped: {reason}")

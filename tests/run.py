@@ -1,0 +1,128 @@
+"""What `make test` runs: the parts that tests use, every check, every test."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.parts import NODE, NPM, PARTS, TOOLS, Part
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST_SECONDS = 30 * 60
+"""A run that takes longer hangs; it is ended, with the place where it hangs."""
+CHECKS = (
+    ("ruff check", ("ruff", "check", ".")),
+    ("ruff format", ("ruff", "format", "--check", ".")),
+    ("imports", ("lint-imports", "--no-logo")),
+    ("types", ("mypy",)),
+)
+EXAMPLE = """\
+Without arguments: every check, then every test. With arguments: pytest with them, and no
+check. For example
+    make test ARGS="tests/mail -k dkim"
+    .venv/bin/python -m tests.run tests/test_layout.py
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what *arguments* ask for and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make test",
+        description="Test Postlane against real parts.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--no-install", action="store_true", help="never install a missing program through apt-get"
+    )
+    options, rest = parser.parse_known_args(arguments)
+    install_parts(allowed=not options.no_install)
+    failed = [] if rest else run_checks()
+    code = run_tests(rest or ["--durations=10"])
+    for name in failed:
+        print(f"The check '{name}' failed; see the top of the output.")
+    return code or bool(failed)
+
+
+def install_parts(*, allowed: bool) -> None:
+    """Bring in what is missing where that is ours to do; otherwise say what is missing."""
+    missing = [part for part in PARTS if not part.path()]
+    if missing and allowed and os.geteuid() == 0 and shutil.which("apt-get"):
+        apt_install(missing)
+        missing = [part for part in PARTS if not part.path()]
+    for part in missing:
+        print(f"Missing: {part.program}, for {part.purpose}. To get it: {part.how}", flush=True)
+    if NODE.path() and NPM.path():
+        npm_install()
+
+
+def apt_install(parts: Sequence[Part]) -> None:
+    """Install the packages of *parts*; a failure is told, and their tests are skipped."""
+    packages = [part.package for part in parts]
+    print("Installing " + " ".join(packages) + " ...", flush=True)
+    quiet = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120")
+    calm = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        (*quiet, "update"),
+        (*quiet, "install", "-y", "--no-install-recommends", *packages),
+    ):
+        done = subprocess.run(
+            command, env=calm, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        if done.returncode:
+            print(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}", flush=True)
+            return
+
+
+def npm_install() -> None:
+    """Install the locked packages of `tests/tools`, unless that is done already."""
+    lock, done = TOOLS / "package-lock.json", TOOLS / "node_modules" / ".package-lock.json"
+    if not lock.is_file():
+        return
+    if done.is_file() and done.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    command = ("npm", "ci", "--prefix", str(TOOLS), "--no-audit", "--no-fund", "--ignore-scripts")
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if result.returncode:
+        print(f"npm ci --prefix tests/tools failed:\n{result.stderr[-2000:]}", flush=True)
+
+
+def run_checks() -> list[str]:
+    """Run every check and return the names of those that failed."""
+    failed = []
+    for name, (program, *arguments) in CHECKS:
+        started = time.monotonic()
+        command = (Path(sys.executable).parent / program, *arguments)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        seconds = time.monotonic() - started
+        print(f"{name:12} {'FAILED' if done.returncode else 'ok':6} {seconds:5.1f} s", flush=True)
+        if done.returncode:
+            print(done.stdout + done.stderr, flush=True)
+            failed.append(name)
+    return failed
+
+
+def run_tests(arguments: Sequence[str]) -> int:
+    """Run pytest with *arguments* and return its exit code."""
+    process = subprocess.Popen((sys.executable, "-m", "pytest", *arguments), cwd=ROOT)
+    # Ctrl-C reaches pytest by itself; here it would only end the wait for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return process.wait(LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        print(f"The tests took more than {LONGEST_SECONDS} seconds; ending them.", flush=True)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
