@@ -3,14 +3,15 @@
 import asyncio
 import re
 import socket
+import ssl
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-import aiosmtplib
-
 from .tls import TlsFacts, context_for, read_facts
+from .wire import BrokenWire, Reply, Wire, open_wire
 
 _UNPRINTABLE = re.compile(r"[^\n\t -~\u00a1-\ud7ff\ue000-\uffff]")
 _LONGEST_TEXT = 2_000
@@ -64,11 +65,15 @@ class Opening:
     ca_file: str | None
 
 
-class UnexpectedReply(aiosmtplib.SMTPException):
-    """The host answered something that has no meaning at this point."""
+class Refused(Exception):
+    """The host refused a command; the reply says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"{reply.code} {reply.text}")
+        self.reply = reply
 
 
-class TlsFailed(aiosmtplib.SMTPException):
+class TlsFailed(Exception):
     """Encryption was needed or offered, and did not come about."""
 
 
@@ -81,7 +86,7 @@ class ConnectionFailed(Exception):
 
 
 class Connection:
-    """A conversation's client, and the notes of what was said.
+    """A conversation's wire, what the host offers, and the notes of what was said.
 
     The notes hold neither credentials nor content.
     """
@@ -91,35 +96,29 @@ class Connection:
         self.facts = TlsFacts()
         self.transcript: list[str] = []
         self._opening = opening
-        self._client = aiosmtplib.SMTP(
-            hostname=host.name,
-            local_hostname=opening.ehlo,
-            timeout=opening.timeouts.command.total_seconds(),
-            start_tls=False,
-            use_tls=opening.implicit_tls,
-            tls_context=context_for(verified=opening.tls is Tls.VERIFIED, ca_file=opening.ca_file),
-        )
+        self._wire = Wire()
+        self._extensions: dict[str, str] = {}
 
     @property
     def closed(self) -> bool:
         """Whether the connection is gone."""
-        return not self._client.is_connected
+        return self._wire.closed
 
     def offers(self, extension: str) -> bool:
         """Return whether the host named that extension, in lower case, in its last EHLO reply."""
-        return extension in self._client.esmtp_extensions
+        return extension in self._extensions
 
     @property
     def size_limit(self) -> int | None:
         """The largest message in octets that the host says it takes; `None` if it does not say."""
-        limit = self._client.esmtp_extensions.get("size", "")[:18]
-        return int(limit) or None if limit.isdecimal() else None
+        limit = self._extensions.get("size", "")[:18]
+        return (int(limit) or None) if limit.isdecimal() else None
 
     async def open(self) -> None:
         """Connect, say hello, encrypt and sign in, as far as the opening asks for it.
 
         Raises:
-            aiosmtplib.SMTPException, OSError, ValueError: it came to nothing.
+            Refused, TlsFailed, OSError, ValueError: it came to nothing.
         """
         opening = self._opening
         await self._connect()
@@ -129,84 +128,114 @@ class Connection:
                 await self._start_tls()
             elif opening.tls is not Tls.OPPORTUNISTIC:
                 raise TlsFailed("encryption is required and the host does not offer it")
-        ssl_object = self._client.get_transport_info("ssl_object")
-        self.facts = read_facts(ssl_object, self.host.name, ca_file=opening.ca_file)
+        self.facts = read_facts(self._wire.ssl_object, self.host.name, ca_file=opening.ca_file)
         if opening.login is not None:
-            self.transcript.append("C: AUTH")
-            self._note(await self._client.login(*opening.login))
+            await self._sign_in(*opening.login)
 
-    async def command(self, *words: str) -> aiosmtplib.SMTPResponse:
-        """Send one command and return the reply, whatever it is."""
-        self.transcript.append(f"C: {' '.join(words)}")
-        reply = await self._client.execute_command(*(word.encode() for word in words))
-        self._note(reply)
-        return reply
+    def say(self, *commands: str) -> None:
+        """Send commands together, each of whose replies is then to be heard."""
+        self.transcript.extend(f"C: {command}" for command in commands)
+        self._wire.write("".join(f"{command}\r\n" for command in commands).encode())
 
-    async def content(self, data: bytes) -> aiosmtplib.SMTPResponse:
-        """Send DATA and the message; return 250 if it was taken, else what refused it.
+    async def hear(self, wait: timedelta | None = None) -> Reply:
+        """Return the reply to the oldest command that has none yet.
 
         Raises:
-            UnexpectedReply: the host neither took nor refused it.
+            TimeoutError, BrokenWire: there is none.
         """
-        self.transcript.append(f"C: DATA, {len(data)} octets")
-        seconds = self._opening.timeouts.content.total_seconds()
-        try:
-            reply = await self._client.data(data, timeout=seconds)
-        except aiosmtplib.SMTPDataError as refused:
-            reply = aiosmtplib.SMTPResponse(refused.code, refused.message)
-            # A 250 where a 354 belongs must never pass for an accepted message.
-            if not 400 <= reply.code < 600:
-                raise UnexpectedReply(f"unexpected reply {reply.code} {reply.message}") from None
+        reply = await self._wire.read((wait or self._opening.timeouts.command).total_seconds())
         self._note(reply)
         return reply
+
+    def take_unasked(self) -> Reply | None:
+        """Return what the host said between messages, most likely why it hangs up."""
+        reply = self._wire.take_unasked()
+        if reply is not None:
+            self._note(reply)
+        return reply
+
+    async def send_content(self, data: bytes) -> Reply:
+        """Send the message after a 354, and return the reply to its end."""
+        self.transcript.append(f"C: ({len(data)} octets)")
+        timeouts = self._opening.timeouts
+        await self._wire.write_message(data, timeouts.command.total_seconds())
+        return await self.hear(timeouts.content)
 
     async def quit(self) -> None:
         """Say goodbye, without waiting long for the answer, and close."""
         try:
             if not self.closed:
-                await self._client.quit(timeout=2)
-        except (aiosmtplib.SMTPException, OSError):
+                self.say("QUIT")
+                await self.hear(timedelta(seconds=2))
+        except OSError:
             pass
         finally:
             self.close()
 
     def close(self) -> None:
         """Drop the connection."""
-        self._client.close()
+        self._wire.close()
 
     async def _connect(self) -> None:
-        timeouts = self._opening.timeouts
-        connection = await asyncio.wait_for(
-            _connect_socket(self.host, self._opening.source_address),
-            timeouts.connect.total_seconds(),
-        )
-        greeting = await self._client.connect(
-            sock=connection, port=None, timeout=timeouts.greeting.total_seconds()
-        )
-        self._note(greeting)
+        opening = self._opening
+        async with asyncio.timeout(opening.timeouts.connect.total_seconds()):
+            connection = await _connect_socket(self.host, opening.source_address)
+            self._wire = await open_wire(
+                connection,
+                context=self._context if opening.implicit_tls else None,
+                server_name=self.host.name,
+            )
+        _expect(await self.hear(opening.timeouts.greeting))
+
+    @property
+    def _context(self) -> ssl.SSLContext:
+        is_strict = self._opening.tls is Tls.VERIFIED
+        return context_for(verified=is_strict, ca_file=self._opening.ca_file)
 
     async def _say_hello(self) -> None:
-        name = self._opening.ehlo
-        self.transcript.append(f"C: EHLO {name}")
-        try:
-            self._note(await self._client.ehlo())
-        except aiosmtplib.SMTPHeloError as refused:
-            self._note(aiosmtplib.SMTPResponse(refused.code, refused.message))
-            if self.closed:
-                raise
-            self.transcript.append(f"C: HELO {name}")
-            self._note(await self._client.helo())
+        self.say(f"EHLO {self._opening.ehlo}")
+        reply = await self.hear()
+        self._extensions = {}
+        if reply.is_positive:
+            for line in reply.text.split("\n")[1:]:
+                keyword, _, parameters = line.partition(" ")
+                self._extensions[keyword.lower()] = parameters
+        elif reply.code == 421:
+            raise Refused(reply)
+        else:
+            self.say(f"HELO {self._opening.ehlo}")
+            _expect(await self.hear())
 
     async def _start_tls(self) -> None:
-        self.transcript.append("C: STARTTLS")
+        seconds = self._opening.timeouts.greeting.total_seconds()
         try:
-            self._note(await self._client.starttls())
+            self.say("STARTTLS")
+            _expect(await self.hear())
+            await self._wire.start_tls(self._context, server_name=self.host.name, seconds=seconds)
             await self._say_hello()
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        except (Refused, OSError, ValueError) as error:
             raise TlsFailed(f"STARTTLS failed: {error}") from error
 
-    def _note(self, reply: aiosmtplib.SMTPResponse) -> None:
-        lines = readable(reply.message).split("\n")
+    async def _sign_in(self, username: str, password: str) -> None:
+        methods = self._extensions.get("auth", "").upper().split()
+        if "PLAIN" in methods:
+            secret = b64encode(f"\0{username}\0{password}".encode()).decode()
+            secrets = [f"AUTH PLAIN {secret}"]
+        elif "LOGIN" in methods:
+            encoded = [b64encode(each.encode()).decode() for each in (username, password)]
+            secrets = ["AUTH LOGIN", *encoded]
+        else:
+            raise BrokenWire("the host offers no AUTH PLAIN or LOGIN")
+        self.transcript.append("C: AUTH (credentials)")
+        for secret in secrets:
+            self._wire.write(f"{secret}\r\n".encode())
+            reply = await self.hear()
+            if reply.code != 334:
+                break
+        _expect(reply)
+
+    def _note(self, reply: Reply) -> None:
+        lines = readable(reply.text).split("\n")
         self.transcript.extend(f"S: {reply.code} {line}" for line in lines)
 
 
@@ -214,7 +243,7 @@ async def connect(host: Host, opening: Opening) -> Connection:
     """Return an open connection; in clear on a second try, where encryption is opportunistic.
 
     Raises:
-        ConnectionFailed: it came to nothing; the cause is the library's exception.
+        ConnectionFailed: it came to nothing; the cause says why.
     """
     connection = Connection(host, opening)
     try:
@@ -228,7 +257,7 @@ async def connect(host: Host, opening: Opening) -> Connection:
             connection = Connection(host, replace(opening, tls=Tls.DISABLED))
             connection.transcript = notes
             await connection.open()
-    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+    except (Refused, TlsFailed, OSError, ValueError) as error:
         connection.close()
         raise ConnectionFailed(connection.transcript) from error
     except BaseException:
@@ -240,6 +269,11 @@ async def connect(host: Host, opening: Opening) -> Connection:
 def readable(text: str) -> str:
     """Return what a peer wrote, without what a log or a page could stumble over."""
     return _UNPRINTABLE.sub("?", text[:_LONGEST_TEXT])
+
+
+def _expect(reply: Reply) -> None:
+    if not reply.is_positive:
+        raise Refused(reply)
 
 
 async def _connect_socket(host: Host, source_address: str | None) -> socket.socket:

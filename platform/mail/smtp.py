@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import aiosmtplib
-
 from ..core import clock
 from .address import parse_mailbox
 from .connection import (
@@ -14,9 +12,9 @@ from .connection import (
     ConnectionFailed,
     Host,
     Opening,
+    Refused,
     Timeouts,
     Tls,
-    UnexpectedReply,
     connect,
     readable,
 )
@@ -29,6 +27,7 @@ from .outcome import (
     outcome_of_reply,
 )
 from .tls import TlsFacts
+from .wire import BrokenWire, Reply
 
 __all__ = ["Envelope", "Host", "Session", "Timeouts", "Tls"]
 
@@ -157,40 +156,95 @@ class Session:
 
     async def _converse(self, envelope: Envelope, start: "_Start") -> Outcome:
         connection = self._connection
-        step = "RSET"
+        transaction = _Transaction(connection, envelope, needs_reset=self._needs_reset)
         try:
-            if self._needs_reset:
-                await connection.command("RSET")
-            self._needs_reset = True
-            step = "MAIL"
-            reply = await connection.command("MAIL", *self._mail_words(envelope))
-            if 200 <= reply.code < 300:
-                step = "RCPT"
-                reply = await connection.command("RCPT", f"TO:<{envelope.recipient}>")
-            if 200 <= reply.code < 300:
-                step = "DATA"
-                reply = await connection.content(envelope.data)
-                self._needs_reset = reply.code >= 400
-            if reply.code == 421:
-                connection.close()
-            elif not 400 <= reply.code < 600 and step != "DATA":
-                raise UnexpectedReply(f"unexpected reply {reply.code} {reply.message}")
-        except (aiosmtplib.SMTPException, OSError) as error:
+            await transaction.run()
+        except OSError as error:
             connection.close()
-            return _outcome_of_error(error, f"at {step}", start)
+            if transaction.decision is None:
+                return _outcome_of_error(error, f"at {transaction.step}", start)
+        reply = transaction.decision
+        assert reply is not None
+        self._needs_reset = reply.is_refusal
+        if reply.code == 421:
+            connection.close()
         return outcome_of_reply(
-            reply.code, readable(reply.message), started_at=start.at, duration=start.elapsed
+            reply.code, readable(reply.text), started_at=start.at, duration=start.elapsed
         )
 
-    def _mail_words(self, envelope: Envelope) -> list[str]:
-        words = [f"FROM:<{envelope.sender}>"]
-        if self._connection.offers("size"):
-            words.append(f"SIZE={len(envelope.data)}")
+
+class _Transaction:
+    """One message on its way: the first refusal decides, else the reply to the content."""
+
+    def __init__(self, connection: Connection, envelope: Envelope, *, needs_reset: bool) -> None:
+        self.decision: Reply | None = None
+        self.step = "RSET"
+        self._connection = connection
+        self._envelope = envelope
+        self._needs_reset = needs_reset
+
+    async def run(self) -> None:
+        """Send the message and set `decision`.
+
+        Raises:
+            OSError: the conversation broke at `step`; `decision` may be set all the same.
+        """
+        self._listen()
+        commands = [*(["RSET"] if self._needs_reset else []), *self._commands()]
+        is_pipelined = self._connection.offers("pipelining")
+        if is_pipelined:
+            self._connection.say(*commands)
+        may_go_on = False
+        for command in commands:
+            if not is_pipelined:
+                if self.decision is not None:
+                    return
+                self._connection.say(command)
+            may_go_on = await self._hear(command[:4])
+        if self.decision is None:
+            await self._send_content()
+        elif may_go_on:
+            # It wants content for nobody; RFC 2920 section 3.1 has us send none.
+            await self._connection.send_content(b"")
+
+    def _commands(self) -> list[str]:
+        connection, envelope = self._connection, self._envelope
+        mail = f"MAIL FROM:<{envelope.sender}>"
+        if connection.offers("size"):
+            mail += f" SIZE={len(envelope.data)}"
         if not envelope.data.isascii():
-            words.append("BODY=8BITMIME")
+            mail += " BODY=8BITMIME"
         if envelope.needs_smtputf8:
-            words.append("SMTPUTF8")
-        return words
+            mail += " SMTPUTF8"
+        return [mail, f"RCPT TO:<{envelope.recipient}>", "DATA"]
+
+    def _listen(self) -> None:
+        """A host that is about to hang up may have said so since the last message."""
+        reply = self._connection.take_unasked()
+        if reply is not None:
+            self.decision = reply if reply.is_refusal else None
+            raise BrokenWire("the host spoke out of turn")
+
+    async def _hear(self, step: str) -> bool:
+        self.step = step
+        reply = await self._connection.hear()
+        if step == "RSET":
+            return True
+        if reply.code == 354 if step == "DATA" else reply.is_positive:
+            return True
+        if self.decision is None:
+            # A 250 where a 354 belongs must never pass for an accepted message.
+            if not reply.is_refusal:
+                raise BrokenWire(f"unexpected reply {reply.code} {reply.text}")
+            self.decision = reply
+        return False
+
+    async def _send_content(self) -> None:
+        self.step = "the content"
+        reply = await self._connection.send_content(self._envelope.data)
+        if not reply.is_positive and not reply.is_refusal:
+            raise BrokenWire(f"unexpected reply {reply.code} {reply.text}")
+        self.decision = reply
 
 
 class _Start:
@@ -226,13 +280,14 @@ _TOO_LARGE = Failure(
 
 
 def _outcome_of_error(error: BaseException | None, where: str, start: _Start) -> Outcome:
-    """Return the outcome of an exchange that broke; a refusal on the way is a connection failure.
+    """Return the outcome of an exchange that broke.
 
     A host that says 5xx to our greeting speaks of us, not of the recipient: never a bounce.
     """
-    if isinstance(error, aiosmtplib.SMTPResponseException) and 400 <= error.code < 600:
+    if isinstance(error, Refused):
+        reply = error.reply
         outcome = outcome_of_reply(
-            error.code, readable(error.message), started_at=start.at, duration=start.elapsed
+            reply.code, readable(reply.text), started_at=start.at, duration=start.elapsed
         )
         bounce_class = outcome.bounce_class
         if bounce_class not in (BounceClass.RATE_LIMITED, BounceClass.REPUTATION_BLOCK):
