@@ -5,7 +5,7 @@ import binascii
 import mimetypes
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -118,23 +118,23 @@ class CheckedMessage:
 
     sender: Mailbox
     recipients: tuple[Recipient, ...]
-    reply_to: tuple[Mailbox, ...]
     subject: str
-    html: str | None
-    text: str | None
-    headers: tuple[tuple[str, str], ...]
-    attachments: tuple[Attachment, ...]
-    tags: tuple[str, ...]
-    metadata: dict[str, str]
-    track_opens: bool | None
-    track_clicks: bool | None
-    send_at: datetime | None
     expires_at: datetime
-    stream: Stream
-    vmta: str | None
-    pool: str | None
-    batch_id: str | None
     size_bytes: int
+    reply_to: tuple[Mailbox, ...] = ()
+    html: str | None = None
+    text: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    send_at: datetime | None = None
+    stream: Stream = Stream.TRANSACTIONAL
+    vmta: str | None = None
+    pool: str | None = None
+    batch_id: str | None = None
     raw: bytes | None = None
     """The whole message, if the customer built it."""
     header_message_id: str | None = None
