@@ -1,5 +1,6 @@
 """Reading the spool for an actor."""
 
+import json
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -84,6 +85,12 @@ async def attempts_of_deliveries(
     found: dict[uuid.UUID, list[Attempt]] = {}
     for row in rows:
         found.setdefault(row.delivery_id, []).append(row)
+    return found
+
+
+def transcript_lines(attempt: Attempt) -> list[str]:
+    """Return the dialogue of an attempt, a line each."""
+    found: list[str] = json.loads(attempt.transcript)
     return found
 
 
