@@ -360,7 +360,7 @@ async def _write_credit(
     await fetch(
         "INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, "
         "amount, balance_after, source, reference, lots, created_at) "
-        "VALUES ({}, {}, {}, {}, 'balance', {}, {}, {}, {}, '{{}}', {})",
+        "VALUES ({}, {}, {}, {}, 'balance', {}, {}, {}, {}, {}::jsonb, {})",
         new_id(),
         owner[0],
         owner[1].value,
@@ -369,5 +369,6 @@ async def _write_credit(
         balance,
         source.value,
         reference,
+        "{}",
         clock.now(),
     )

@@ -82,9 +82,7 @@ async def _insert_contents(messages: Sequence[NewSpooledMessage]) -> None:
 
 
 async def _insert_spooled(messages: Sequence[NewSpooledMessage]) -> None:
-    open_counts = [
-        sum(state not in FINAL for state in message.states) for message in messages
-    ]
+    open_counts = [sum(state not in FINAL for state in message.states) for message in messages]
     await fetch(
         "INSERT INTO spooled_messages (id, organization_id, content_id, domain_id, "
         "return_path_domain, status, recipient_count, open_count, completed_at) "
@@ -220,17 +218,14 @@ async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliverie
     """Cancel every delivery of a message that is not on the wire and not final."""
     # Locked in id order, like everywhere, so that a drain settling them never deadlocks.
     rows = await fetch(
-        "SELECT id, state, attempts FROM deliveries WHERE message_id = {} "
-        "ORDER BY id FOR UPDATE",
+        "SELECT id, state, attempts FROM deliveries WHERE message_id = {} ORDER BY id FOR UPDATE",
         message_id,
     )
     stoppable = {DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED}
     stopped = [row for row in rows if row["state"] in stoppable]
     sending = [row["id"] for row in rows if row["state"] == DeliveryState.SENDING]
     ids = {row["id"] for row in stopped}
-    states = [
-        DeliveryState.CANCELLED.value if row["id"] in ids else row["state"] for row in rows
-    ]
+    states = [DeliveryState.CANCELLED.value if row["id"] in ids else row["state"] for row in rows]
     status = message_status(states)
     if stopped:
         await fetch(
@@ -257,8 +252,7 @@ async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliverie
 
 async def _recount(message_id: uuid.UUID, status: str, *, still_open: int) -> None:
     await fetch(
-        "UPDATE spooled_messages SET status = {}, open_count = {}, completed_at = {} "
-        "WHERE id = {}",
+        "UPDATE spooled_messages SET status = {}, open_count = {}, completed_at = {} WHERE id = {}",
         status,
         still_open,
         None if still_open else clock.now(),

@@ -11,7 +11,6 @@ from ..credits.queries import Balance, Lot
 from ..credits.rules import Account, CreditType, EntrySource, LotSource
 from .context import Info, actor_of
 from .enums import describe_enum
-
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt
 

@@ -214,9 +214,7 @@ async def load_progress(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Spoo
     return await spool.progress_of_messages(actor, ids)
 
 
-async def load_deliveries_of(
-    actor: Actor, ids: Sequence[UUID]
-) -> Mapping[UUID, list[Delivery]]:
+async def load_deliveries_of(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, list[Delivery]]:
     """Return the deliveries of each message."""
     found = await spool.deliveries_of_messages(actor, ids)
     return {key: [delivery_type(row) for row in rows] for key, rows in found.items()}

@@ -344,9 +344,7 @@ def _refusal(error: OperationError) -> MessageRefusal:
     )
 
 
-SendMessageArgument = Annotated[
-    SendMessageInput, strawberry.argument(description="The message.")
-]
+SendMessageArgument = Annotated[SendMessageInput, strawberry.argument(description="The message.")]
 
 
 @strawberry.type

@@ -179,7 +179,7 @@ def check_message(new: NewMessage, *, now: datetime) -> CheckedMessage:
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge
     faults.raise_if_any()
-    assert sender is not None  # noqa: S101 a missing sender is a fault
+    assert sender is not None
     return CheckedMessage(
         sender=sender,
         recipients=recipients,
@@ -240,9 +240,7 @@ def _recipients(new: NewMessage, faults: Faults) -> tuple[Recipient, ...]:
         faults.add("to", DetailCode.REQUIRED, "Name at least one recipient.")
     if len(new.to) + len(new.cc) + len(new.bcc) > MAX_RECIPIENTS:
         # Before any is parsed: a list of a million is refused by its length.
-        faults.add(
-            "to", DetailCode.TOO_MANY, f"A message has at most {MAX_RECIPIENTS} recipients."
-        )
+        faults.add("to", DetailCode.TOO_MANY, f"A message has at most {MAX_RECIPIENTS} recipients.")
         return ()
     for kind, addresses in (("to", new.to), ("cc", new.cc), ("bcc", new.bcc)):
         for index, text in enumerate(addresses):
@@ -261,9 +259,7 @@ def _reply_to(addresses: Sequence[str], faults: Faults) -> tuple[Mailbox, ...]:
     if len(addresses) > MAX_REPLY_TO:
         faults.add("replyTo", DetailCode.TOO_MANY, f"At most {MAX_REPLY_TO} mailboxes.")
         return ()
-    parsed = (
-        _mailbox(text, f"replyTo[{index}]", faults) for index, text in enumerate(addresses)
-    )
+    parsed = (_mailbox(text, f"replyTo[{index}]", faults) for index, text in enumerate(addresses))
     return tuple(mailbox for mailbox in parsed if mailbox)
 
 
@@ -280,18 +276,16 @@ def _check_text(new: NewMessage, faults: Faults) -> None:
         )
     if not new.html and not new.text:
         faults.add("html", DetailCode.REQUIRED, "A message needs html or text.")
-    for field, value in (("subject", new.subject), ("html", new.html), ("text", new.text)):
+    for name, value in (("subject", new.subject), ("html", new.html), ("text", new.text)):
         if value and SURROGATE.search(value):
-            faults.add(field, DetailCode.INVALID_FORMAT, "It holds half of a character.")
-        elif value and field != "subject" and len(value.encode()) > MAX_BODY_BYTES:
-            faults.add(field, DetailCode.TOO_LARGE, "A body has at most 5 MiB.")
+            faults.add(name, DetailCode.INVALID_FORMAT, "It holds half of a character.")
+        elif value and name != "subject" and len(value.encode()) > MAX_BODY_BYTES:
+            faults.add(name, DetailCode.TOO_LARGE, "A body has at most 5 MiB.")
         elif value and "\x00" in value:
-            faults.add(field, DetailCode.INVALID_FORMAT, "It holds a NUL character.")
+            faults.add(name, DetailCode.INVALID_FORMAT, "It holds a NUL character.")
 
 
-def _headers(
-    headers: Sequence[tuple[str, str]], faults: Faults
-) -> tuple[tuple[str, str], ...]:
+def _headers(headers: Sequence[tuple[str, str]], faults: Faults) -> tuple[tuple[str, str], ...]:
     if len(headers) > MAX_HEADERS:
         faults.add("headers", DetailCode.TOO_MANY, f"At most {MAX_HEADERS} headers.")
         return ()
@@ -305,15 +299,12 @@ def _headers(
     return tuple(headers)
 
 
-def _attachments(
-    attachments: Sequence[NewAttachment], faults: Faults
-) -> tuple[Attachment, ...]:
+def _attachments(attachments: Sequence[NewAttachment], faults: Faults) -> tuple[Attachment, ...]:
     if len(attachments) > MAX_ATTACHMENTS:
         faults.add("attachments", DetailCode.TOO_MANY, f"At most {MAX_ATTACHMENTS} files.")
         return ()
     checked = (
-        _attachment(new, f"attachments[{index}]", faults)
-        for index, new in enumerate(attachments)
+        _attachment(new, f"attachments[{index}]", faults) for index, new in enumerate(attachments)
     )
     return tuple(attachment for attachment in checked if attachment)
 
@@ -329,9 +320,7 @@ def _attachment(new: NewAttachment, field: str, faults: Faults) -> Attachment | 
             DetailCode.INVALID_FORMAT,
             "A name has no path separators and no control characters.",
         )
-    content_type = (
-        new.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    )
+    content_type = new.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     if not CONTENT_TYPE.match(content_type):
         faults.add(f"{field}.contentType", DetailCode.INVALID_FORMAT, "Write it as type/subtype.")
     inline = new.disposition is Disposition.INLINE
@@ -390,9 +379,7 @@ def _metadata(metadata: Mapping[str, str] | None, faults: Faults) -> dict[str, s
     return dict(metadata)
 
 
-def _times(
-    new: NewMessage, now: datetime, faults: Faults
-) -> tuple[datetime | None, datetime]:
+def _times(new: NewMessage, now: datetime, faults: Faults) -> tuple[datetime | None, datetime]:
     lifetime = LIFETIME
     if new.max_lifetime_seconds is not None:
         least, most = LIFETIME_RANGE

@@ -184,9 +184,7 @@ async def settle_refusal(
 
     For operations that share a transaction: one request is refused, the others are not.
     """
-    await _finish(
-        organization_id, operation, key, kind=_REFUSAL, answer=refusal_to_json(refusal)
-    )
+    await _finish(organization_id, operation, key, kind=_REFUSAL, answer=refusal_to_json(refusal))
 
 
 def refusal_to_json(refusal: OperationError) -> dict[str, Any]:

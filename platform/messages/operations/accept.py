@@ -95,7 +95,7 @@ class _Draft:
 async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | BaseException]:
     outcomes: dict[int, Outcome | BaseException] = {}
     async with transaction() as tx:
-        await _claim_keys(tx, submissions, outcomes)
+        claimed = await _claim_keys(tx, submissions, outcomes)
         open_ones = [i for i in range(len(submissions)) if i not in outcomes]
         drafts = await _draft_all(tx, {i: submissions[i] for i in open_ones}, outcomes)
         await _charge(tx, submissions, drafts, outcomes)
@@ -110,7 +110,7 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
         for index, found in drafts.items():
             if index not in outcomes:
                 outcomes[index] = _outcome(submissions[index], found, numbers)
-        await _store_answers(tx, submissions, outcomes)
+        await _store_answers(tx, {i: submissions[i] for i in claimed}, outcomes)
         bells = {d.queue_id for draft in accepted for d in draft.deliveries if d.due_at}
         if bells:
             tx.after_commit(partial(ring, bells))
@@ -132,12 +132,14 @@ _batcher: Batcher[Submission, Outcome] = Batcher(
 
 async def _claim_keys(
     tx: Tx, submissions: Sequence[Submission], outcomes: dict[int, Outcome | BaseException]
-) -> None:
+) -> list[int]:
+    """Return which submissions hold their key now; the outcome of the others is known."""
+    claimed: list[int] = []
     # In the order of keys, so that two transactions never wait for each other.
     keyed = [i for i, submission in enumerate(submissions) if submission.key is not None]
     for index in sorted(keyed, key=lambda i: (submissions[i].operation, submissions[i].key or "")):
         submission = submissions[index]
-        assert submission.key is not None  # noqa: S101 selected above
+        assert submission.key is not None
         try:
             stored = await idempotency.claim(
                 tx,
@@ -146,10 +148,13 @@ async def _claim_keys(
                 submission.key,
                 submission.fingerprint,
             )
-            if stored is not None:
+            if stored is None:
+                claimed.append(index)
+            else:
                 outcomes[index] = replay(stored)
         except OperationError as error:
             outcomes[index] = error
+    return claimed
 
 
 def replay(stored: idempotency.StoredAnswer) -> Outcome:
@@ -171,14 +176,13 @@ def replay(stored: idempotency.StoredAnswer) -> Outcome:
 
 
 async def _store_answers(
-    tx: Tx, submissions: Sequence[Submission], outcomes: dict[int, Outcome | BaseException]
+    tx: Tx, claimed: dict[int, Submission], outcomes: dict[int, Outcome | BaseException]
 ) -> None:
-    for index, submission in enumerate(submissions):
+    for index, submission in claimed.items():
         outcome = outcomes[index]
-        if submission.key is None:
-            continue
+        assert submission.key is not None
         key = (submission.actor.organization_id, submission.operation, submission.key)
-        if isinstance(outcome, Outcome) and not outcome.replayed:
+        if isinstance(outcome, Outcome):
             answer = {
                 "results": [
                     {"receipt": receipt_to_json(result)}
@@ -355,15 +359,12 @@ def _refusal_of_all(
     return rejected_batch(refused, atomic=submission.atomic)
 
 
-def rejected_batch(
-    refused: Sequence[tuple[int, OperationError]], *, atomic: bool
-) -> BatchRejected:
+def rejected_batch(refused: Sequence[tuple[int, OperationError]], *, atomic: bool) -> BatchRejected:
     """Return the refusal of a whole batch; its details name the fields of each message."""
     details = [
         Detail(f"messages[{index}].{detail.field}", detail.code, detail.message)
         for index, error in refused
-        for detail in error.details
-        or (Detail("from", DetailCode.NOT_ALLOWED, error.sentence),)
+        for detail in error.details or (Detail("from", DetailCode.NOT_ALLOWED, error.sentence),)
     ]
     why = "One is not valid and the batch is atomic." if atomic else "None is valid."
     return BatchRejected(f"No message of the batch was accepted. {why}", details)
@@ -448,7 +449,14 @@ def _parts(draft: _Draft) -> Parts:
         kind: tuple(r.mailbox for r in checked.recipients if r.kind == kind)
         for kind in ("to", "cc")
     }
-    feedback = f"{checked.stream.value}:{draft.owner.project_id.hex}:{draft.owner.organization_id.hex}:postlane"
+    feedback = ":".join(
+        (
+            checked.stream.value,
+            draft.owner.project_id.hex,
+            draft.owner.organization_id.hex,
+            "postlane",
+        )
+    )
     return Parts(
         message_id=draft.header_message_id,
         date=draft.created_at,
@@ -529,8 +537,8 @@ _MESSAGE_COLUMNS: tuple[Callable[[_Draft], object], ...] = (
     lambda d: d.checked.stream.value,
     lambda d: d.mode.value,
     lambda d: d.source.value,
-    lambda d: _tracks(d.checked.track_opens, d.domain and d.domain.track_opens),
-    lambda d: _tracks(d.checked.track_clicks, d.domain and d.domain.track_clicks),
+    lambda d: _tracks(d.checked.track_opens, default=bool(d.domain and d.domain.track_opens)),
+    lambda d: _tracks(d.checked.track_clicks, default=bool(d.domain and d.domain.track_clicks)),
     lambda d: d.checked.pool,
     lambda d: d.vmta_id if d.checked.vmta else None,
     lambda d: d.checked.size_bytes,
@@ -551,8 +559,8 @@ def _addresses(draft: _Draft) -> dict[str, list[str]]:
     return found
 
 
-def _tracks(asked: bool | None, default: bool | None) -> bool:
-    return bool(default) if asked is None else asked
+def _tracks(asked: bool | None, *, default: bool) -> bool:
+    return default if asked is None else asked
 
 
 async def _insert_messages(drafts: Sequence[_Draft]) -> dict[uuid.UUID, int]:
@@ -567,10 +575,7 @@ def _outcome(
     numbers: dict[uuid.UUID, int],
 ) -> Outcome:
     return Outcome(
-        [
-            _receipt(item, numbers) if isinstance(item, _Draft) else item
-            for item in found
-        ]
+        [_receipt(item, numbers) if isinstance(item, _Draft) else item for item in found]
     )
 
 
