@@ -19,6 +19,8 @@ class Context:
     """Whom the request came from, after trusted proxies."""
     idempotency_key: str | None = None
     """The `Idempotency-Key` header; a key in a mutation's input stands before it."""
+    may_introspect: bool = False
+    """Whether the schema is shown, and not only used."""
     replayed: bool = False
     """Set by a resolver that answered from an idempotency record."""
     loaders: Loaders = field(init=False)

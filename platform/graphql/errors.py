@@ -85,7 +85,12 @@ def _refusal(error: GraphQLError, *, request_id: str) -> Refusal:
         return refuse(Unavailable(retry_after_seconds=5), path=path)
     if cause is None:
         return Refusal(ErrorCode.DOCUMENT_INVALID, error.message, path, locations=places(error))
-    log.error("a resolver failed", exc_info=cause, extra={"request_id": request_id})
+    return refuse_bug(cause, request_id=request_id, path=path)
+
+
+def refuse_bug(error: Exception, *, request_id: str, path: Path = ()) -> Refusal:
+    """Log what nobody foresaw and return what the client is told of it: nothing."""
+    log.error("a resolver failed", exc_info=error, extra={"request_id": request_id})
     return Refusal(ErrorCode.INTERNAL, INTERNAL_MESSAGE, path)
 
 

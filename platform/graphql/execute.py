@@ -11,13 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
-from graphql import DocumentNode, ExecutionResult, parse, validate
-from graphql import execute as execute_core
+from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, parse, validate
 from strawberry.execution import optimized_is_awaitable
 
+from ..core.errors import OperationError
 from .context import Context
-from .errors import Refusal, refusals
+from .errors import Refusal, refusals, refuse
 from .schema import CORE, SCHEMA
+from .variables import check_text, coercion_error
+
+Executor = SCHEMA.execution_context_class
 
 DOCUMENTS: list["Document"] = []
 """Every document constant of the code that has been imported."""
@@ -26,11 +29,14 @@ DOCUMENTS: list["Document"] = []
 class Document:
     """A GraphQL document that is part of the code, with exactly one operation."""
 
-    __slots__ = ("node", "text")
+    __slots__ = ("node", "operation", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.node: DocumentNode = parse(text, no_location=True)
+        self.operation = next(
+            d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)
+        )
         DOCUMENTS.append(self)
 
 
@@ -40,6 +46,8 @@ class Result:
 
     data: dict[str, Any] | None
     errors: Sequence[Refusal] = ()
+    ran: bool = False
+    """Resolvers were called; else it was refused before."""
 
 
 class DocumentsBroken(Exception):
@@ -65,27 +73,37 @@ async def execute(
     document: Document, variables: Mapping[str, Any] | None, context: Context
 ) -> Result:
     """Run a document of the code for whoever *context* says."""
-    return await run(document.node, variables, context)
+    return await run(document.node, document.operation, variables or {}, context)
 
 
 async def run(
     node: DocumentNode,
-    variables: Mapping[str, Any] | None,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
     context: Context,
-    *,
-    operation_name: str | None = None,
 ) -> Result:
-    """Run a parsed document that has been found valid."""
-    running = execute_core(
+    """Run an operation of a parsed document that has been found valid."""
+    try:
+        check_text(variables)
+    except OperationError as error:
+        return Result(None, [refuse(error)])
+    # What schema.execute() does besides, parsing, validating and calling extensions, has
+    # been done or is not wanted; see docs/decisions.
+    executor = Executor.build(
         CORE,
         node,
         context_value=context,
-        variable_values=dict(variables or {}),
-        operation_name=operation_name,
+        raw_variable_values=cast("dict[str, Any]", variables),
+        operation_name=operation.name.value if operation.name else None,
         is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
-        executor_class=SCHEMA.execution_context_class,
         hide_suggestions=True,
         operation_extensions=None,
     )
+    if isinstance(executor, list):
+        wrong = coercion_error(CORE, operation, variables)
+        if wrong is None:
+            return Result(None, refusals(executor, request_id=context.request_id))
+        return Result(None, [refuse(wrong)])
+    running: Any = executor.execute_operation()
     outcome = running if isinstance(running, ExecutionResult) else await running
-    return Result(outcome.data, refusals(outcome.errors, request_id=context.request_id))
+    return Result(outcome.data, refusals(outcome.errors, request_id=context.request_id), ran=True)

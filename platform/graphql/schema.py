@@ -1,14 +1,22 @@
 """The areas joined into one schema."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import (
+    GraphQLCompositeType,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    SchemaMetaFieldDef,
+    TypeMetaFieldDef,
+)
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from ..core.errors import DetailCode, ErrorCode
-from . import enums, nodes, sending  # noqa: F401 enums describes those of core
+from ..core.errors import DetailCode, ErrorCode, NotAuthenticated
+from . import enums, nodes  # noqa: F401 enums describes those of core
 from .context import Info, actor_of
 from .nodes import LARGEST_LIST, Node
 from .organization import Organization
@@ -50,9 +58,7 @@ class Query:
 
 @strawberry.type(description="Everything that can be changed.")
 # One line for each area, in alphabetical order: `accounts.Mutation,`
-class Mutation(
-    sending.Mutation,
-):
+class Mutation:
     @strawberry.mutation(description="Return the text; for trying out a connection.")
     async def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
         return text
@@ -71,3 +77,35 @@ CORE: GraphQLSchema = SCHEMA._schema
 def printed() -> str:
     """Return the schema as the committed `schema.graphql` holds it."""
     return print_schema(SCHEMA) + "\n"
+
+
+def _show_schema(root: Any, info: GraphQLResolveInfo[Any]) -> GraphQLSchema:
+    if not info.context.may_introspect:
+        raise NotAuthenticated("Sign in to read the schema.")
+    return info.schema
+
+
+def _show_type(root: Any, info: GraphQLResolveInfo[Any], name: str) -> GraphQLNamedType | None:
+    # To a stranger no type is there, whether it is or not.
+    return info.schema.get_type(name) if info.context.may_introspect else None
+
+
+def _guard_introspection(core: GraphQLSchema) -> None:
+    """Let `__schema` and `__type` ask the context whether they may show the schema."""
+    guarded = {
+        "__schema": GraphQLField(SchemaMetaFieldDef.type, resolve=_show_schema),
+        "__type": GraphQLField(
+            TypeMetaFieldDef.type, args=TypeMetaFieldDef.args, resolve=_show_type
+        ),
+    }
+    get_field = core.get_field
+
+    def guarded_field(parent: GraphQLCompositeType, name: str) -> GraphQLField | None:
+        if name in guarded:
+            return guarded[name] if parent is core.query_type else None
+        return get_field(parent, name)
+
+    core.get_field = guarded_field  # type: ignore[method-assign, assignment]
+
+
+_guard_introspection(CORE)

@@ -1,0 +1,146 @@
+"""Documents of strangers: parsed, limited, validated and priced once, and kept for a while."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    validate,
+)
+
+from ..core.errors import ErrorCode
+from . import limits
+from .errors import Refusal, places
+from .limits import Price, Pricing, TooComplex, check_limit
+from .schema import CORE
+
+KEPT_TOKENS = 200_000
+"""Of all kept documents together; a token takes about 600 bytes once parsed."""
+MOST_FAULTS = 20
+"""Validation errors that one answer names."""
+GAVE_UP = "Validation aborted."
+"""What graphql-core says when comparing fields would take too long."""
+
+
+class DocumentRefused(Exception):
+    """The document cannot run; *refusals* say why."""
+
+    def __init__(self, *refusals: Refusal) -> None:
+        self.refusals = refusals
+        super().__init__(refusals[0].message)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a document."""
+
+    node: OperationDefinitionNode
+    price: Price
+
+    @property
+    def is_query(self) -> bool:
+        return self.node.operation is OperationType.QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document that fits the schema and the limits."""
+
+    node: DocumentNode
+    operations: dict[str, Operation]
+    tokens: int
+
+    def operation(self, name: str | None) -> Operation:
+        """Return the operation of that name, or the only one.
+
+        Raises:
+            DocumentRefused: there is no such operation, or several and no name.
+        """
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None:
+            raise _refused(
+                f"The document has {len(self.operations)} operations; say which by operationName."
+            )
+        if name not in self.operations:
+            raise _refused("The document has no operation of the name in operationName.")
+        return self.operations[name]
+
+
+class Documents:
+    """Prepared documents by their text, as many as fit; those used least are dropped."""
+
+    def __init__(self, kept_tokens: int = KEPT_TOKENS) -> None:
+        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+        self._most = kept_tokens
+        self._tokens = 0
+
+    def prepared(self, text: str) -> Prepared:
+        """Return the document of this text.
+
+        Raises:
+            DocumentRefused: it does not parse, is beyond a limit, or does not fit the schema.
+            OperationError: likewise, for texts that cannot be stored.
+        """
+        found = self._kept.get(text)
+        if found is not None:
+            self._kept.move_to_end(text)
+            return found
+        found = prepare(text)
+        self._kept[text] = found
+        self._tokens += found.tokens
+        while self._tokens > self._most and len(self._kept) > 1:
+            self._tokens -= self._kept.popitem(last=False)[1].tokens
+        return found
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def prepare(text: str) -> Prepared:
+    """Return the document of this text; see `Documents.prepared`."""
+    check_limit("characters", found=len(text), most=limits.CHARACTERS)
+    node = _parsed(text)
+    limits.check_shape(node)
+    faults = validate(CORE, node, max_errors=MOST_FAULTS, hide_suggestions=True)
+    if faults and faults[0].message == GAVE_UP:
+        raise TooComplex("The document has too many fields that overlap to be checked.")
+    if faults:
+        raise DocumentRefused(*(_fault(fault) for fault in faults))
+    pricing = Pricing(CORE, node)
+    operations = {
+        definition.name.value if definition.name else "": Operation(
+            definition, pricing.price(definition)
+        )
+        for definition in node.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    }
+    if not operations:
+        raise _refused("The document has no operation.")
+    return Prepared(node, operations, tokens=node.token_count or 1)
+
+
+def _parsed(text: str) -> DocumentNode:
+    try:
+        return parse(text, max_tokens=limits.TOKENS)
+    except GraphQLSyntaxError as error:
+        if "tokens" in error.description:
+            raise TooComplex(
+                f"The document has more than {limits.TOKENS} tokens; at most that many are taken."
+            ) from error
+        raise DocumentRefused(_fault(error)) from error
+    except RecursionError as error:
+        raise _refused("The document is nested too deeply to be read.") from error
+
+
+def _fault(error: GraphQLError) -> Refusal:
+    return Refusal(ErrorCode.DOCUMENT_INVALID, error.message, locations=places(error))
+
+
+def _refused(message: str) -> DocumentRefused:
+    return DocumentRefused(Refusal(ErrorCode.DOCUMENT_INVALID, message))

@@ -1,0 +1,214 @@
+"""`/graphql` over HTTP: which request means what, and which status and media type it gets.
+
+Source: https://graphql.github.io/graphql-over-http/draft/
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+from graphql import OperationType
+from litestar.types import HTTPScope, Receive, Send
+
+from ..core.actor import Actor
+from ..core.errors import ErrorCode, LimitReached, OperationError, Unavailable
+from . import limits
+from .context import Context
+from .documents import DocumentRefused, Documents, Operation, Prepared
+from .errors import UNREACHABLE, Refusal, refuse, refuse_bug
+from .execute import Result, run
+from .media import GRAPHQL_RESPONSE, JSON, accepted
+from .request import (
+    GraphQLRequest,
+    Headers,
+    HttpRefusal,
+    read_body,
+    request_of_body,
+    request_of_query,
+)
+
+log = logging.getLogger(__name__)
+
+Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
+"""Returns who sent the request, None for nobody, or raises what is wrong with the credential."""
+
+STATUS = {
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.ACCOUNT_LOCKED: 429,
+    ErrorCode.SERVICE_UNAVAILABLE: 503,
+    ErrorCode.PAYLOAD_TOO_LARGE: 413,
+    ErrorCode.ADDRESS_NOT_ALLOWED: 403,
+    ErrorCode.ORGANIZATION_SUSPENDED: 403,
+    ErrorCode.USER_DISABLED: 403,
+    ErrorCode.INTERNAL: 500,
+}
+"""For refusals before a document is read; any other one of a credential is 401."""
+CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Idempotent-Replayed, Retry-After, X-Request-Id"),
+)
+PREFLIGHT = (
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-Id",
+    ),
+    (b"access-control-max-age", b"86400"),
+)
+"""Any page may ask with a token of its own: no cookie is ever sent along with `*`."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: a status, a media type, a body, and headers of its own."""
+
+    status: int
+    body: dict[str, Any]
+    media_type: str = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class GraphQLOverHttp:
+    """The ASGI application behind `/graphql`."""
+
+    def __init__(self, authenticate: Authenticate, *, introspection_is_public: bool) -> None:
+        self._authenticate = authenticate
+        self._introspection_is_public = introspection_is_public
+        self._documents = Documents()
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "OPTIONS":
+            await _send(send, 204, b"", [*PREFLIGHT, *CORS])
+            return
+        answer = await self._answer(scope, receive)
+        body = msgspec.json.encode(answer.body)
+        content_type = (b"content-type", f"{answer.media_type}; charset=utf-8".encode())
+        if scope["method"] == "HEAD":
+            body = b""
+        await _send(send, answer.status, body, [content_type, *answer.headers, *CORS])
+
+    async def _answer(self, scope: HTTPScope, receive: Receive) -> Answer:
+        headers = Headers(scope)
+        state = scope["state"]
+        request_id: str = state["request_id"]
+        media_type = accepted(headers.get("accept"))
+        try:
+            if media_type is None:
+                raise HttpRefusal(
+                    406, f"Accept {GRAPHQL_RESPONSE} or {JSON}; there is nothing else to give."
+                )
+            if scope["method"] not in ("GET", "HEAD", "POST"):
+                raise HttpRefusal(405, "Send a POST, or a GET for a query.", allow="GET, POST")
+            actor = await self._who(scope)
+            context = Context(
+                actor=actor,
+                request_id=request_id,
+                source_address=state["client_address"],
+                idempotency_key=headers.idempotency_key(),
+                may_introspect=actor is not None or self._introspection_is_public,
+            )
+            request = await self._request(scope, receive, headers, actor)
+            return await self._run(request, context, scope["method"], media_type)
+        except HttpRefusal as refused:
+            return _refused(
+                refused.status, [refused.refusal], request_id, media_type, allow=refused.allow
+            )
+        except OperationError as error:
+            refusal = refuse(error)
+            status = STATUS.get(refusal.code, 401)
+            return _refused(status, [refusal], request_id, media_type)
+
+    async def _who(self, scope: HTTPScope) -> Actor | None:
+        try:
+            return await self._authenticate(scope)
+        except UNREACHABLE as error:
+            log.error("a credential could not be looked up", exc_info=error)
+            raise Unavailable(retry_after_seconds=5) from error
+
+    async def _request(
+        self, scope: HTTPScope, receive: Receive, headers: Headers, actor: Actor | None
+    ) -> GraphQLRequest:
+        if scope["method"] != "POST":
+            return request_of_query(scope["query_string"])
+        headers.check_body_is_json()
+        most = limits.BODY_BYTES if actor else limits.STRANGERS_BODY_BYTES
+        return request_of_body(await read_body(headers, receive, most=most))
+
+    async def _run(
+        self, request: GraphQLRequest, context: Context, method: str, media_type: str
+    ) -> Answer:
+        request_id = context.request_id
+        try:
+            prepared = self._documents.prepared(request.query)
+            operation = prepared.operation(request.operation_name)
+            if method != "POST" and not operation.is_query:
+                raise HttpRefusal(405, "Send a mutation by POST, not by GET.", allow="POST")
+            cost = operation.price.of(request.variables)
+            limits.check_limit("points of cost", found=cost, most=limits.COST)
+        except DocumentRefused as refused:
+            return _not_run(refused.refusals, request_id, media_type)
+        except OperationError as error:
+            return _not_run([refuse(error)], request_id, media_type)
+        result = await _within_time(prepared, operation, request, context)
+        if not result.ran:
+            return _not_run(result.errors, request_id, media_type)
+        body: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            body["errors"] = [refusal.formatted(request_id) for refusal in result.errors]
+        body["extensions"] = {"cost": {"requested": cost}}
+        replayed = [(b"idempotent-replayed", b"true")] if context.replayed else []
+        return Answer(200, body, media_type, replayed)
+
+
+async def _within_time(
+    prepared: Prepared, operation: Operation, request: GraphQLRequest, context: Context
+) -> Result:
+    try:
+        async with asyncio.timeout(limits.EXECUTION_SECONDS):
+            return await run(prepared.node, operation.node, request.variables, context)
+    except TimeoutError:
+        kind = "mutation" if operation.node.operation is OperationType.MUTATION else "query"
+        log.warning("a document ran out of time", extra={"request_id": context.request_id})
+        message = (
+            f"The {kind} took longer than the {limits.EXECUTION_SECONDS:g} seconds it may take."
+        )
+        return Result(None, [refuse(LimitReached(message, code=ErrorCode.TIME_LIMIT))], ran=True)
+    except Exception as error:  # an edge: nothing but a masked answer leaves
+        return Result(None, [refuse_bug(error, request_id=context.request_id)], ran=True)
+
+
+def _not_run(errors: Sequence[Refusal], request_id: str, media_type: str) -> Answer:
+    # The draft wants 4xx only under its own media type: who reads plain JSON may take the
+    # status for the transport's.
+    status = 400 if media_type == GRAPHQL_RESPONSE else 200
+    return Answer(status, {"errors": [e.formatted(request_id) for e in errors]}, media_type)
+
+
+def _refused(
+    status: int,
+    errors: Sequence[Refusal],
+    request_id: str,
+    media_type: str | None,
+    *,
+    allow: str | None = None,
+) -> Answer:
+    headers: list[tuple[bytes, bytes]] = []
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="postlane"'))
+    if allow:
+        headers.append((b"allow", allow.encode()))
+    if errors[0].retry_after_seconds is not None:
+        headers.append((b"retry-after", str(errors[0].retry_after_seconds).encode()))
+    body = {"errors": [error.formatted(request_id) for error in errors]}
+    return Answer(status, body, media_type or JSON, headers)
+
+
+async def _send(
+    send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

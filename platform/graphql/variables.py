@@ -1,0 +1,139 @@
+"""Variables of a request: text that the database can hold, and what is wrong with a value."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    is_non_null_type,
+)
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.pyutils import Undefined
+from graphql.utilities.validate_input_value import validate_input_value
+
+from ..core.errors import Detail, DetailCode, ErrorCode, InvalidInput
+
+LARGEST_ARRAY = 10_000
+"""Items of one list in variables or in a document."""
+MOST_DETAILS = 50
+"""Wrong fields that one answer names."""
+
+
+def check_text(variables: Mapping[str, Any]) -> None:
+    """Do nothing if every text in *variables* can be stored and no list is too long.
+
+    PostgreSQL refuses U+0000 in text, and a lone surrogate has no UTF-8 form.
+
+    Raises:
+        InvalidInput: naming the first place that is wrong.
+    """
+    # Not recursive: how deep variables go is the client's choice.
+    waiting: list[tuple[str, Any]] = [("", variables)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str):
+            if fault := text_fault(value):
+                raise InvalidInput.of(path, DetailCode.INVALID_FORMAT, fault)
+        elif isinstance(value, Mapping):
+            for name, item in value.items():
+                if text_fault(name):
+                    raise InvalidInput.of(path, DetailCode.UNKNOWN_FIELD, "A name is not text.")
+                waiting.append((_joined(path, name), item))
+        elif isinstance(value, list):
+            if len(value) > LARGEST_ARRAY:
+                message = f"A list has {len(value)} items; at most {LARGEST_ARRAY} are taken."
+                raise InvalidInput.of(path, DetailCode.TOO_MANY, message)
+            waiting.extend((f"{path}[{i}]", item) for i, item in enumerate(value))
+
+
+def text_fault(value: str) -> str | None:
+    """Return what keeps *value* from being stored as text, or None."""
+    if "\x00" in value:
+        return "The character U+0000 cannot be stored."
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "A half of a surrogate pair stands alone; it is no character."
+    return None
+
+
+def coercion_error(
+    schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+) -> InvalidInput | None:
+    """Return what is wrong with *variables* field by field, or None if the types fit."""
+    found: list[Detail] = []
+    for definition in operation.variable_definitions or ():
+        signature = get_variable_signature(schema, definition)
+        if isinstance(signature, GraphQLError):
+            return None
+        value = variables.get(signature.name, Undefined)
+        optional = definition.default_value or not is_non_null_type(signature.type)
+        if value is Undefined and optional:
+            continue
+        validate_input_value(
+            value,
+            signature.type,
+            lambda error, path, name=signature.name: found.append(_detail(error, [name, *path])),  # type: ignore[misc]
+            hide_suggestions=True,
+        )
+    if not found:
+        return None
+    if len(found) == 1:
+        return InvalidInput(found[0].message, code=ErrorCode.INVALID_INPUT, details=found)
+    return InvalidInput.all(found[:MOST_DETAILS])
+
+
+def _detail(error: GraphQLError, path: list[str | int]) -> Detail:
+    code, name = _classified(error)
+    if name:
+        path = [*path, name]
+    return Detail(_path_text(path), code, _sentence(error, code, _path_text(path)))
+
+
+def _classified(error: GraphQLError) -> tuple[DetailCode, str]:
+    """Return the code for an error of graphql-core, and the field that its path leaves out."""
+    # It has no codes of its own; the words are pinned by tests.
+    message = error.message
+    if isinstance(error.original_error, ValueError):
+        return DetailCode.INVALID_FORMAT, ""
+    if " to include required field '" in message:
+        return DetailCode.REQUIRED, _quoted(message, "required field '")
+    if " not to include unknown field '" in message:
+        return DetailCode.UNKNOWN_FIELD, _quoted(message, "unknown field '")
+    if message.startswith("Expected a value of non-null") or message.endswith("not to be None."):
+        return DetailCode.REQUIRED, ""
+    if "exactly one" in message.lower():
+        return DetailCode.MUTUALLY_EXCLUSIVE, ""
+    if "does not exist in" in message:
+        return DetailCode.NOT_ALLOWED, ""
+    return DetailCode.INVALID_TYPE, ""
+
+
+def _quoted(message: str, before: str) -> str:
+    return message.partition(before)[2].partition("'")[0]
+
+
+def _sentence(error: GraphQLError, code: DetailCode, field: str) -> str:
+    if code is DetailCode.REQUIRED:
+        return f"{field} is required."
+    if code is DetailCode.UNKNOWN_FIELD:
+        return f"There is no field {field}."
+    if isinstance(error.original_error, ValueError):
+        return f"{field} is not valid: {error.original_error}"
+    # What was sent is not repeated: it may be a password, and it may be long.
+    return error.message.partition(", found:")[0].rstrip(".") + "."
+
+
+def _path_text(path: list[str | int]) -> str:
+    """Return `to[0].email` for the path in the variable `input`; others keep their name."""
+    text = ""
+    for step in path if path[0] != "input" or len(path) == 1 else path[1:]:
+        text = f"{text}[{step}]" if isinstance(step, int) else _joined(text, step)
+    return text
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and path != "input" else name
