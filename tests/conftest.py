@@ -17,15 +17,20 @@ os.environ.update(
     POSTLANE_PUBLIC_URL="http://postlane.test",
 )
 
+from litestar.types import HTTPScope
+
 from postlane.core import clock
+from postlane.core.actor import Actor
 from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
+from postlane.server.app import build_app
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
-from postlane.vmtas.work import ensure_default_vmta
 from tests.parts import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
+
+from .client import Client
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +47,6 @@ async def database(database_url: str) -> AsyncIterator[None]:
     """This process's pool and job queue on a migrated database."""
     await start_pool(database_url)
     await migrate()
-    await ensure_default_vmta()
     await open_queue(database_url)
     yield
     await close_queue()
@@ -55,3 +59,19 @@ def frozen() -> Iterator[datetime]:
     at = datetime(2026, 6, 1, 12, tzinfo=UTC)
     with clock.frozen(at):
         yield at
+
+
+@pytest.fixture
+async def client(database: None) -> AsyncIterator[Client]:
+    """The whole web application over HTTP, without a socket."""
+    actors: dict[str, Actor] = {}
+
+    async def authenticate(scope: HTTPScope) -> Actor | None:
+        for name, value in scope["headers"]:
+            if name == b"x-test-actor":
+                return actors[value.decode()]
+        return None
+
+    app = build_app(authenticate=authenticate, opens_pool=False)
+    async with Client(app, actors) as opened:
+        yield opened

@@ -1,0 +1,50 @@
+"""Whom a request came from, when proxies stand in between."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ..core.settings import Network
+
+LONGEST_CHAIN = 50
+"""Entries of `X-Forwarded-For` that are looked at."""
+
+
+def client_address(
+    peer: str | None, forwarded: Iterable[str], *, trusted: Sequence[Network]
+) -> str | None:
+    """Return the address of the nearest machine that is not one of our proxies.
+
+    *peer* is the other end of the connection, *forwarded* the values of every
+    `X-Forwarded-For` header in order. They are read from the right, since each proxy adds
+    to the right: what stands left of the first address we do not trust may be invented.
+    """
+    found = _address(peer)
+    if found is None:
+        return None
+    chain = [entry for value in forwarded for entry in value.split(",")][-LONGEST_CHAIN:]
+    while chain and _is_trusted(found, trusted):
+        before = _address(chain.pop())
+        if before is None:
+            break
+        found = before
+    return str(found)
+
+
+def _address(text: str | None) -> IPv4Address | IPv6Address | None:
+    if not text:
+        return None
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    # One machine has one name here, however the socket was opened.
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_trusted(address: IPv4Address | IPv6Address, trusted: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in trusted)

@@ -1,0 +1,84 @@
+"""The web application: everything put together."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from litestar import Litestar, Request, Response, asgi
+from litestar.exceptions import HTTPException
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from ..core.database import close_pool, start_pool
+from ..core.queue import close_queue, open_queue
+from ..core.settings import Settings, settings
+from ..graphql.execute import check_documents
+from ..graphql.http import Authenticate, GraphQLOverHttp
+from .edge import BROKEN, Edge, failure
+
+log = logging.getLogger(__name__)
+
+POOL_SIZE = 10
+"""Connections of one web worker to the database."""
+
+
+def build_app(
+    found: Settings | None = None, *, authenticate: Authenticate, opens_pool: bool = True
+) -> Edge:
+    """Return the application.
+
+    With *opens_pool* it connects to the database and the job queue when it is started and
+    leaves them when it is stopped; without, whoever builds it has done so.
+
+    Raises:
+        DocumentsBroken: a document of the code does not fit the schema.
+    """
+    found = found or settings()
+    check_documents()
+    graphql = GraphQLOverHttp(
+        authenticate, introspection_is_public=found.environment == "development"
+    )
+
+    @asgi("/graphql", copy_scope=False)
+    async def serve_graphql(scope: Scope, receive: Receive, send: Send) -> None:
+        await graphql(cast("HTTPScope", scope), receive, send)
+
+    app = Litestar(
+        route_handlers=[serve_graphql],
+        lifespan=[_connections] if opens_pool else [],
+        exception_handlers={HTTPException: _http_failure, Exception: _bug},
+        openapi_config=None,
+        # Logging is started once for the whole process, by `core/logs.py`.
+        logging_config=None,
+    )
+    return Edge(app, found)
+
+
+@asynccontextmanager
+async def _connections(app: Litestar) -> AsyncIterator[None]:
+    url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
+    await start_pool(url, size=POOL_SIZE)
+    await open_queue(url)
+    try:
+        yield
+    finally:
+        await close_queue()
+        await close_pool()
+
+
+def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Answer what Litestar refuses: no such path, no such method, a body it cannot read."""
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INVALID_REQUEST")
+    if error.status_code >= 500:
+        return _bug(request, error)
+    message = {404: "There is nothing at this address."}.get(error.status_code, error.detail)
+    body = failure(code, message, request.scope["state"]["request_id"])
+    return Response(body, status_code=error.status_code, headers=error.headers)
+
+
+def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Log what nobody foresaw, and say nothing of it."""
+    log.error("a request failed", exc_info=error)
+    body = failure("INTERNAL", BROKEN, request.scope["state"]["request_id"])
+    return Response(body, status_code=500)

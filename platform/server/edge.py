@@ -1,0 +1,107 @@
+"""What is true of every answer: a request id, safe headers, and never a stack trace."""
+
+import json
+import logging
+import re
+import uuid
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..core.logs import bound
+from ..core.settings import Settings
+from .addresses import client_address
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+"""Set unless the answer brings its own: what can be cached or has a page says so itself."""
+BROKEN = "Something went wrong on our side. The request id helps us to find it."
+
+
+class Edge:
+    """The outermost application: everything that is served passes through it.
+
+    For those within, `scope["state"]` holds `request_id` and `client_address`.
+    """
+
+    def __init__(self, app: ASGIApp, found: Settings) -> None:
+        self.app = app
+        self._trusted = found.trusted_proxies
+        self._headers = dict(HEADERS)
+        if found.public_url.startswith("https://"):
+            self._headers[b"strict-transport-security"] = b"max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        # Granian hands the same state to every request; what is ours belongs to one.
+        scope["state"] = {
+            **scope.get("state", {}),
+            "request_id": request_id,
+            "client_address": self._client_address(scope),
+        }
+        started = False
+
+        async def send_completed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._complete(message, request_id)
+            await send(message)
+
+        with bound(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_completed)
+            except Exception:  # an edge: nothing but a masked answer leaves
+                log.exception("a request failed")
+                if not started:
+                    await send_json(send_completed, 500, failure("INTERNAL", BROKEN, request_id))
+
+    def _complete(self, message: Any, request_id: str) -> None:
+        headers = list(message.get("headers", []))
+        given = {name.lower() for name, _ in headers}
+        headers += [(name, value) for name, value in self._headers.items() if name not in given]
+        message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+
+    def _client_address(self, scope: Any) -> str | None:
+        peer = scope.get("client")
+        forwarded = [
+            value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"x-forwarded-for"
+        ]
+        return client_address(peer[0] if peer else None, forwarded, trusted=self._trusted)
+
+
+def _request_id(scope: Any) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return uuid.uuid4().hex
+
+
+def failure(code: str, message: str, request_id: str) -> dict[str, Any]:
+    """Return the body of an error that no API in particular answers."""
+    return {"error": {"code": code, "message": message, "request_id": request_id}}
+
+
+async def send_json(send: Send, status: int, body: dict[str, Any]) -> None:
+    """Answer with *body* and nothing else."""
+    content = json.dumps(body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": False})
