@@ -7,7 +7,7 @@ from piccolo.columns.indexes import IndexMethod
 from postlane.core.clock import now
 from postlane.core.ids import new_id
 
-ID = "2026-11-21T00:47:45:626138"
+ID = "2026-11-21T01:02:57:075788"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of audit."
 

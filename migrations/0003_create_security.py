@@ -91,7 +91,7 @@ class User(Table, tablename="users", schema=None):
     )
 
 
-ID = "2026-11-21T00:47:47:018568"
+ID = "2026-11-21T01:02:58:455235"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of security."
 
@@ -102,8 +102,8 @@ async def forwards():
     )
 
     manager.add_table(
-        class_name="IdempotencyRecord",
-        tablename="idempotency_records",
+        class_name="RateBucket",
+        tablename="rate_buckets",
         schema=None,
         columns=None,
     )
@@ -116,8 +116,8 @@ async def forwards():
     )
 
     manager.add_table(
-        class_name="ApiKeySecret",
-        tablename="api_key_secrets",
+        class_name="LoginAttempt",
+        tablename="login_attempts",
         schema=None,
         columns=None,
     )
@@ -127,15 +127,15 @@ async def forwards():
     )
 
     manager.add_table(
-        class_name="TokenRevocation",
-        tablename="token_revocations",
+        class_name="IdempotencyRecord",
+        tablename="idempotency_records",
         schema=None,
         columns=None,
     )
 
     manager.add_table(
-        class_name="LoginAttempt",
-        tablename="login_attempts",
+        class_name="ApiKeySecret",
+        tablename="api_key_secrets",
         schema=None,
         columns=None,
     )
@@ -148,21 +148,22 @@ async def forwards():
     )
 
     manager.add_table(
-        class_name="RateBucket",
-        tablename="rate_buckets",
+        class_name="TokenRevocation",
+        tablename="token_revocations",
         schema=None,
         columns=None,
     )
 
     manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="id",
-        db_column_name="id",
-        column_class_name="UUID",
-        column_class=UUID,
+        table_class_name="RateBucket",
+        tablename="rate_buckets",
+        column_name="key",
+        db_column_name="key",
+        column_class_name="Varchar",
+        column_class=Varchar,
         params={
-            "default": new_id,
+            "length": 200,
+            "default": "",
             "null": False,
             "primary_key": True,
             "unique": False,
@@ -176,14 +177,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="organization_id",
-        db_column_name="organization_id",
-        column_class_name="UUID",
-        column_class=UUID,
+        table_class_name="RateBucket",
+        tablename="rate_buckets",
+        column_name="tokens",
+        db_column_name="tokens",
+        column_class_name="DoublePrecision",
+        column_class=DoublePrecision,
         params={
-            "default": UUID4(),
+            "default": 0.0,
             "null": False,
             "primary_key": False,
             "unique": False,
@@ -197,117 +198,10 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="operation",
-        db_column_name="operation",
-        column_class_name="Varchar",
-        column_class=Varchar,
-        params={
-            "length": 60,
-            "default": "",
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="key",
-        db_column_name="key",
-        column_class_name="Varchar",
-        column_class=Varchar,
-        params={
-            "length": 255,
-            "default": "",
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="fingerprint",
-        db_column_name="fingerprint",
-        column_class_name="Bytea",
-        column_class=Bytea,
-        params={
-            "default": b"",
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="kind",
-        db_column_name="kind",
-        column_class_name="SmallInt",
-        column_class=SmallInt,
-        params={
-            "default": 0,
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="answer",
-        db_column_name="answer",
-        column_class_name="JSONB",
-        column_class=JSONB,
-        params={
-            "default": "{}",
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="IdempotencyRecord",
-        tablename="idempotency_records",
-        column_name="created_at",
-        db_column_name="created_at",
+        table_class_name="RateBucket",
+        tablename="rate_buckets",
+        column_name="updated_at",
+        db_column_name="updated_at",
         column_class_name="Timestamptz",
         column_class=Timestamptz,
         params={
@@ -409,84 +303,17 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="id",
-        db_column_name="id",
-        column_class_name="UUID",
-        column_class=UUID,
-        params={
-            "default": new_id,
-            "null": False,
-            "primary_key": True,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="api_key_id",
-        db_column_name="api_key_id",
-        column_class_name="ForeignKey",
-        column_class=ForeignKey,
-        params={
-            "references": ApiKey,
-            "on_delete": OnDelete.cascade,
-            "on_update": OnUpdate.cascade,
-            "target_column": None,
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="prefix",
-        db_column_name="prefix",
-        column_class_name="Varchar",
-        column_class=Varchar,
-        params={
-            "length": 16,
-            "default": "",
-            "null": False,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="digest",
-        db_column_name="digest",
+        table_class_name="LoginAttempt",
+        tablename="login_attempts",
+        column_name="email_digest",
+        db_column_name="email_digest",
         column_class_name="Bytea",
         column_class=Bytea,
         params={
             "default": b"",
             "null": False,
-            "primary_key": False,
-            "unique": True,
+            "primary_key": True,
+            "unique": False,
             "index": False,
             "index_method": IndexMethod.btree,
             "choices": None,
@@ -497,15 +324,15 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="expires_at",
-        db_column_name="expires_at",
-        column_class_name="Timestamptz",
-        column_class=Timestamptz,
+        table_class_name="LoginAttempt",
+        tablename="login_attempts",
+        column_name="attempts",
+        db_column_name="attempts",
+        column_class_name="SmallInt",
+        column_class=SmallInt,
         params={
-            "default": None,
-            "null": True,
+            "default": 0,
+            "null": False,
             "primary_key": False,
             "unique": False,
             "index": False,
@@ -518,14 +345,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="ApiKeySecret",
-        tablename="api_key_secrets",
-        column_name="created_at",
-        db_column_name="created_at",
+        table_class_name="LoginAttempt",
+        tablename="login_attempts",
+        column_name="since",
+        db_column_name="since",
         column_class_name="Timestamptz",
         column_class=Timestamptz,
         params={
-            "default": now,
+            "default": TimestamptzNow(),
             "null": False,
             "primary_key": False,
             "unique": False,
@@ -970,14 +797,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="TokenRevocation",
-        tablename="token_revocations",
-        column_name="jti",
-        db_column_name="jti",
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="id",
+        db_column_name="id",
         column_class_name="UUID",
         column_class=UUID,
         params={
-            "default": UUID4(),
+            "default": new_id,
             "null": False,
             "primary_key": True,
             "unique": False,
@@ -991,13 +818,35 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="TokenRevocation",
-        tablename="token_revocations",
-        column_name="reason",
-        db_column_name="reason",
-        column_class_name="Text",
-        column_class=Text,
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="organization_id",
+        db_column_name="organization_id",
+        column_class_name="UUID",
+        column_class=UUID,
         params={
+            "default": UUID4(),
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="operation",
+        db_column_name="operation",
+        column_class_name="Varchar",
+        column_class=Varchar,
+        params={
+            "length": 60,
             "default": "",
             "null": False,
             "primary_key": False,
@@ -1012,14 +861,15 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="TokenRevocation",
-        tablename="token_revocations",
-        column_name="expires_at",
-        db_column_name="expires_at",
-        column_class_name="Timestamptz",
-        column_class=Timestamptz,
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="key",
+        db_column_name="key",
+        column_class_name="Varchar",
+        column_class=Varchar,
         params={
-            "default": TimestamptzNow(),
+            "length": 255,
+            "default": "",
             "null": False,
             "primary_key": False,
             "unique": False,
@@ -1033,31 +883,31 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="LoginAttempt",
-        tablename="login_attempts",
-        column_name="email_digest",
-        db_column_name="email_digest",
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="fingerprint",
+        db_column_name="fingerprint",
         column_class_name="Bytea",
         column_class=Bytea,
         params={
             "default": b"",
             "null": False,
-            "primary_key": True,
+            "primary_key": False,
             "unique": False,
             "index": False,
             "index_method": IndexMethod.btree,
             "choices": None,
             "db_column_name": None,
-            "secret": True,
+            "secret": False,
         },
         schema=None,
     )
 
     manager.add_column(
-        table_class_name="LoginAttempt",
-        tablename="login_attempts",
-        column_name="attempts",
-        db_column_name="attempts",
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="kind",
+        db_column_name="kind",
         column_class_name="SmallInt",
         column_class=SmallInt,
         params={
@@ -1075,14 +925,165 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="LoginAttempt",
-        tablename="login_attempts",
-        column_name="since",
-        db_column_name="since",
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="answer",
+        db_column_name="answer",
+        column_class_name="JSONB",
+        column_class=JSONB,
+        params={
+            "default": "{}",
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="IdempotencyRecord",
+        tablename="idempotency_records",
+        column_name="created_at",
+        db_column_name="created_at",
         column_class_name="Timestamptz",
         column_class=Timestamptz,
         params={
-            "default": TimestamptzNow(),
+            "default": now,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="id",
+        db_column_name="id",
+        column_class_name="UUID",
+        column_class=UUID,
+        params={
+            "default": new_id,
+            "null": False,
+            "primary_key": True,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="api_key_id",
+        db_column_name="api_key_id",
+        column_class_name="ForeignKey",
+        column_class=ForeignKey,
+        params={
+            "references": ApiKey,
+            "on_delete": OnDelete.cascade,
+            "on_update": OnUpdate.cascade,
+            "target_column": None,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="prefix",
+        db_column_name="prefix",
+        column_class_name="Varchar",
+        column_class=Varchar,
+        params={
+            "length": 16,
+            "default": "",
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="digest",
+        db_column_name="digest",
+        column_class_name="Bytea",
+        column_class=Bytea,
+        params={
+            "default": b"",
+            "null": False,
+            "primary_key": False,
+            "unique": True,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": True,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="expires_at",
+        db_column_name="expires_at",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="ApiKeySecret",
+        tablename="api_key_secrets",
+        column_name="created_at",
+        db_column_name="created_at",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": now,
             "null": False,
             "primary_key": False,
             "unique": False,
@@ -1183,15 +1184,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="RateBucket",
-        tablename="rate_buckets",
-        column_name="key",
-        db_column_name="key",
-        column_class_name="Varchar",
-        column_class=Varchar,
+        table_class_name="TokenRevocation",
+        tablename="token_revocations",
+        column_name="jti",
+        db_column_name="jti",
+        column_class_name="UUID",
+        column_class=UUID,
         params={
-            "length": 200,
-            "default": "",
+            "default": UUID4(),
             "null": False,
             "primary_key": True,
             "unique": False,
@@ -1205,14 +1205,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="RateBucket",
-        tablename="rate_buckets",
-        column_name="tokens",
-        db_column_name="tokens",
-        column_class_name="DoublePrecision",
-        column_class=DoublePrecision,
+        table_class_name="TokenRevocation",
+        tablename="token_revocations",
+        column_name="reason",
+        db_column_name="reason",
+        column_class_name="Text",
+        column_class=Text,
         params={
-            "default": 0.0,
+            "default": "",
             "null": False,
             "primary_key": False,
             "unique": False,
@@ -1226,14 +1226,14 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="RateBucket",
-        tablename="rate_buckets",
-        column_name="updated_at",
-        db_column_name="updated_at",
+        table_class_name="TokenRevocation",
+        tablename="token_revocations",
+        column_name="expires_at",
+        db_column_name="expires_at",
         column_class_name="Timestamptz",
         column_class=Timestamptz,
         params={
-            "default": now,
+            "default": TimestamptzNow(),
             "null": False,
             "primary_key": False,
             "unique": False,

@@ -44,7 +44,7 @@ class Organization(Table, tablename="organizations", schema=None):
     )
 
 
-ID = "2026-11-21T00:47:51:067667"
+ID = "2026-11-21T01:03:03:744177"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of domains."
 

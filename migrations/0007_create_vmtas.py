@@ -26,7 +26,7 @@ class Organization(Table, tablename="organizations", schema=None):
     )
 
 
-ID = "2026-11-21T00:47:52:561353"
+ID = "2026-11-21T01:03:05:534982"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of vmtas."
 

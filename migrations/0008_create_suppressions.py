@@ -25,7 +25,7 @@ class Organization(Table, tablename="organizations", schema=None):
     )
 
 
-ID = "2026-11-21T00:47:54:132383"
+ID = "2026-11-21T01:03:07:022199"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of suppressions."
 

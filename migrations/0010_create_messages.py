@@ -15,7 +15,7 @@ from piccolo.columns.indexes import IndexMethod
 from postlane.core.clock import now
 from postlane.core.ids import new_id
 
-ID = "2026-11-21T00:47:57:351895"
+ID = "2026-11-21T01:03:10:620069"
 VERSION = "1.38.0"
 DESCRIPTION = "Create the tables of messages."
 

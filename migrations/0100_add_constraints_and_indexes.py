@@ -25,6 +25,8 @@ STATEMENTS = (
     "CREATE INDEX credit_lots_organization ON credit_lots (organization_id, type, expires_at)",
     "ALTER TABLE credit_entries ADD CONSTRAINT moves_something CHECK (amount > 0)",
     "CREATE INDEX credit_entries_organization ON credit_entries (organization_id, id)",
+    "CREATE INDEX credit_entries_type ON credit_entries (organization_id, type, id)",
+    "CREATE UNIQUE INDEX credit_usage_slot ON credit_usage (organization_id, type, day, slot)",
     "CREATE UNIQUE INDEX events_position ON events (position)",
     "CREATE INDEX events_message ON events (message_id, position)",
     "CREATE UNIQUE INDEX domains_once ON domains (organization_id, name)",

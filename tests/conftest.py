@@ -26,6 +26,7 @@ from postlane.core.queue import close_queue, open_queue
 from postlane.server.app import build_app
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
+from postlane.vmtas.work import ensure_default_vmta
 from tests.parts import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
@@ -47,6 +48,7 @@ async def database(database_url: str) -> AsyncIterator[None]:
     """This process's pool and job queue on a migrated database."""
     await start_pool(database_url)
     await migrate()
+    await ensure_default_vmta()
     await open_queue(database_url)
     yield
     await close_queue()

@@ -20,8 +20,10 @@ from postlane.core.actor import (
 )
 from postlane.core.crypto import digest
 from postlane.core.ids import new_token
+from postlane.domains.tables import Domain
 from postlane.security.rules import API_KEY_PURPOSE, KeyFormat, new_secret
 from postlane.security.tables import ApiKey, ApiKeySecret
+from postlane.suppressions.tables import Suppression
 from postlane.vmtas.tables import Pool
 
 UNUSABLE_PASSWORD = "!"
@@ -145,3 +147,34 @@ async def make_api_key(
         digest=digest(secret.text, purpose=API_KEY_PURPOSE),
     ).save()
     return MadeKey(key, secret.text)
+
+
+async def make_domain(organization_id: Any, **values: Any) -> Domain:
+    """Make a verified domain without keys and records."""
+    name = values.pop("name", f"{new_token(10).lower()}.example")
+    domain = Domain(
+        **{
+            "organization_id": organization_id,
+            "name": name,
+            "status": "verified",
+            "return_path_domain": f"bounce.{name}",
+        }
+        | values
+    )
+    await domain.save()
+    return domain
+
+
+async def make_suppression(organization_id: Any, address: str, **values: Any) -> Suppression:
+    """Stop sending to *address*."""
+    row = Suppression(
+        **{
+            "organization_id": organization_id,
+            "address": address,
+            "address_key": address.lower(),
+            "reason": "manual",
+        }
+        | values
+    )
+    await row.save()
+    return row

@@ -4,6 +4,7 @@ from piccolo.columns import (
     JSONB,
     UUID,
     BigInt,
+    Date,
     ForeignKey,
     OnDelete,
     SmallInt,
@@ -59,3 +60,14 @@ class CreditEntry(Table, db=DB, tablename="credit_entries"):
     api_key_id = UUID(null=True, default=None)
     user_id = UUID(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
+
+
+class CreditUsage(Table, db=DB, tablename="credit_usage"):
+    """Credits used per day; spread over slots so that parallel sends add to different rows."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    type = Varchar(20)
+    day = Date(help_text="In UTC.")
+    slot = SmallInt()
+    used = BigInt(help_text="Whole credits, less refunds.")

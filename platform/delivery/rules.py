@@ -46,8 +46,21 @@ OPEN = frozenset(
     }
 )
 FINAL = frozenset(DeliveryState) - OPEN
-PARTIAL = "partial"
-"""Status of a message whose deliveries ended differently."""
+
+
+class MessageStatus(StrEnum):
+    """How far a message is: the sum of its deliveries."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    PARTIAL = "partial"
 
 
 def queue_id(organization_id: OrganizationId, vmta_id: uuid.UUID, domain: str) -> uuid.UUID:
@@ -66,7 +79,7 @@ def message_status(states: Collection[str]) -> str:
         if state in states:
             return state.value
     different = set(states)
-    return different.pop() if len(different) == 1 else PARTIAL
+    return different.pop() if len(different) == 1 else MessageStatus.PARTIAL.value
 
 
 def next_step(

@@ -6,12 +6,16 @@ from uuid import UUID
 import strawberry
 
 from ..core.actor import Actor
+from . import credits, deliveries, messages
 from .nodes import Node, register
 
 
 @strawberry.type(description="A tenant: everything in it is hidden from every other one.")
 class Organization(
     # One line for each area, in alphabetical order: `accounts.OrganizationFields,`
+    credits.OrganizationFields,
+    deliveries.OrganizationFields,
+    messages.OrganizationFields,
     Node,
 ): ...
 

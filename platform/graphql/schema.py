@@ -16,7 +16,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from ..core.errors import DetailCode, ErrorCode, NotAuthenticated
-from . import enums, nodes  # noqa: F401 enums describes those of core
+from . import enums, nodes, sending  # noqa: F401 enums describes those of core
 from .context import Info, actor_of
 from .nodes import LARGEST_LIST, Node
 from .organization import Organization
@@ -58,7 +58,9 @@ class Query:
 
 @strawberry.type(description="Everything that can be changed.")
 # One line for each area, in alphabetical order: `accounts.Mutation,`
-class Mutation:
+class Mutation(
+    sending.Mutation,
+):
     @strawberry.mutation(description="Return the text; for trying out a connection.")
     async def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
         return text

@@ -107,6 +107,17 @@ def parse_mailboxes(text: str) -> tuple[Mailbox, ...]:
 
 
 @lru_cache(maxsize=16_384)
+def comparable(text: str) -> str:
+    """Return what equals the `key` of every spelling of the same mailbox.
+
+    A text that is no address is returned in lower case, which equals no key.
+    """
+    try:
+        return parse_mailbox(text).key
+    except InvalidAddress:
+        return text.lower()
+
+
 def parse_domain(text: str) -> str:
     """Return the mail domain that *text* names, in lower case and as ASCII.
 

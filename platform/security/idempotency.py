@@ -126,6 +126,30 @@ async def claim(
     return await _stored(organization_id, operation, key, fingerprint)
 
 
+async def find(
+    organization_id: OrganizationId, operation: str, key: str, fingerprint: bytes
+) -> StoredAnswer | None:
+    """Return what the first request with *key* was answered, or None if there was none.
+
+    For looking before the input is checked, so that a repeat is answered as the first was.
+
+    Raises:
+        KeyReused: the key came with another input.
+        InvalidInput: it cannot be a key.
+    """
+    rows = await fetch(
+        "SELECT fingerprint, kind FROM idempotency_records WHERE organization_id = {} "
+        "AND operation = {} AND key = {} AND created_at >= {}",
+        organization_id,
+        operation,
+        checked_key(key),
+        clock.now() - KEPT,
+    )
+    if not rows or rows[0]["kind"] == _OPEN:
+        return None
+    return await _stored(organization_id, operation, key, fingerprint)
+
+
 async def store(
     tx: Tx, organization_id: OrganizationId, operation: str, key: str, answer: Mapping[str, Any]
 ) -> None:
@@ -144,20 +168,35 @@ async def store_refusal(
 
     If another request has claimed the key meanwhile, its answer is the one that is kept.
     """
-    answer = {
-        "type": type(refusal).__name__,
-        "code": refusal.error_code.value,
-        "message": refusal.sentence,
-        "details": [[d.field, d.code.value, d.message] for d in refusal.details],
-        "retryAfterSeconds": refusal.retry_after_seconds,
-    }
     async with transaction() as tx:
         try:
             found = await claim(tx, organization_id, operation, key, fingerprint)
         except (KeyReused, StillRunning):
             return
         if found is None:
-            await _finish(organization_id, operation, key, kind=_REFUSAL, answer=answer)
+            await settle_refusal(tx, organization_id, operation, key, refusal)
+
+
+async def settle_refusal(
+    tx: Tx, organization_id: OrganizationId, operation: str, key: str, refusal: OperationError
+) -> None:
+    """Keep *refusal* for the key that this transaction claimed and will commit.
+
+    For operations that share a transaction: one request is refused, the others are not.
+    """
+    await _finish(organization_id, operation, key, kind=_REFUSAL, answer=refusal_to_json(refusal))
+
+
+def refusal_to_json(refusal: OperationError) -> dict[str, Any]:
+    """Return *refusal* as JSON that `refusal_from_json` reads."""
+    kind = next(k for k in type(refusal).__mro__ if k.__module__ == errors.__name__)
+    return {
+        "type": kind.__name__,
+        "code": refusal.error_code.value,
+        "message": refusal.sentence,
+        "details": [[d.field, d.code.value, d.message] for d in refusal.details],
+        "retryAfterSeconds": refusal.retry_after_seconds,
+    }
 
 
 async def _finish(
@@ -190,12 +229,13 @@ async def _stored(
         raise KeyReused
     answer = json.loads(rows[0]["answer"])
     if rows[0]["kind"] == _REFUSAL:
-        return StoredAnswer({}, _refusal(answer))
+        return StoredAnswer({}, refusal_from_json(answer))
     return StoredAnswer(answer)
 
 
-def _refusal(answer: dict[str, Any]) -> OperationError:
-    kind: type[OperationError] = getattr(errors, answer["type"], OperationError)
+def refusal_from_json(answer: Mapping[str, Any]) -> OperationError:
+    """Return the refusal that was kept."""
+    kind: type[OperationError] = getattr(errors, answer["type"])
     return kind(
         answer["message"],
         code=ErrorCode(answer["code"]),

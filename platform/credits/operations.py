@@ -1,0 +1,374 @@
+"""Taking credits, giving them back, granting them: always with their line of the ledger."""
+
+import json
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..core import clock
+from ..core.actor import ApiKeyId, OrganizationId, UserId
+from ..core.database import Tx, fetch
+from ..core.ids import new_id
+from .errors import InsufficientCredits
+from .rules import (
+    SHARES,
+    Account,
+    CreditType,
+    EntrySource,
+    LotSource,
+    is_unlimited,
+    spread,
+    take_in_order,
+)
+
+Lots = dict[str, int]
+"""Credits by the id of the lot they were taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one request costs."""
+
+    organization_id: OrganizationId
+    plan: str
+    amount: int
+    """Whole credits; 0 writes nothing."""
+    source: EntrySource
+    type: CreditType = CreditType.EMAIL
+    reference: str | None = None
+    description: str | None = None
+    api_key_id: ApiKeyId | None = None
+    user_id: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """What a charge did: its ledger entry and what was left, None where nothing is counted."""
+
+    entry_id: uuid.UUID | None
+    balance_after: int | None
+
+
+async def debit(tx: Tx, charge: Charge) -> Debit:
+    """Take what *charge* costs.
+
+    Raises:
+        InsufficientCredits: the balance would fall below zero; nothing is taken.
+    """
+    (outcome,) = await debit_all(tx, [charge])
+    if isinstance(outcome, InsufficientCredits):
+        raise outcome
+    return outcome
+
+
+async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | InsufficientCredits]:
+    """Take what each of *charges* costs; a refusal is a value and takes nothing.
+
+    `balance_after` is what this transaction saw: debits that run at the same time do not
+    wait for one another, so two entries may name the same balance. Their sum never errs.
+    """
+    outcomes: list[Debit | InsufficientCredits] = [Debit(None, None)] * len(charges)
+    entries: list[tuple[uuid.UUID, Charge, int | None, Lots]] = []
+    # In the order of organizations, so that two transactions never wait for each other.
+    by_owner: dict[tuple[OrganizationId, CreditType], list[int]] = {}
+    for index, charge in enumerate(charges):
+        if charge.amount > 0:
+            by_owner.setdefault((charge.organization_id, charge.type), []).append(index)
+        elif not is_unlimited(charge.plan):
+            outcomes[index] = Debit(None, await _balance(tx, charge.organization_id, charge.type))
+    for owner in sorted(by_owner):
+        indexes = by_owner[owner]
+        if is_unlimited(charges[indexes[0]].plan):
+            taken: list[Lots | InsufficientCredits] = [{} for _ in indexes]
+            balance = None
+        else:
+            taken = await _take(tx, owner, [charges[index].amount for index in indexes])
+            balance = await _balance(tx, *owner)
+        for index, lots in zip(indexes, taken, strict=True):
+            if isinstance(lots, InsufficientCredits):
+                outcomes[index] = lots
+                continue
+            entry_id = new_id()
+            entries.append((entry_id, charges[index], balance, lots))
+            outcomes[index] = Debit(entry_id, balance)
+    await _write_debits(entries)
+    return outcomes
+
+
+async def _take(
+    tx: Tx, owner: tuple[OrganizationId, CreditType], amounts: Sequence[int]
+) -> list[Lots | InsufficientCredits]:
+    if lot_id := await _take_from_one_share(owner, sum(amounts)):
+        return [{lot_id: amount} for amount in amounts]
+    # Nothing is locked yet: the attempt above either took or found nothing. Locking every
+    # share while holding one would let two such transactions wait for each other.
+    return await _take_from_all_shares(tx, owner, amounts)
+
+
+async def _take_from_one_share(owner: tuple[OrganizationId, CreditType], amount: int) -> str | None:
+    rows = await fetch(
+        """
+        WITH lot AS (
+            SELECT l.id FROM credit_lots l
+            WHERE l.organization_id = {} AND l.type = {}
+              AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {})
+              AND EXISTS (SELECT FROM credit_shares s WHERE s.lot_id = l.id AND s.remaining > 0)
+            ORDER BY l.source <> 'included', l.expires_at NULLS LAST, l.id LIMIT 1
+        ), share AS (
+            SELECT s.id FROM credit_shares s JOIN lot ON s.lot_id = lot.id
+            WHERE s.remaining >= {} ORDER BY random() LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+        )
+        UPDATE credit_shares c SET remaining = c.remaining - {}
+        FROM share WHERE c.id = share.id RETURNING c.lot_id
+        """,
+        *owner,
+        clock.now(),
+        clock.now(),
+        amount,
+        amount,
+    )
+    return str(rows[0]["lot_id"]) if rows else None
+
+
+async def _take_from_all_shares(
+    tx: Tx, owner: tuple[OrganizationId, CreditType], amounts: Sequence[int]
+) -> list[Lots | InsufficientCredits]:
+    # Locked in id order, so that two transactions never wait for each other.
+    shares = await fetch(
+        """
+        SELECT s.id, s.lot_id, s.remaining FROM credit_shares s
+        JOIN credit_lots l ON l.id = s.lot_id
+        WHERE s.organization_id = {} AND s.type = {}
+          AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {})
+        ORDER BY s.id FOR UPDATE OF s
+        """,
+        *owner,
+        clock.now(),
+        clock.now(),
+    )
+    lots = await _lots_in_order([share["lot_id"] for share in shares])
+    remaining = [
+        sum(share["remaining"] for share in shares if share["lot_id"] == lot) for lot in lots
+    ]
+    results: list[Lots | InsufficientCredits] = []
+    for amount in amounts:
+        if amount > sum(remaining):
+            results.append(InsufficientCredits(owner[1], available=sum(remaining), needed=amount))
+            continue
+        taken = take_in_order(remaining, amount)
+        remaining = [left - part for left, part in zip(remaining, taken, strict=True)]
+        results.append({str(lot): part for lot, part in zip(lots, taken, strict=True) if part})
+    # What is left is spread evenly again, so that the next debits find a share that covers them.
+    ids, values = [], []
+    for lot, left in zip(lots, remaining, strict=True):
+        of_lot = [share["id"] for share in shares if share["lot_id"] == lot]
+        ids += of_lot
+        values += spread(left, len(of_lot))
+    await fetch(
+        "UPDATE credit_shares c SET remaining = n.remaining "
+        "FROM unnest({}::uuid[], {}::bigint[]) AS n (id, remaining) WHERE c.id = n.id",
+        ids,
+        values,
+    )
+    return results
+
+
+async def _lots_in_order(lot_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    rows = await fetch(
+        "SELECT id FROM credit_lots WHERE id = ANY({}::uuid[]) "
+        "ORDER BY source <> 'included', expires_at NULLS LAST, id",
+        list(set(lot_ids)),
+    )
+    return [row["id"] for row in rows]
+
+
+async def _balance(tx: Tx, organization_id: OrganizationId, credit_type: CreditType) -> int:
+    rows = await fetch(
+        """
+        SELECT coalesce(sum(s.remaining), 0)::bigint AS balance
+        FROM credit_shares s JOIN credit_lots l ON l.id = s.lot_id
+        WHERE s.organization_id = {} AND s.type = {}
+          AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {})
+        """,
+        organization_id,
+        credit_type,
+        clock.now(),
+        clock.now(),
+    )
+    balance: int = rows[0]["balance"]
+    return balance
+
+
+async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, Lots]]) -> None:
+    if not entries:
+        return
+    now = clock.now()
+    await fetch(
+        """
+        INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, amount,
+            balance_after, source, reference, description, lots, api_key_id, user_id, created_at)
+        SELECT id, organization_id, type, 'balance', 'used', amount, balance_after, source,
+            reference, description, lots::jsonb, api_key_id, user_id, {}
+        FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bigint[], {}::bigint[], {}::text[],
+            {}::text[], {}::text[], {}::text[], {}::uuid[], {}::uuid[])
+        AS n (id, organization_id, type, amount, balance_after, source, reference, description,
+            lots, api_key_id, user_id)
+        """,
+        now,
+        [entry_id for entry_id, _, _, _ in entries],
+        [charge.organization_id for _, charge, _, _ in entries],
+        [charge.type.value for _, charge, _, _ in entries],
+        [charge.amount for _, charge, _, _ in entries],
+        [balance for _, _, balance, _ in entries],
+        [charge.source.value for _, charge, _, _ in entries],
+        [charge.reference for _, charge, _, _ in entries],
+        [charge.description for _, charge, _, _ in entries],
+        [json.dumps(lots) for _, _, _, lots in entries],
+        [charge.api_key_id for _, charge, _, _ in entries],
+        [charge.user_id for _, charge, _, _ in entries],
+    )
+    used: dict[tuple[OrganizationId, CreditType], int] = {}
+    for _, charge, _, _ in entries:
+        owner = charge.organization_id, charge.type
+        used[owner] = used.get(owner, 0) + charge.amount
+    await _count_usage(used, now)
+
+
+async def _count_usage(
+    used: Mapping[tuple[OrganizationId, CreditType], int], now: datetime
+) -> None:
+    owners = sorted(used)
+    slot = random.randrange(SHARES)  # spreads load; nothing depends on it being unguessable
+    await fetch(
+        """
+        INSERT INTO credit_usage (id, organization_id, type, day, slot, used)
+        SELECT id, organization_id, type, {}, {}, used
+        FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bigint[])
+        AS n (id, organization_id, type, used)
+        ON CONFLICT (organization_id, type, day, slot)
+        DO UPDATE SET used = credit_usage.used + excluded.used
+        """,
+        now.astimezone(UTC).date(),
+        slot,
+        [new_id() for _ in owners],
+        [organization_id for organization_id, _ in owners],
+        [credit_type.value for _, credit_type in owners],
+        [used[owner] for owner in owners],
+    )
+
+
+async def refund(
+    tx: Tx,
+    entry_id: uuid.UUID,
+    *,
+    amount: int,
+    reference: str | None = None,
+) -> None:
+    """Give *amount* of what an entry took back to the lots it came from.
+
+    The caller sees to it that no credit is given back twice.
+    """
+    (entry,) = await fetch(
+        "SELECT organization_id, type, lots FROM credit_entries WHERE id = {} FOR UPDATE",
+        entry_id,
+    )
+    lots: Lots = json.loads(entry["lots"])
+    names = list(reversed(lots))
+    back = dict(zip(names, take_in_order([lots[name] for name in names], amount), strict=True))
+    await fetch(
+        """
+        UPDATE credit_shares c SET remaining = c.remaining + n.amount
+        FROM unnest({}::uuid[], {}::bigint[]) AS n (lot_id, amount)
+        WHERE c.lot_id = n.lot_id AND c.slot = {}
+        """,
+        [uuid.UUID(name) for name in back],
+        list(back.values()),
+        random.randrange(SHARES),
+    )
+    left = {name: lots[name] - back[name] for name in lots}
+    await fetch(
+        "UPDATE credit_entries SET lots = {}::jsonb WHERE id = {}", json.dumps(left), entry_id
+    )
+    owner = OrganizationId(entry["organization_id"]), CreditType(entry["type"])
+    balance = await _balance(tx, *owner) if lots else None
+    await _write_credit(
+        owner, amount, EntrySource.REFUND, Account.USED, reference=reference, balance=balance
+    )
+    await _count_usage({owner: -amount}, clock.now())
+
+
+async def grant(
+    tx: Tx,
+    organization_id: OrganizationId,
+    *,
+    amount: int,
+    source: LotSource,
+    credit_type: CreditType = CreditType.EMAIL,
+    expires_at: datetime | None = None,
+    reference: str | None = None,
+) -> uuid.UUID:
+    """Give an organization a lot of *amount* whole credits and return the lot's id."""
+    lot_id, now = new_id(), clock.now()
+    await fetch(
+        "INSERT INTO credit_lots "
+        "(id, organization_id, type, source, granted, starts_at, expires_at, created_at) "
+        "VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
+        lot_id,
+        organization_id,
+        credit_type.value,
+        source.value,
+        amount,
+        now,
+        expires_at,
+        now,
+    )
+    await fetch(
+        "INSERT INTO credit_shares (id, lot_id, organization_id, type, slot, remaining) "
+        "SELECT id, {}, {}, {}, slot, remaining "
+        "FROM unnest({}::uuid[], {}::smallint[], {}::bigint[]) AS n (id, slot, remaining)",
+        lot_id,
+        organization_id,
+        credit_type.value,
+        [new_id() for _ in range(SHARES)],
+        list(range(SHARES)),
+        spread(amount),
+    )
+    owner = organization_id, credit_type
+    kind = EntrySource.PURCHASE if source is LotSource.PURCHASE else EntrySource.GRANT
+    await _write_credit(
+        owner,
+        amount,
+        kind,
+        Account.GRANTED,
+        reference=reference,
+        balance=await _balance(tx, *owner),
+    )
+    return lot_id
+
+
+async def _write_credit(
+    owner: tuple[OrganizationId, CreditType],
+    amount: int,
+    source: EntrySource,
+    from_account: Account,
+    *,
+    reference: str | None,
+    balance: int | None,
+) -> None:
+    await fetch(
+        "INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, "
+        "amount, balance_after, source, reference, lots, created_at) "
+        "VALUES ({}, {}, {}, {}, 'balance', {}, {}, {}, {}, {}::jsonb, {})",
+        new_id(),
+        owner[0],
+        owner[1].value,
+        from_account.value,
+        amount,
+        balance,
+        source.value,
+        reference,
+        "{}",
+        clock.now(),
+    )

@@ -1,0 +1,260 @@
+"""Changes to the spool that are part of somebody's operation: putting in, cancelling."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..core import clock
+from ..core.actor import OrganizationId, ProjectId
+from ..core.database import Tx, fetch
+from ..core.queue import JobName, enqueue
+from .rules import FINAL, DeliveryState, message_status
+
+log = logging.getLogger(__name__)
+
+RING_INTERVAL_SECONDS = 0.05
+"""A queue's job is asked for at most this often by one process, and always once at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """One recipient to put into the spool."""
+
+    id: uuid.UUID
+    token: str
+    organization_id: OrganizationId
+    project_id: ProjectId
+    message_id: uuid.UUID
+    queue_id: uuid.UUID
+    vmta_id: uuid.UUID
+    kind: str
+    address: str
+    address_key: str
+    domain: str
+    priority: int
+    state: DeliveryState
+    due_at: datetime | None
+    """None for what is never attempted: suppressed recipients, sandbox mail."""
+    expires_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewSpooledMessage:
+    """One message to put into the spool, with what it says."""
+
+    id: uuid.UUID
+    organization_id: OrganizationId
+    content_id: uuid.UUID
+    domain_id: uuid.UUID | None
+    return_path_domain: str
+    states: Sequence[DeliveryState]
+    """Of its deliveries."""
+    content_format: str
+    content: bytes
+    created_at: datetime
+
+
+async def spool(
+    tx: Tx, messages: Sequence[NewSpooledMessage], deliveries: Sequence[NewDelivery]
+) -> dict[uuid.UUID, int]:
+    """Put messages and their deliveries in, and return each delivery's number by its id."""
+    await _insert_contents(messages)
+    await _insert_spooled(messages)
+    await _insert_queues(deliveries)
+    return await _insert_deliveries(deliveries)
+
+
+async def _insert_contents(messages: Sequence[NewSpooledMessage]) -> None:
+    await fetch(
+        "INSERT INTO contents (id, organization_id, format, body, created_at) "
+        "SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], "
+        "{}::timestamptz[])",
+        [message.content_id for message in messages],
+        [message.organization_id for message in messages],
+        [message.content_format for message in messages],
+        [message.content for message in messages],
+        [message.created_at for message in messages],
+    )
+
+
+async def _insert_spooled(messages: Sequence[NewSpooledMessage]) -> None:
+    open_counts = [sum(state not in FINAL for state in message.states) for message in messages]
+    await fetch(
+        "INSERT INTO spooled_messages (id, organization_id, content_id, domain_id, "
+        "return_path_domain, status, recipient_count, open_count, completed_at) "
+        "SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
+        "{}::text[], {}::int[], {}::int[], {}::timestamptz[])",
+        [message.id for message in messages],
+        [message.organization_id for message in messages],
+        [message.content_id for message in messages],
+        [message.domain_id for message in messages],
+        [message.return_path_domain for message in messages],
+        [message_status(message.states) for message in messages],
+        [len(message.states) for message in messages],
+        open_counts,
+        [
+            None if still_open else message.created_at
+            for message, still_open in zip(messages, open_counts, strict=True)
+        ],
+    )
+
+
+_known_queues: set[uuid.UUID] = set()
+"""Queues that this process has seen committed; their rows are never deleted while it runs."""
+
+
+async def _insert_queues(deliveries: Sequence[NewDelivery]) -> None:
+    # In id order, so that two transactions never wait for each other.
+    found = {
+        delivery.queue_id: delivery
+        for delivery in sorted(deliveries, key=lambda delivery: delivery.queue_id)
+        if delivery.queue_id not in _known_queues
+    }
+    if not found:
+        return
+    await fetch(
+        "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at) "
+        "SELECT id, organization_id, vmta_id, domain, 'active', {} "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[]) "
+        "AS n (id, organization_id, vmta_id, domain) ON CONFLICT DO NOTHING",
+        clock.now(),
+        list(found),
+        [delivery.organization_id for delivery in found.values()],
+        [delivery.vmta_id for delivery in found.values()],
+        [delivery.domain for delivery in found.values()],
+    )
+
+
+async def _insert_deliveries(deliveries: Sequence[NewDelivery]) -> dict[uuid.UUID, int]:
+    rows = await fetch(
+        "INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id, "
+        "kind, address, address_key, domain, priority, state, attempts, due_at, expires_at, "
+        "cancel_requested, settled_at, created_at) "
+        "SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address, "
+        "address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at, "
+        "created_at FROM unnest({}::uuid[], {}::text[], {}::uuid[], {}::uuid[], {}::uuid[], "
+        "{}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::smallint[], "
+        "{}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], "
+        "{}::timestamptz[]) AS n (id, token, organization_id, project_id, message_id, "
+        "queue_id, kind, address, address_key, domain, priority, state, due_at, expires_at, "
+        "settled_at, created_at) RETURNING id, number",
+        [delivery.id for delivery in deliveries],
+        [delivery.token for delivery in deliveries],
+        [delivery.organization_id for delivery in deliveries],
+        [delivery.project_id for delivery in deliveries],
+        [delivery.message_id for delivery in deliveries],
+        [delivery.queue_id for delivery in deliveries],
+        [delivery.kind for delivery in deliveries],
+        [delivery.address for delivery in deliveries],
+        [delivery.address_key for delivery in deliveries],
+        [delivery.domain for delivery in deliveries],
+        [delivery.priority for delivery in deliveries],
+        [delivery.state.value for delivery in deliveries],
+        [delivery.due_at for delivery in deliveries],
+        [delivery.expires_at for delivery in deliveries],
+        [d.created_at if d.state in FINAL else None for d in deliveries],
+        [delivery.created_at for delivery in deliveries],
+    )
+    return {row["id"]: row["number"] for row in rows}
+
+
+_rung_at: dict[uuid.UUID, float] = {}
+_ringing: dict[uuid.UUID, asyncio.Task[None]] = {}
+
+
+async def ring(queue_ids: Iterable[uuid.UUID]) -> None:
+    """Ask for a drain of each queue that got mail; call it after the commit.
+
+    A burst of commits rings once at its start and once after its last commit, so that the
+    job queue does not carry a job for every message.
+    """
+    loop = asyncio.get_running_loop()
+    for queue_id in queue_ids:
+        if len(_known_queues) > 100_000:
+            _known_queues.clear()
+        _known_queues.add(queue_id)
+        if queue_id in _ringing:
+            continue
+        wait = _rung_at.get(queue_id, 0.0) + RING_INTERVAL_SECONDS - loop.time()
+        _ringing[queue_id] = asyncio.create_task(_ring_after(queue_id, max(wait, 0.0)))
+
+
+async def _ring_after(queue_id: uuid.UUID, wait: float) -> None:
+    try:
+        if wait:
+            await asyncio.sleep(wait)
+    finally:
+        # Before the call, not after it: a commit during the call must ring again.
+        _ringing.pop(queue_id, None)
+    if len(_rung_at) > 100_000:
+        _rung_at.clear()
+    _rung_at[queue_id] = asyncio.get_running_loop().time()
+    try:
+        await enqueue(JobName.DRAIN, key=f"drain:{queue_id}", queue_id=str(queue_id))
+    except Exception:  # an edge: the rows are committed and the sweep finds them
+        log.exception("the queue could not be asked for", extra={"queue_id": str(queue_id)})
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledDeliveries:
+    """What cancelling one message did to its deliveries."""
+
+    cancelled: Sequence[uuid.UUID]
+    unattempted: int
+    """Of the cancelled: those that no attempt was made for."""
+    in_progress: int
+    """On the wire now; they end as cancelled only if the attempt fails for the moment."""
+    final: int
+    already_cancelled: int
+    status: str
+    """Of the message now."""
+
+
+async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliveries:
+    """Cancel every delivery of a message that is not on the wire and not final."""
+    # Locked in id order, like everywhere, so that a drain settling them never deadlocks.
+    rows = await fetch(
+        "SELECT id, state, attempts FROM deliveries WHERE message_id = {} ORDER BY id FOR UPDATE",
+        message_id,
+    )
+    stoppable = {DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED}
+    stopped = [row for row in rows if row["state"] in stoppable]
+    sending = [row["id"] for row in rows if row["state"] == DeliveryState.SENDING]
+    ids = {row["id"] for row in stopped}
+    states = [DeliveryState.CANCELLED.value if row["id"] in ids else row["state"] for row in rows]
+    status = message_status(states)
+    if stopped:
+        await fetch(
+            "UPDATE deliveries SET state = 'cancelled', due_at = NULL, settled_at = {} "
+            "WHERE id = ANY({}::uuid[])",
+            clock.now(),
+            list(ids),
+        )
+    if sending:
+        await fetch(
+            "UPDATE deliveries SET cancel_requested = true WHERE id = ANY({}::uuid[])", sending
+        )
+    if stopped:
+        await _recount(message_id, status, still_open=sum(s not in FINAL for s in states))
+    return CancelledDeliveries(
+        cancelled=[row["id"] for row in stopped],
+        unattempted=sum(row["attempts"] == 0 for row in stopped),
+        in_progress=len(sending),
+        final=sum(row["state"] in FINAL for row in rows),
+        already_cancelled=sum(row["state"] == DeliveryState.CANCELLED for row in rows),
+        status=status,
+    )
+
+
+async def _recount(message_id: uuid.UUID, status: str, *, still_open: int) -> None:
+    await fetch(
+        "UPDATE spooled_messages SET status = {}, open_count = {}, completed_at = {} WHERE id = {}",
+        status,
+        still_open,
+        None if still_open else clock.now(),
+        message_id,
+    )

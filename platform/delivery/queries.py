@@ -1,0 +1,155 @@
+"""Reading the spool for an actor."""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+
+from piccolo.columns.combination import WhereRaw
+
+from ..core.actor import Actor, Permission
+from ..core.database import fetch
+from ..core.errors import NotFound
+from ..core.paging import Page, PageRequest, by_id, fetch_page
+from .tables import Attempt, Content, Delivery, SpooledMessage
+
+
+async def find_deliveries(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Delivery]:
+    """Return those of *ids* that the actor may see, by id."""
+    actor.require(Permission.READ_MESSAGES)
+    query = Delivery.objects().where(
+        Delivery.id.is_in(list(ids)), Delivery.organization_id == actor.organization_id
+    )
+    if actor.project_id:
+        query = query.where(Delivery.project_id == actor.project_id)
+    return {delivery.id: delivery for delivery in await query}
+
+
+async def get_delivery(actor: Actor, delivery_id: uuid.UUID) -> Delivery:
+    """Return one delivery.
+
+    Raises:
+        NotFound: there is none, or it is not the actor's.
+    """
+    found = await find_deliveries(actor, [delivery_id])
+    if delivery_id not in found:
+        raise NotFound("There is no such delivery in this organization.")
+    return found[delivery_id]
+
+
+async def list_deliveries(
+    actor: Actor, page: PageRequest, *, states: Sequence[str] = (), address_key: str | None = None
+) -> Page[Delivery]:
+    """Return deliveries, newest first."""
+    actor.require(Permission.READ_MESSAGES)
+    query = Delivery.objects().where(Delivery.organization_id == actor.organization_id)
+    if actor.project_id:
+        query = query.where(Delivery.project_id == actor.project_id)
+    if states:
+        query = query.where(Delivery.state.is_in(list(states)))
+    if address_key:
+        query = query.where(Delivery.address_key == address_key)
+    scope = f"{','.join(sorted(states))}|{address_key or ''}"
+    return await fetch_page(query, page, by_id(), scope=scope)
+
+
+async def deliveries_of_messages(
+    actor: Actor, message_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, list[Delivery]]:
+    """Return the deliveries of each message, in the order they were named in; at most 50 each."""
+    rows = (
+        await Delivery.objects()
+        .where(
+            Delivery.message_id.is_in(list(message_ids)),
+            Delivery.organization_id == actor.organization_id,
+        )
+        .order_by(Delivery.id)
+    )
+    found: dict[uuid.UUID, list[Delivery]] = {}
+    for row in rows:
+        found.setdefault(row.message_id, []).append(row)
+    return found
+
+
+async def attempts_of_deliveries(
+    actor: Actor, delivery_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, list[Attempt]]:
+    """Return the attempts of each delivery, first ones first."""
+    rows = (
+        await Attempt.objects()
+        .where(
+            Attempt.delivery_id.is_in(list(delivery_ids)),
+            Attempt.organization_id == actor.organization_id,
+        )
+        .order_by(Attempt.delivery_id, Attempt.number)
+    )
+    found: dict[uuid.UUID, list[Attempt]] = {}
+    for row in rows:
+        found.setdefault(row.delivery_id, []).append(row)
+    return found
+
+
+def transcript_lines(attempt: Attempt) -> list[str]:
+    """Return the dialogue of an attempt, a line each."""
+    found: list[str] = json.loads(attempt.transcript)
+    return found
+
+
+async def progress_of_messages(
+    actor: Actor, message_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, SpooledMessage]:
+    """Return how far each message is."""
+    rows = await SpooledMessage.objects().where(
+        SpooledMessage.id.is_in(list(message_ids)),
+        SpooledMessage.organization_id == actor.organization_id,
+    )
+    return {row.id: row for row in rows}
+
+
+async def find_content(actor: Actor, content_id: uuid.UUID) -> Content | None:
+    """Return what a message says, or None when it is no longer kept."""
+    return (
+        await Content.objects()
+        .where(Content.id == content_id, Content.organization_id == actor.organization_id)
+        .first()
+    )
+
+
+def status_clause(statuses: Sequence[str]) -> WhereRaw:
+    """Return the condition that a message (`messages.id`) has one of *statuses*."""
+    return WhereRaw(
+        "EXISTS (SELECT FROM spooled_messages s WHERE s.id = messages.id "
+        "AND s.status = ANY({}::text[]))",
+        list(statuses),
+    )
+
+
+def recipient_clause(
+    *,
+    address_key: str | None = None,
+    domain: str | None = None,
+    bounce_class: str | None = None,
+) -> WhereRaw:
+    """Return the condition that a message (`messages.id`) has such a delivery."""
+    return WhereRaw(
+        "EXISTS (SELECT FROM deliveries d WHERE d.message_id = messages.id "
+        "AND ({}::text IS NULL OR d.address_key = {}) "
+        "AND ({}::text IS NULL OR d.domain = {}) "
+        "AND ({}::text IS NULL OR d.bounce_class = {}))",
+        address_key,
+        address_key,
+        domain,
+        domain,
+        bounce_class,
+        bounce_class,
+    )
+
+
+async def has_open_mail(organization_id: uuid.UUID, domain_id: uuid.UUID) -> bool:
+    """Say whether a message from the domain still waits for an attempt or is on the wire."""
+    rows = await fetch(
+        "SELECT EXISTS (SELECT FROM spooled_messages WHERE organization_id = {} "
+        "AND status IN ('queued', 'scheduled', 'sending', 'deferred') AND domain_id = {}) AS yes",
+        organization_id,
+        domain_id,
+    )
+    return bool(rows[0]["yes"])

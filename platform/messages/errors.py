@@ -1,0 +1,49 @@
+"""Refusals of messages."""
+
+from collections.abc import Iterable
+
+from ..core.errors import Conflict, Detail, ErrorCode, InvalidInput, NotPermitted
+
+
+class DomainNotVerified(NotPermitted):
+    """The sender's domain is not a verified domain of the organization, nor below one."""
+
+    code = ErrorCode.DOMAIN_NOT_VERIFIED
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(
+            f"'{domain}' is not a verified sending domain of this organization. "
+            "Add it and publish its DNS records first."
+        )
+
+
+class DomainNotAllowed(NotPermitted):
+    """The API key is bound to other sending domains."""
+
+    code = ErrorCode.DOMAIN_NOT_ALLOWED
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"This API key may not send from '{domain}'.")
+
+
+class MessageTooLarge(InvalidInput):
+    """The message is larger than it may be after encoding."""
+
+    code = ErrorCode.MESSAGE_TOO_LARGE
+    message = "The message is larger than 25 MiB."
+
+
+class BatchRejected(InvalidInput):
+    """No message of the batch was accepted, or one was refused and the batch is atomic."""
+
+    code = ErrorCode.BATCH_REJECTED
+
+    def __init__(self, message: str, details: Iterable[Detail]) -> None:
+        super().__init__(message, details=details)
+
+
+class NotCancellable(Conflict):
+    """Every delivery of the message is final already."""
+
+    code = ErrorCode.NOT_CANCELLABLE
+    message = "Every recipient of this message is final already; there is nothing to cancel."

@@ -1,0 +1,145 @@
+"""Reading messages for an actor."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from piccolo.columns.combination import WhereRaw
+from piccolo.query import Objects
+
+from ..core.actor import Actor, Permission
+from ..core.errors import NotFound
+from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from ..delivery.queries import recipient_clause, status_clause
+from .tables import Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages; what is None or empty does not matter."""
+
+    statuses: Sequence[str] = ()
+    sender: str | None = None
+    """Address of From."""
+    recipient: str | None = None
+    """Address of any recipient."""
+    sender_domain: str | None = None
+    recipient_domain: str | None = None
+    batch_id: str | None = None
+    tag: str | None = None
+    stream: str | None = None
+    mode: str | None = None
+    pool: str | None = None
+    vmta_id: uuid.UUID | None = None
+    api_key_id: uuid.UUID | None = None
+    bounce_class: str | None = None
+    header_message_id: str | None = None
+    metadata: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    words: Sequence[str] = ()
+    """Each must be in the subject."""
+    created_after: datetime | None = None
+    """Inclusive."""
+    created_before: datetime | None = None
+    """Exclusive."""
+
+    @property
+    def scope(self) -> str:
+        """Return what ties a cursor to this filter; the same for the same filter."""
+        return str(hash_of(repr(self)))
+
+
+def hash_of(text: str) -> str:
+    """Return a short, stable hash of *text*."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:12]
+
+
+def _visible(actor: Actor) -> "Objects[Message]":
+    actor.require(Permission.READ_MESSAGES)
+    query = Message.objects().where(Message.organization_id == actor.organization_id)
+    if actor.project_id:
+        query = query.where(Message.project_id == actor.project_id)
+    return query
+
+
+async def find_messages(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Message]:
+    """Return those of *ids* that the actor may see, by id."""
+    rows = await _visible(actor).where(Message.id.is_in(list(ids)))
+    return {row.id: row for row in rows}
+
+
+async def get_message(actor: Actor, message_id: uuid.UUID) -> Message:
+    """Return one message.
+
+    Raises:
+        NotFound: there is none, or it is not the actor's.
+    """
+    found = await find_messages(actor, [message_id])
+    if message_id not in found:
+        raise NotFound("There is no such message in this organization.")
+    return found[message_id]
+
+
+async def get_message_by_number(actor: Actor, number: int) -> Message:
+    """Return the message that foreign clients know by *number*.
+
+    Raises:
+        NotFound: there is none, or it is not the actor's.
+    """
+    message = None
+    if 0 < number < 2**63:
+        message = await _visible(actor).where(Message.number == number).first()
+    if message is None:
+        raise NotFound("There is no such message in this organization.")
+    return message
+
+
+async def list_messages(
+    actor: Actor,
+    page: PageRequest,
+    *,
+    wanted: MessageFilter,
+    order: Order | None = None,
+) -> Page[Message]:
+    """Return messages, newest first unless *order* says otherwise."""
+    query = _filtered(_visible(actor), wanted)
+    return await fetch_page(query, page, order or by_id(), scope=wanted.scope)
+
+
+def _filtered(query: "Objects[Message]", wanted: MessageFilter) -> "Objects[Message]":
+    columns = (
+        (Message.sender_key, wanted.sender and wanted.sender.lower()),
+        (Message.sender_domain, wanted.sender_domain),
+        (Message.batch_id, wanted.batch_id),
+        (Message.stream, wanted.stream),
+        (Message.mode, wanted.mode),
+        (Message.pool, wanted.pool),
+        (Message.vmta_id, wanted.vmta_id),
+        (Message.api_key_id, wanted.api_key_id),
+        (Message.header_message_id, wanted.header_message_id),
+    )
+    for column, value in columns:
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.statuses:
+        query = query.where(status_clause(wanted.statuses))
+    if wanted.recipient or wanted.recipient_domain or wanted.bounce_class:
+        query = query.where(
+            recipient_clause(
+                address_key=wanted.recipient and wanted.recipient.lower(),
+                domain=wanted.recipient_domain,
+                bounce_class=wanted.bounce_class,
+            )
+        )
+    if wanted.tag is not None:
+        query = query.where(Message.tags.any(wanted.tag))
+    for key, value in wanted.metadata:
+        query = query.where(WhereRaw("metadata ->> {} = {}", key, value))
+    for word in wanted.words:
+        # strpos, not LIKE: a word is a word, whatever signs it holds.
+        query = query.where(WhereRaw("strpos(lower(subject), {}) > 0", word.lower()))
+    if wanted.created_after:
+        query = query.where(Message.created_at >= wanted.created_after)
+    if wanted.created_before:
+        query = query.where(Message.created_at < wanted.created_before)
+    return query
