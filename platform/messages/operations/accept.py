@@ -4,43 +4,33 @@ Everything is written with one statement per table, whatever the number of messa
 DNS, MIME or DKIM work happens here; that is the drain's.
 """
 
-import json
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 
 import asyncpg
 
 from ...accounts import work as accounts
 from ...core import clock
-from ...core.actor import ActorKind, ApiKeyId, Mode, OrganizationId, ProjectId, UserId
+from ...core.actor import ActorKind, Mode
 from ...core.batching import Batcher
-from ...core.database import Tx, fetch, transaction
+from ...core.database import Tx, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, OperationError
-from ...core.ids import new_id, new_token
-from ...core.settings import settings
+from ...core.ids import new_id
 from ...credits.errors import InsufficientCredits
 from ...credits.operations import Charge, Debit, debit_all
 from ...credits.rules import EntrySource
-from ...delivery.contents import encode_parts
-from ...delivery.operations import NewDelivery, NewSpooledMessage, ring, spool
-from ...delivery.rules import DeliveryState, message_status, queue_id
+from ...delivery.operations import ring
 from ...domains import work as domains
-from ...events.operations import NewEvent, append
-from ...events.rules import EventType
-from ...mail.address import Mailbox
-from ...mail.compose import Parts
 from ...security import idempotency
 from ...suppressions import work as suppressions
 from ...vmtas.queries import find_vmta_for
 from ..errors import BatchRejected, DomainNotAllowed, DomainNotVerified
-from ..rules import CheckedMessage, Source, Stream, warnings_of
+from ..rules import CheckedMessage, Source, Stream
+from .draft import Draft, Owner, new_delivery, receipt_of, write
 from .submission import (
     Outcome,
     Receipt,
-    ReceiptRecipient,
     Submission,
     receipt_from_json,
     receipt_to_json,
@@ -52,44 +42,6 @@ PRIORITIES = {Stream.TRANSACTIONAL: 0, Stream.MARKETING: 1}
 async def accept(submission: Submission) -> Outcome:
     """Make *submission* durable, or refuse it and leave nothing behind."""
     return await _batcher.run(submission)
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """Whose messages these are, as the tables need it."""
-
-    organization_id: OrganizationId
-    project_id: ProjectId
-    plan: str
-    user_id: UserId | None
-    api_key_id: ApiKeyId | None
-
-
-@dataclass(slots=True)
-class _Draft:
-    """One message on its way into the tables."""
-
-    owner: _Owner
-    checked: CheckedMessage
-    mode: Mode
-    source: Source
-    batch_id: str | None
-    id: uuid.UUID
-    content_id: uuid.UUID
-    domain: domains.SendingDomain | None
-    vmta_id: uuid.UUID
-    reasons: dict[str, str]
-    """Address key to why it is suppressed."""
-    deliveries: list[NewDelivery]
-    credits: int
-    created_at: datetime
-    entry_id: uuid.UUID | None = None
-    balance_after: int | None = None
-
-    @property
-    def header_message_id(self) -> str:
-        given = self.checked.header_message_id
-        return given or f"{self.id}@{self.checked.sender.domain}"
 
 
 async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | BaseException]:
@@ -104,9 +56,9 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
             for index, found in drafts.items()
             if index not in outcomes
             for draft in found
-            if isinstance(draft, _Draft)
+            if isinstance(draft, Draft)
         ]
-        numbers = await _write(tx, accepted)
+        numbers = await write(tx, accepted)
         for index, found in drafts.items():
             if index not in outcomes:
                 outcomes[index] = _outcome(submissions[index], found, numbers)
@@ -200,7 +152,7 @@ async def _draft_all(
     tx: Tx,
     submissions: dict[int, Submission],
     outcomes: dict[int, Outcome | BaseException],
-) -> dict[int, list[_Draft | OperationError]]:
+) -> dict[int, list[Draft | OperationError]]:
     owners = await accounts.sending_accounts(
         {submission.actor.organization_id for submission in submissions.values()}
     )
@@ -211,18 +163,18 @@ async def _draft_all(
             for message in _valid(submission)
         }
     )
-    drafts: dict[int, list[_Draft | OperationError]] = {}
+    drafts: dict[int, list[Draft | OperationError]] = {}
     for index, submission in submissions.items():
         actor = submission.actor
         account = owners[actor.organization_id]
-        owner = _Owner(
+        owner = Owner(
             actor.organization_id,
             actor.project_id or account.default_project_id,
             account.plan,
             actor.user_id,
             actor.api_key_id if actor.kind is ActorKind.API_KEY else None,
         )
-        found: list[_Draft | OperationError] = []
+        found: list[Draft | OperationError] = []
         for message in submission.messages:
             if isinstance(message, OperationError):
                 found.append(message)
@@ -241,7 +193,7 @@ async def _draft_all(
             for index, found in drafts.items()
             if index not in outcomes
             for draft in found
-            if isinstance(draft, _Draft)
+            if isinstance(draft, Draft)
         ]
     )
     return drafts
@@ -251,7 +203,7 @@ def _valid(submission: Submission) -> list[CheckedMessage]:
     return [m for m in submission.messages if isinstance(m, CheckedMessage)]
 
 
-async def _mark_suppressed(drafts: Sequence[_Draft]) -> None:
+async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
     """Take the recipients out that get no mail; one look-up for all messages."""
     recipients = [
         suppressions.Recipient(
@@ -269,7 +221,7 @@ async def _mark_suppressed(drafts: Sequence[_Draft]) -> None:
             if reason := next(reasons):
                 draft.reasons[recipient.mailbox.key] = reason.value
         draft.deliveries = [
-            _delivery(draft, recipient.kind, recipient.mailbox)
+            new_delivery(draft, recipient.kind, recipient.mailbox)
             for recipient in draft.checked.recipients
         ]
         if draft.mode is Mode.LIVE:
@@ -278,10 +230,10 @@ async def _mark_suppressed(drafts: Sequence[_Draft]) -> None:
 
 async def _draft(
     submission: Submission,
-    owner: _Owner,
+    owner: Owner,
     message: CheckedMessage,
     domain: domains.SendingDomain | None,
-) -> _Draft:
+) -> Draft:
     actor = submission.actor
     sandbox = actor.mode is Mode.SANDBOX
     if domain is None and not sandbox:
@@ -293,7 +245,7 @@ async def _draft(
     if vmta_id is None:
         field = "vmta" if message.vmta else "pool"
         raise InvalidInput.of(field, DetailCode.NOT_FOUND, f"There is no such {field}.")
-    return _Draft(
+    return Draft(
         owner=owner,
         checked=message,
         mode=actor.mode,
@@ -319,35 +271,8 @@ def _allowed(
     return bool(names & allowed)
 
 
-def _delivery(draft: _Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
-    message = draft.checked
-    if mailbox.key in draft.reasons:
-        state, due_at = DeliveryState.SUPPRESSED, None
-    else:
-        state = DeliveryState.SCHEDULED if message.send_at else DeliveryState.QUEUED
-        due_at = None if draft.mode is Mode.SANDBOX else message.send_at or draft.created_at
-    return NewDelivery(
-        id=new_id(),
-        token=new_token(),
-        organization_id=draft.owner.organization_id,
-        project_id=draft.owner.project_id,
-        message_id=draft.id,
-        queue_id=queue_id(draft.owner.organization_id, draft.vmta_id, mailbox.domain),
-        vmta_id=draft.vmta_id,
-        kind=kind,
-        address=mailbox.address,
-        address_key=mailbox.key,
-        domain=mailbox.domain,
-        priority=PRIORITIES[message.stream],
-        state=state,
-        due_at=due_at,
-        expires_at=message.expires_at,
-        created_at=draft.created_at,
-    )
-
-
 def _refusal_of_all(
-    submission: Submission, found: Sequence[_Draft | OperationError]
+    submission: Submission, found: Sequence[Draft | OperationError]
 ) -> OperationError | None:
     refused = [(i, item) for i, item in enumerate(found) if isinstance(item, OperationError)]
     if not refused:
@@ -373,7 +298,7 @@ def rejected_batch(refused: Sequence[tuple[int, OperationError]], *, atomic: boo
 async def _charge(
     tx: Tx,
     submissions: Sequence[Submission],
-    drafts: dict[int, list[_Draft | OperationError]],
+    drafts: dict[int, list[Draft | OperationError]],
     outcomes: dict[int, Outcome | BaseException],
 ) -> None:
     sources = {
@@ -383,7 +308,7 @@ async def _charge(
     }
     charges: dict[int, Charge] = {}
     for index, found in drafts.items():
-        valid = [draft for draft in found if isinstance(draft, _Draft)]
+        valid = [draft for draft in found if isinstance(draft, Draft)]
         if index in outcomes or not valid or valid[0].mode is Mode.SANDBOX:
             continue
         submission, owner = submissions[index], valid[0].owner
@@ -404,198 +329,18 @@ async def _charge(
             _note_debit(drafts[index], debit)
 
 
-def _note_debit(found: Sequence[_Draft | OperationError], debit: Debit) -> None:
+def _note_debit(found: Sequence[Draft | OperationError], debit: Debit) -> None:
     for draft in found:
-        if isinstance(draft, _Draft):
+        if isinstance(draft, Draft):
             draft.entry_id = debit.entry_id
             draft.balance_after = debit.balance_after
 
 
-async def _write(tx: Tx, drafts: Sequence[_Draft]) -> dict[uuid.UUID, int]:
-    """Write every table and return the number of each message and delivery by its id."""
-    if not drafts:
-        return {}
-    numbers = await spool(
-        tx,
-        [_spooled(draft) for draft in drafts],
-        [delivery for draft in drafts for delivery in draft.deliveries],
-    )
-    numbers |= await _insert_messages(drafts)
-    await append(tx, [event for draft in drafts for event in _events(draft)])
-    return numbers
-
-
-def _spooled(draft: _Draft) -> NewSpooledMessage:
-    states = [delivery.state for delivery in draft.deliveries]
-    domain = draft.domain
-    checked = draft.checked
-    raw = checked.raw
-    return NewSpooledMessage(
-        id=draft.id,
-        organization_id=draft.owner.organization_id,
-        content_id=draft.content_id,
-        domain_id=domain.id if domain else None,
-        return_path_domain=domain.return_path_domain if domain else settings().hostname,
-        states=states,
-        content_format="raw" if raw is not None else "parts",
-        content=raw if raw is not None else encode_parts(_parts(draft)),
-        created_at=draft.created_at,
-    )
-
-
-def _parts(draft: _Draft) -> Parts:
-    checked = draft.checked
-    by_kind = {
-        kind: tuple(r.mailbox for r in checked.recipients if r.kind == kind)
-        for kind in ("to", "cc")
-    }
-    feedback = ":".join(
-        (
-            checked.stream.value,
-            draft.owner.project_id.hex,
-            draft.owner.organization_id.hex,
-            "postlane",
-        )
-    )
-    return Parts(
-        message_id=draft.header_message_id,
-        date=draft.created_at,
-        sender=checked.sender,
-        to=by_kind["to"],
-        cc=by_kind["cc"],
-        reply_to=checked.reply_to,
-        subject=checked.subject,
-        text=checked.text,
-        html=checked.html,
-        headers=(*checked.headers, ("Feedback-ID", feedback)),
-        attachments=checked.attachments,
-    )
-
-
-def _events(draft: _Draft) -> list[NewEvent]:
-    simulated = draft.mode is Mode.SANDBOX
-    send_at = draft.checked.send_at
-    found = []
-    for delivery in draft.deliveries:
-        reason = draft.reasons.get(delivery.address_key)
-        found.append(
-            NewEvent(
-                organization_id=draft.owner.organization_id,
-                project_id=draft.owner.project_id,
-                message_id=draft.id,
-                delivery_id=delivery.id,
-                type=EventType.MESSAGE_SUPPRESSED if reason else EventType.MESSAGE_QUEUED,
-                data={"reason": reason}
-                if reason
-                else {"scheduled_at": send_at.isoformat() if send_at else None},
-                occurred_at=draft.created_at,
-                simulated=simulated,
-            )
-        )
-    return found
-
-
-INSERT_MESSAGES = """
-    INSERT INTO messages (id, organization_id, project_id, content_id, domain_id,
-        header_message_id, sender, sender_name, sender_key, sender_domain, recipients, subject,
-        batch_id, tags, metadata, stream, mode, source, track_opens, track_clicks, pool,
-        vmta_id, size_bytes, credits, credit_entry_id, send_at, expires_at, api_key_id,
-        user_id, created_at)
-    SELECT id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
-        sender_name, sender_key, sender_domain, recipients::jsonb, subject, batch_id,
-        ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), metadata::jsonb, stream, mode,
-        source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
-        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at
-    FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[],
-        {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[],
-        {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::bool[], {}::bool[],
-        {}::text[], {}::uuid[], {}::int[], {}::bigint[], {}::uuid[], {}::timestamptz[],
-        {}::timestamptz[], {}::uuid[], {}::uuid[], {}::timestamptz[])
-    AS n (id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
-        sender_name, sender_key, sender_domain, recipients, subject, batch_id, tags, metadata,
-        stream, mode, source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
-        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at)
-    RETURNING id, number
-"""
-
-_MESSAGE_COLUMNS: tuple[Callable[[_Draft], object], ...] = (
-    lambda d: d.id,
-    lambda d: d.owner.organization_id,
-    lambda d: d.owner.project_id,
-    lambda d: d.content_id,
-    lambda d: d.domain.id if d.domain else None,
-    lambda d: d.header_message_id,
-    lambda d: d.checked.sender.address,
-    lambda d: d.checked.sender.display_name,
-    lambda d: d.checked.sender.key,
-    lambda d: d.checked.sender.domain,
-    lambda d: json.dumps(_addresses(d)),
-    lambda d: d.checked.subject,
-    lambda d: d.batch_id,
-    lambda d: json.dumps(d.checked.tags),
-    lambda d: json.dumps(dict(d.checked.metadata)),
-    lambda d: d.checked.stream.value,
-    lambda d: d.mode.value,
-    lambda d: d.source.value,
-    lambda d: _tracks(d.checked.track_opens, default=bool(d.domain and d.domain.track_opens)),
-    lambda d: _tracks(d.checked.track_clicks, default=bool(d.domain and d.domain.track_clicks)),
-    lambda d: d.checked.pool,
-    lambda d: d.vmta_id if d.checked.vmta else None,
-    lambda d: d.checked.size_bytes,
-    lambda d: d.credits,
-    lambda d: d.entry_id,
-    lambda d: d.checked.send_at,
-    lambda d: d.checked.expires_at,
-    lambda d: d.owner.api_key_id,
-    lambda d: d.owner.user_id,
-    lambda d: d.created_at,
-)
-
-
-def _addresses(draft: _Draft) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"to": [], "cc": [], "bcc": []}
-    for delivery in draft.deliveries:
-        found[delivery.kind].append(delivery.address)
-    return found
-
-
-def _tracks(asked: bool | None, *, default: bool) -> bool:
-    return default if asked is None else asked
-
-
-async def _insert_messages(drafts: Sequence[_Draft]) -> dict[uuid.UUID, int]:
-    columns = ([value(draft) for draft in drafts] for value in _MESSAGE_COLUMNS)
-    rows = await fetch(INSERT_MESSAGES, *columns)
-    return {row["id"]: row["number"] for row in rows}
-
-
 def _outcome(
     submission: Submission,
-    found: Sequence[_Draft | OperationError],
+    found: Sequence[Draft | OperationError],
     numbers: dict[uuid.UUID, int],
 ) -> Outcome:
     return Outcome(
-        [_receipt(item, numbers) if isinstance(item, _Draft) else item for item in found]
-    )
-
-
-def _receipt(draft: _Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
-    return Receipt(
-        id=draft.id,
-        number=numbers[draft.id],
-        status=message_status([delivery.state for delivery in draft.deliveries]),
-        header_message_id=draft.header_message_id,
-        batch_id=draft.batch_id,
-        mode=draft.mode.value,
-        recipients=[
-            ReceiptRecipient(d.id, d.address, d.kind, d.state, numbers[d.id], d.token)
-            for d in draft.deliveries
-        ],
-        accepted=len(draft.deliveries) - len(draft.reasons),
-        suppressed=len(draft.reasons),
-        credits_consumed=draft.credits,
-        credits_remaining=draft.balance_after,
-        send_at=draft.checked.send_at,
-        warnings=warnings_of(draft.checked),
-        created_at=draft.created_at,
+        [receipt_of(item, numbers) if isinstance(item, Draft) else item for item in found]
     )

@@ -1,0 +1,269 @@
+"""A message on its way into the tables, and the rows it becomes."""
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
+from ...core.database import Tx, fetch
+from ...core.ids import new_id, new_token
+from ...core.settings import settings
+from ...delivery.contents import encode_parts
+from ...delivery.operations import NewDelivery, NewSpooledMessage, spool
+from ...delivery.rules import DeliveryState, message_status, queue_id
+from ...domains.work import SendingDomain
+from ...events.operations import NewEvent, append
+from ...events.rules import EventType
+from ...mail.address import Mailbox
+from ...mail.compose import Parts
+from ..rules import CheckedMessage, Source, Stream, warnings_of
+from .submission import Receipt, ReceiptRecipient
+
+PRIORITIES = {Stream.TRANSACTIONAL: 0, Stream.MARKETING: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose messages these are, as the tables need it."""
+
+    organization_id: OrganizationId
+    project_id: ProjectId
+    plan: str
+    user_id: UserId | None
+    api_key_id: ApiKeyId | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """One message on its way into the tables."""
+
+    owner: Owner
+    checked: CheckedMessage
+    mode: Mode
+    source: Source
+    batch_id: str | None
+    id: uuid.UUID
+    content_id: uuid.UUID
+    domain: SendingDomain | None
+    vmta_id: uuid.UUID
+    reasons: dict[str, str]
+    """Address key to why it is suppressed."""
+    deliveries: list[NewDelivery]
+    credits: int
+    created_at: datetime
+    entry_id: uuid.UUID | None = None
+    balance_after: int | None = None
+
+    @property
+    def header_message_id(self) -> str:
+        given = self.checked.header_message_id
+        return given or f"{self.id}@{self.checked.sender.domain}"
+
+
+def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
+    message = draft.checked
+    if mailbox.key in draft.reasons:
+        state, due_at = DeliveryState.SUPPRESSED, None
+    else:
+        state = DeliveryState.SCHEDULED if message.send_at else DeliveryState.QUEUED
+        due_at = None if draft.mode is Mode.SANDBOX else message.send_at or draft.created_at
+    return NewDelivery(
+        id=new_id(),
+        token=new_token(),
+        organization_id=draft.owner.organization_id,
+        project_id=draft.owner.project_id,
+        message_id=draft.id,
+        queue_id=queue_id(draft.owner.organization_id, draft.vmta_id, mailbox.domain),
+        vmta_id=draft.vmta_id,
+        kind=kind,
+        address=mailbox.address,
+        address_key=mailbox.key,
+        domain=mailbox.domain,
+        priority=PRIORITIES[message.stream],
+        state=state,
+        due_at=due_at,
+        expires_at=message.expires_at,
+        created_at=draft.created_at,
+    )
+
+
+async def write(tx: Tx, drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:
+    """Write every table and return the number of each message and delivery by its id."""
+    if not drafts:
+        return {}
+    numbers = await spool(
+        tx,
+        [_spooled(draft) for draft in drafts],
+        [delivery for draft in drafts for delivery in draft.deliveries],
+    )
+    numbers |= await _insert_messages(drafts)
+    await append(tx, [event for draft in drafts for event in _events(draft)])
+    return numbers
+
+
+def _spooled(draft: Draft) -> NewSpooledMessage:
+    states = [delivery.state for delivery in draft.deliveries]
+    domain = draft.domain
+    checked = draft.checked
+    raw = checked.raw
+    return NewSpooledMessage(
+        id=draft.id,
+        organization_id=draft.owner.organization_id,
+        content_id=draft.content_id,
+        domain_id=domain.id if domain else None,
+        return_path_domain=domain.return_path_domain if domain else settings().hostname,
+        states=states,
+        content_format="raw" if raw is not None else "parts",
+        content=raw if raw is not None else encode_parts(_parts(draft)),
+        created_at=draft.created_at,
+    )
+
+
+def _parts(draft: Draft) -> Parts:
+    checked = draft.checked
+    by_kind = {
+        kind: tuple(r.mailbox for r in checked.recipients if r.kind == kind)
+        for kind in ("to", "cc")
+    }
+    feedback = ":".join(
+        (
+            checked.stream.value,
+            draft.owner.project_id.hex,
+            draft.owner.organization_id.hex,
+            "postlane",
+        )
+    )
+    return Parts(
+        message_id=draft.header_message_id,
+        date=draft.created_at,
+        sender=checked.sender,
+        to=by_kind["to"],
+        cc=by_kind["cc"],
+        reply_to=checked.reply_to,
+        subject=checked.subject,
+        text=checked.text,
+        html=checked.html,
+        headers=(*checked.headers, ("Feedback-ID", feedback)),
+        attachments=checked.attachments,
+    )
+
+
+def _events(draft: Draft) -> list[NewEvent]:
+    simulated = draft.mode is Mode.SANDBOX
+    send_at = draft.checked.send_at
+    found = []
+    for delivery in draft.deliveries:
+        reason = draft.reasons.get(delivery.address_key)
+        found.append(
+            NewEvent(
+                organization_id=draft.owner.organization_id,
+                project_id=draft.owner.project_id,
+                message_id=draft.id,
+                delivery_id=delivery.id,
+                type=EventType.MESSAGE_SUPPRESSED if reason else EventType.MESSAGE_QUEUED,
+                data={"reason": reason}
+                if reason
+                else {"scheduled_at": send_at.isoformat() if send_at else None},
+                occurred_at=draft.created_at,
+                simulated=simulated,
+            )
+        )
+    return found
+
+
+INSERT_MESSAGES = """
+    INSERT INTO messages (id, organization_id, project_id, content_id, domain_id,
+        header_message_id, sender, sender_name, sender_key, sender_domain, recipients, subject,
+        batch_id, tags, metadata, stream, mode, source, track_opens, track_clicks, pool,
+        vmta_id, size_bytes, credits, credit_entry_id, send_at, expires_at, api_key_id,
+        user_id, created_at)
+    SELECT id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
+        sender_name, sender_key, sender_domain, recipients::jsonb, subject, batch_id,
+        ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), metadata::jsonb, stream, mode,
+        source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
+        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at
+    FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[],
+        {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[],
+        {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::bool[], {}::bool[],
+        {}::text[], {}::uuid[], {}::int[], {}::bigint[], {}::uuid[], {}::timestamptz[],
+        {}::timestamptz[], {}::uuid[], {}::uuid[], {}::timestamptz[])
+    AS n (id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
+        sender_name, sender_key, sender_domain, recipients, subject, batch_id, tags, metadata,
+        stream, mode, source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
+        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at)
+    RETURNING id, number
+"""
+
+_MESSAGE_COLUMNS: tuple[Callable[[Draft], object], ...] = (
+    lambda d: d.id,
+    lambda d: d.owner.organization_id,
+    lambda d: d.owner.project_id,
+    lambda d: d.content_id,
+    lambda d: d.domain.id if d.domain else None,
+    lambda d: d.header_message_id,
+    lambda d: d.checked.sender.address,
+    lambda d: d.checked.sender.display_name,
+    lambda d: d.checked.sender.key,
+    lambda d: d.checked.sender.domain,
+    lambda d: json.dumps(_addresses(d)),
+    lambda d: d.checked.subject,
+    lambda d: d.batch_id,
+    lambda d: json.dumps(d.checked.tags),
+    lambda d: json.dumps(dict(d.checked.metadata)),
+    lambda d: d.checked.stream.value,
+    lambda d: d.mode.value,
+    lambda d: d.source.value,
+    lambda d: _tracks(d.checked.track_opens, default=bool(d.domain and d.domain.track_opens)),
+    lambda d: _tracks(d.checked.track_clicks, default=bool(d.domain and d.domain.track_clicks)),
+    lambda d: d.checked.pool,
+    lambda d: d.vmta_id if d.checked.vmta else None,
+    lambda d: d.checked.size_bytes,
+    lambda d: d.credits,
+    lambda d: d.entry_id,
+    lambda d: d.checked.send_at,
+    lambda d: d.checked.expires_at,
+    lambda d: d.owner.api_key_id,
+    lambda d: d.owner.user_id,
+    lambda d: d.created_at,
+)
+
+
+def _addresses(draft: Draft) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"to": [], "cc": [], "bcc": []}
+    for delivery in draft.deliveries:
+        found[delivery.kind].append(delivery.address)
+    return found
+
+
+def _tracks(asked: bool | None, *, default: bool) -> bool:
+    return default if asked is None else asked
+
+
+async def _insert_messages(drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:
+    columns = ([value(draft) for draft in drafts] for value in _MESSAGE_COLUMNS)
+    rows = await fetch(INSERT_MESSAGES, *columns)
+    return {row["id"]: row["number"] for row in rows}
+
+
+def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
+    return Receipt(
+        id=draft.id,
+        number=numbers[draft.id],
+        status=message_status([delivery.state for delivery in draft.deliveries]),
+        header_message_id=draft.header_message_id,
+        batch_id=draft.batch_id,
+        mode=draft.mode.value,
+        recipients=[
+            ReceiptRecipient(d.id, d.address, d.kind, d.state, numbers[d.id], d.token)
+            for d in draft.deliveries
+        ],
+        accepted=len(draft.deliveries) - len(draft.reasons),
+        suppressed=len(draft.reasons),
+        credits_consumed=draft.credits,
+        credits_remaining=draft.balance_after,
+        send_at=draft.checked.send_at,
+        warnings=warnings_of(draft.checked),
+        created_at=draft.created_at,
+    )
