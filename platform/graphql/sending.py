@@ -165,74 +165,60 @@ class ReceiptRecipient:
     "replay answers the same."
 )
 class SendReceipt:
-    row: strawberry.Private[submission.Receipt]
+    # Plain fields, not resolvers: every request for sending comes through here.
+    uuid: UUID = strawberry.field(description="UUID of the message.")
+    number: BigInt = strawberry.field(description="Number of the message.")
+    status: MessageStatus = strawberry.field(description="Status at acceptance.")
+    message_id: str = strawberry.field(
+        description="Message-ID of the mail, without angle brackets."
+    )
+    batch_id: str | None = strawberry.field(description="The batch it belongs to.")
+    mode: Mode = strawberry.field(description="Whether it really leaves.")
+    recipients: list[ReceiptRecipient] = strawberry.field(description="Every recipient.")
+    accepted: int = strawberry.field(description="Recipients that will be attempted.")
+    suppressed: int = strawberry.field(
+        description="Recipients that get no mail from this organization."
+    )
+    credits_consumed: int = strawberry.field(description="Whole credits debited.")
+    credits_remaining: BigInt | None = strawberry.field(
+        description="Whole credits left; null when they are not counted."
+    )
+    send_at: datetime | None = strawberry.field(
+        description="When it is to be sent; null is at once."
+    )
+    warnings: list[str] = strawberry.field(
+        description="Codes of what is allowed and still likely to hurt."
+    )
+    created_at: datetime = strawberry.field(description="When it was accepted.")
 
-    @strawberry.field(description="UUID of the message.")
-    def uuid(self) -> UUID:
-        return self.row.id
 
-    @strawberry.field(description="Number of the message.")
-    def number(self) -> BigInt:
-        return BigInt(self.row.number)
-
-    @strawberry.field(description="Status at acceptance.")
-    def status(self) -> MessageStatus:
-        return MessageStatus(self.row.status)
-
-    @strawberry.field(description="Message-ID of the mail, without angle brackets.")
-    def message_id(self) -> str:
-        return self.row.header_message_id
-
-    @strawberry.field(description="The batch it belongs to.")
-    def batch_id(self) -> str | None:
-        return self.row.batch_id
-
-    @strawberry.field(description="Whether it really leaves.")
-    def mode(self) -> Mode:
-        return Mode(self.row.mode)
-
-    @strawberry.field(description="Every recipient.")
-    def recipients(self) -> list[ReceiptRecipient]:
-        return [
+def _receipt(row: submission.Receipt) -> SendReceipt:
+    return SendReceipt(
+        uuid=row.id,
+        number=BigInt(row.number),
+        status=MessageStatus(row.status),
+        message_id=row.header_message_id,
+        batch_id=row.batch_id,
+        mode=Mode(row.mode),
+        recipients=[
             ReceiptRecipient(
-                uuid=r.id,
-                address=r.email,
-                kind=r.kind,
-                state=DeliveryState(r.status),
-                number=BigInt(r.number),
-                token=r.token,
+                uuid=recipient.id,
+                address=recipient.email,
+                kind=recipient.kind,
+                state=DeliveryState(recipient.status),
+                number=BigInt(recipient.number),
+                token=recipient.token,
             )
-            for r in self.row.recipients
-        ]
-
-    @strawberry.field(description="Recipients that will be attempted.")
-    def accepted(self) -> int:
-        return self.row.accepted
-
-    @strawberry.field(description="Recipients that get no mail from this organization.")
-    def suppressed(self) -> int:
-        return self.row.suppressed
-
-    @strawberry.field(description="Whole credits debited.")
-    def credits_consumed(self) -> int:
-        return self.row.credits_consumed
-
-    @strawberry.field(description="Whole credits left; null when they are not counted.")
-    def credits_remaining(self) -> BigInt | None:
-        remaining = self.row.credits_remaining
-        return None if remaining is None else BigInt(remaining)
-
-    @strawberry.field(description="When it is to be sent; null is at once.")
-    def send_at(self) -> datetime | None:
-        return self.row.send_at
-
-    @strawberry.field(description="Codes of what is allowed and still likely to hurt.")
-    def warnings(self) -> list[str]:
-        return list(self.row.warnings)
-
-    @strawberry.field(description="When it was accepted.")
-    def created_at(self) -> datetime:
-        return self.row.created_at
+            for recipient in row.recipients
+        ],
+        accepted=row.accepted,
+        suppressed=row.suppressed,
+        credits_consumed=row.credits_consumed,
+        credits_remaining=None if row.credits_remaining is None else BigInt(row.credits_remaining),
+        send_at=row.send_at,
+        warnings=list(row.warnings),
+        created_at=row.created_at,
+    )
 
 
 @strawberry.type(description="A message was accepted.")
@@ -241,7 +227,7 @@ class SendMessagePayload:
 
     @strawberry.field(description="The message as it is now. Needs `messages:read`.")
     async def message(self, info: Info) -> Message | None:
-        return await info.context.loaders.load(load_messages, self.receipt.row.id)
+        return await info.context.loaders.load(load_messages, self.receipt.uuid)
 
 
 @strawberry.type(description="What is wrong with one field.")
@@ -360,7 +346,7 @@ class Mutation:
             key=input.idempotency_key or info.context.idempotency_key,
         )
         info.context.replayed |= replayed
-        return SendMessagePayload(receipt=SendReceipt(row=receipt))
+        return SendMessagePayload(receipt=_receipt(receipt))
 
     @strawberry.mutation(
         description="Send up to 100 messages that are accepted together, each for itself "
@@ -396,7 +382,7 @@ class Mutation:
             key=input.idempotency_key or info.context.idempotency_key,
         )
         info.context.replayed |= replayed
-        return SendMessagePayload(receipt=SendReceipt(row=receipt))
+        return SendMessagePayload(receipt=_receipt(receipt))
 
     @strawberry.mutation(
         description="Cancel what has not left yet; recipients without an attempt are paid "
@@ -429,7 +415,7 @@ def _batch_payload(batch: operations.BatchReceipt) -> SendMessagesPayload:
         results=[
             SendMessagesResult(
                 index=item.index,
-                receipt=SendReceipt(row=item.receipt) if item.receipt else None,
+                receipt=_receipt(item.receipt) if item.receipt else None,
                 refusal=_refusal(item.refusal) if item.refusal else None,
             )
             for item in batch.results
