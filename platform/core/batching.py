@@ -70,7 +70,7 @@ class Batcher(Generic[Item, Result]):
     async def _results(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
         try:
             return await self._work(items)
-        except Exception as error:
+        except Exception as error:  # an edge: raised again where each item was asked for
             if len(items) == 1 or not isinstance(error, self._splits_on):
                 return [error] * len(items)
             return [(await self._results([item]))[0] for item in items]
