@@ -63,6 +63,7 @@ class Draft:
 
 
 def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
+    """Return the delivery of *draft* to one recipient, suppressed if there is a reason to."""
     message = draft.checked
     if mailbox.key in draft.reasons:
         state, due_at = DeliveryState.SUPPRESSED, None
@@ -248,6 +249,7 @@ async def _insert_messages(drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:
 
 
 def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
+    """Return what the customer is told about an accepted message."""
     return Receipt(
         id=draft.id,
         number=numbers[draft.id],
