@@ -1,7 +1,7 @@
 """Runs every benchmark, interleaved with Postfix where it can be measured, and prints ratios.
 
-    python -m benchmarks                  all of it, about five minutes
-    python -m benchmarks --runs 1 --messages 1000
+python -m benchmarks                  all of it, about five minutes
+python -m benchmarks --runs 1 --messages 1000
 """
 
 import argparse
@@ -67,9 +67,7 @@ async def _measure(runs: int, messages: int) -> list[Figures]:
                     script, messages=messages, sessions=CONNECTIONS, size_bytes=SIZE_BYTES
                 )
             begun = time.perf_counter()
-            seconds, _ = await flood(
-                stack.web, _singles(stack, messages), connections=CONNECTIONS
-            )
+            seconds, _ = await flood(stack.web, _singles(stack, messages), connections=CONNECTIONS)
             found.accepted = messages / seconds
             await _settled(stack)
             found.delivered = messages / (time.perf_counter() - begun)
@@ -121,7 +119,7 @@ async def _paced(stack: Stack, per_second: float, messages: int) -> list[Sample]
 
 async def _settled(stack: Stack) -> None:
     """Wait until no message is on its way."""
-    while await stack.waiting():
+    while await stack.waiting():  # noqa: ASYNC110 it is another process that changes it
         await asyncio.sleep(0.1)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-
 from tests.dns_server import DnsServer
 
 DOMAIN = "bench.postlane.test"

@@ -155,9 +155,10 @@ async def fetch_page(
     start = request.before if request.backwards else request.after
     if start is not None:
         query = query.where(_beyond(walking, *decode_cursor(start, order, scope=scope)))
-    way = "DESC" if walking.descending else "ASC"
-    sql = f"{walking.expression} {way}" + ("" if walking.unique else f", id {way}")
-    query = query.order_by(OrderByRaw(sql)).limit(request.size + 1)
+    columns = [walking.expression] if walking.unique else [walking.expression, "id"]
+    query = query.order_by(
+        *(OrderByRaw(column) for column in columns), ascending=not walking.descending
+    ).limit(request.size + 1)
     rows = list(await query)
     more = len(rows) > request.size
     rows = rows[: request.size]

@@ -66,9 +66,7 @@ async def owner(database: None) -> OrganizationId:
 async def test_parallel_debits_spend_exactly_what_is_there(owner: OrganizationId) -> None:
     lot = await give(owner, 100)
 
-    results = await asyncio.gather(
-        *(take(owner, 7) for _ in range(20)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(take(owner, 7) for _ in range(20)), return_exceptions=True)
 
     taken = [result for result in results if not isinstance(result, BaseException)]
     refused = [result for result in results if isinstance(result, InsufficientCredits)]
@@ -155,7 +153,9 @@ async def test_balances_and_ledger_are_shown_to_members_only(database: None) -> 
         "usedThisPeriod": 4,
         "lots": [{"granted": 40, "remaining": 36, "source": "INCLUDED"}],
     }
-    assert [(e["amount"], e["fromAccount"], e["toAccount"]) for e in credits["entries"]["nodes"]] == [
+    assert [
+        (e["amount"], e["fromAccount"], e["toAccount"]) for e in credits["entries"]["nodes"]
+    ] == [
         (4, "BALANCE", "USED"),
         (40, "GRANTED", "BALANCE"),
     ]

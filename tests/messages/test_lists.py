@@ -117,7 +117,9 @@ async def test_a_cursor_of_another_filter_is_refused(actor: Actor) -> None:
     assert [error.code for error in result.errors] == ["INVALID_CURSOR"]
 
 
-@pytest.mark.parametrize("page", [{"first": 0}, {"first": 501}, {"last": -1}, {"first": 1, "last": 1}])
+@pytest.mark.parametrize(
+    "page", [{"first": 0}, {"first": 501}, {"last": -1}, {"first": 1, "last": 1}]
+)
 async def test_a_page_out_of_bounds_is_refused(actor: Actor, page: dict[str, int]) -> None:
     result = await run(LIST, actor, **page)
 

@@ -5,7 +5,6 @@ import base64
 from typing import Any
 
 import pytest
-from tests.factories import make_actor, make_domain, make_organization, make_suppression
 
 from postlane.core.actor import Actor, Mode, OrganizationId
 from postlane.core.database import fetch, transaction
@@ -13,6 +12,7 @@ from postlane.credits.operations import grant
 from postlane.credits.rules import LotSource
 from postlane.graphql.context import Context
 from postlane.graphql.execute import Document, Result, execute
+from tests.factories import make_actor, make_domain, make_organization, make_suppression
 
 SEND = Document("""
     mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
