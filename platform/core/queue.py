@@ -89,6 +89,13 @@ async def enqueue(
     return job is not None
 
 
+async def count_workers() -> int:
+    """Return how many workers have shown themselves in the last seconds."""
+    if _queue is None:
+        raise RuntimeError("open_queue() has not been called in this process")
+    return len((await _queue.info())["workers"])
+
+
 def is_postgres(queue: Queue) -> bool:
     """Say whether the job queue is on PostgreSQL."""
     return isinstance(queue, PostgresQueue)

@@ -16,6 +16,8 @@ from ..core.settings import Settings, settings
 from ..graphql.execute import check_documents
 from ..graphql.http import Authenticate, GraphQLOverHttp
 from .edge import BROKEN, Edge, failure
+from .health import HealthMonitor
+from .public import build_handlers
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +46,11 @@ def build_app(
     async def serve_graphql(scope: Scope, receive: Receive, send: Send) -> None:
         await graphql(cast("HTTPScope", scope), receive, send)
 
+    monitor = HealthMonitor(found)
     app = Litestar(
-        route_handlers=[serve_graphql],
+        route_handlers=[serve_graphql, *build_handlers(monitor)],
         lifespan=[_connections] if opens_pool else [],
+        on_shutdown=[monitor.drain],
         exception_handlers={HTTPException: _http_failure, Exception: _bug},
         openapi_config=None,
         # Logging is started once for the whole process, by `core/logs.py`.
