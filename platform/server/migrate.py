@@ -1,5 +1,6 @@
 """Migrations forwards: one history for all areas, safe to run twice and at the same time."""
 
+import argparse
 import contextlib
 import importlib.util
 import io
@@ -10,11 +11,24 @@ from typing import Any
 
 from piccolo.apps.migrations.tables import Migration
 
-from ..core.database import DB, fetch
+from ..core.database import DB, close_pool, fetch, start_pool
+from ..vmtas.work import ensure_default_vmta
+from .connection import open_database
 from .piccolo_app import APP_CONFIG, migrations_folder
 
 LOCK = 7_021_917
 """Advisory lock that migrating processes take in turn; any number, but always this one."""
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Bring tables and job queue up to date and say what was done."""
+    # The job queue makes its own tables when it is opened: here, once, and not in several
+    # processes at the same moment.
+    async with open_database(queue=True):
+        done = await migrate()
+        await ensure_default_vmta()
+    print("\n".join(f"migrated {name}" for name in done) or "The database is up to date.")
+    return 0
 
 
 async def migrate() -> Sequence[str]:
@@ -39,6 +53,20 @@ async def migrate() -> Sequence[str]:
                 await Migration.insert(Migration(name=module.ID, app_name=APP_CONFIG.app_name))
                 done.append(path.stem)
     return done
+
+
+async def migrate_at(url: str) -> Sequence[str]:
+    """Connect to *url*, migrate, and return what ran."""
+    await start_pool(url, size=2)
+    try:
+        return await migrate()
+    finally:
+        await close_pool()
+
+
+def known_migrations() -> list[str]:
+    """Return the id of every migration this version knows, in order."""
+    return [module.ID for _, module in _modules()]
 
 
 def _modules() -> list[tuple[Path, Any]]:

@@ -1,0 +1,172 @@
+"""The command line: the table of commands, and how a fault becomes a sentence."""
+
+import argparse
+import asyncio
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import OperationError
+from ..core.settings import SettingsError
+from .faults import CommandFailed
+
+DESCRIPTION = """\
+Postlane sends email: a GraphQL-first, multi-tenant platform.
+
+Settings come from POSTLANE_ variables, or from the file that POSTLANE_ENV_FILE names;
+`postlane print-settings` lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a command, as argparse takes it."""
+
+    flags: tuple[str, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+def argument(*flags: str, **keywords: Any) -> Argument:
+    """Return one argument."""
+    return Argument(flags, keywords)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; *run* is `module:function` in this package, imported when it is needed."""
+
+    name: str
+    summary: str
+    run: str
+    examples: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+    detail: str = ""
+
+
+COMMANDS = (
+    Command(
+        "smtp",
+        "Accept mail for sending over SMTP (not part of this version).",
+        "smtp:run",
+        ("postlane smtp",),
+    ),
+    Command(
+        "migrate",
+        "Bring the database up to date; safe to run twice and at the same time.",
+        "migrate:run",
+        ("postlane migrate",),
+    ),
+    Command(
+        "doctor",
+        "Check what Postlane stands on, and say what to do about each fault.",
+        "doctor:run",
+        ("postlane doctor", "postlane doctor --json"),
+        (argument("--json", action="store_true", help="one JSON object instead of lines"),),
+        "Exits with 1 if there is a fault; warnings do not count.",
+    ),
+    Command(
+        "backup",
+        "Write everything that must survive to one file, DKIM keys and secret key included.",
+        "backup:back_up",
+        ("postlane backup /srv/backups/postlane-monday.tar",),
+        (argument("file", type=Path, metavar="FILE", help="a file that does not exist yet"),),
+        "The file holds secrets: it can read sealed keys and sign as every domain.",
+    ),
+    Command(
+        "restore",
+        "Put a backup back.",
+        "backup:restore",
+        ("postlane restore /srv/backups/postlane-monday.tar",),
+        (
+            argument("file", type=Path, metavar="FILE", help="a file made by `postlane backup`"),
+            argument("--force", action="store_true", help="replace a database that is not empty"),
+        ),
+        "Refuses a database that is in use, and one that is not empty unless --force is given.",
+    ),
+    Command(
+        "print-schema",
+        "Print the GraphQL schema.",
+        "printing:schema",
+        ("postlane print-schema > schema.graphql",),
+    ),
+    Command(
+        "print-settings",
+        "Print every setting with its default and its meaning.",
+        "printing:settings_table",
+        ("postlane print-settings",),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; faults become a sentence on standard error."""
+    given = build_parser().parse_args(arguments)
+    try:
+        module, _, function = given.command.run.partition(":")
+        answer = getattr(importlib.import_module(f".{module}", __package__), function)(given)
+        code: int = asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+        return code
+    except (CommandFailed, SettingsError) as error:
+        return failed(str(error))
+    except OperationError as error:
+        lines = [error.sentence, *(f"{d.field}: {d.message}" for d in error.details)]
+        return failed("\n  ".join(lines))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; closing it again must not complain.
+        sys.stderr.close()
+        return 0
+
+
+def failed(sentence: str) -> int:
+    """Say what is wrong and return the exit code for it."""
+    print(f"postlane: {sentence}", file=sys.stderr)
+    return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    parser = argparse.ArgumentParser(
+        "postlane",
+        description=DESCRIPTION,
+        epilog="`postlane COMMAND --help` shows an example of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    chosen = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        examples = "\n".join(f"  {line}" for line in command.examples)
+        own = chosen.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary} {command.detail}".strip(),
+            epilog=f"example:\n{examples}",
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        for each in command.arguments:
+            own.add_argument(*each.flags, **each.keywords)
+        own.set_defaults(command=command)
+    return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Fills the description and keeps the lines of the examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+if __name__ == "__main__":
+    main()

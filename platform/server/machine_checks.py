@@ -1,0 +1,102 @@
+"""The doctor's checks of this machine: secrets, disk, what it shows to the world."""
+
+import ipaddress
+import shutil
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ..core.settings import Settings
+from .data_dir import SECRET_FILE, prepare
+from .faults import CommandFailed
+from .findings import Finding, fault, ok, warning
+
+LEAST_DIFFERENT_CHARACTERS = 10
+SCARCE_BYTES = 1 << 30
+LOW_BYTES = 5 << 30
+
+
+async def secret_key(found: Settings) -> Sequence[Finding]:
+    """Check that there is a secret key, hard to guess and closed to others."""
+    subject = "secret key"
+    path = found.data_dir / SECRET_FILE
+    secret = found.secret_key
+    if not secret:
+        if not path.is_file():
+            return [
+                fault(
+                    subject,
+                    f"POSTLANE_SECRET_KEY is not set and {path} is absent.",
+                    "Run `postlane up` once, which makes one, or set it to the output of "
+                    "`openssl rand -hex 32`.",
+                )
+            ]
+        if path.stat().st_mode & 0o077:
+            return [fault(subject, f"Other users may read {path}.", f"chmod 600 {path}")]
+        secret = path.read_text("ascii").strip()
+    if len(secret) < 32 or len(set(secret)) < LEAST_DIFFERENT_CHARACTERS:
+        return [
+            fault(
+                subject,
+                "The secret key is easy to guess: it is short or repeats itself.",
+                "Before there is any data, replace it with the output of `openssl rand -hex 32`.",
+            )
+        ]
+    return [ok(subject, "It is there and hard to guess.")]
+
+
+async def data_directory(found: Settings) -> Sequence[Finding]:
+    """Check that the data directory can be written and that its disk has room."""
+    subject = "data directory"
+    try:
+        prepare(found.data_dir)
+    except CommandFailed as error:
+        return [fault(subject, "It cannot be used.", str(error))]
+    free = shutil.disk_usage(found.data_dir).free
+    shown = f"{found.data_dir} has {free / (1 << 30):.1f} GiB free."
+    if free < SCARCE_BYTES:
+        return [fault(subject, shown, "Make room: a database without any stops.")]
+    if free < LOW_BYTES:
+        return [warning(subject, shown, "Make room before the database needs it.")]
+    return [ok(subject, shown)]
+
+
+async def exposure(found: Settings) -> Sequence[Finding]:
+    """Check what a stranger could do if this machine is reachable."""
+    findings = []
+    url = urlsplit(found.public_url)
+    public = _is_public(found.listen.host) or _is_public(url.hostname or "")
+    if public and found.registration == "open":
+        findings.append(
+            warning(
+                "registration",
+                "Anybody who reaches this machine may make an organization.",
+                "Set POSTLANE_REGISTRATION=first_user or closed, unless that is meant.",
+            )
+        )
+    if _is_public(urlsplit(found.public_url).hostname or "") and found.public_url.startswith(
+        "http:"
+    ):
+        findings.append(
+            warning(
+                "public URL",
+                f"{found.public_url} is not encrypted: API keys travel in the clear.",
+                "Put a proxy with a certificate in front, and set POSTLANE_PUBLIC_URL=https://...",
+            )
+        )
+    if public and found.environment == "development":
+        findings.append(
+            warning(
+                "environment",
+                "POSTLANE_ENVIRONMENT=development shows the schema to everybody.",
+                "Set it to production.",
+            )
+        )
+    return findings or [ok("exposure", f"Listens on {found.listen}.")]
+
+
+def _is_public(host: str) -> bool:
+    """Say whether *host* is, or may be, reached from elsewhere."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host not in ("", "localhost")

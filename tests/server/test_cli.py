@@ -1,0 +1,82 @@
+"""The command line: what it says when asked, and when something is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from postlane.server.cli import COMMANDS, build_parser
+from tests.server.commands import environment, postlane_command, start
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_explains_itself_with_an_example(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args([command.name, "--help"])
+
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "example:\n" in said
+    assert f"postlane {command.name}" in said.partition("example:\n")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_argument_is_described(command: object) -> None:
+    for argument in command.arguments:
+        assert argument.keywords.get("help"), argument.flags
+
+
+def test_every_command_can_be_imported() -> None:
+    import importlib
+
+    for command in COMMANDS:
+        module, _, function = command.run.partition(":")
+        assert callable(getattr(importlib.import_module(f"postlane.server.{module}"), function))
+
+
+async def test_no_command_lists_them_and_fails(tmp_path: Path) -> None:
+    answer = await postlane_command(env=environment(tmp_path))
+
+    assert answer.code == 2
+    assert "COMMAND" in answer.err
+
+
+async def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
+    answer = await postlane_command("doctor", env=environment(tmp_path, listne="127.0.0.1:80"))
+
+    assert answer.code == 1
+    assert answer.err == (
+        "postlane: POSTLANE_LISTNE is not a setting. See docs/operating.md for the list.\n"
+    )
+
+
+async def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    url = "postgresql://someone:hush@127.0.0.1:1/nothing"
+    answer = await postlane_command("migrate", env=environment(tmp_path, database_url=url))
+
+    assert answer.code == 1
+    assert "The database at postgresql://someone:***@127.0.0.1:1/nothing cannot be reached" in (
+        answer.err
+    )
+    assert "Traceback" not in answer.err
+    assert "hush" not in answer.err
+
+
+async def test_smtp_says_that_it_is_not_there(tmp_path: Path) -> None:
+    answer = await postlane_command("smtp", env=environment(tmp_path))
+
+    assert answer.code == 2
+    assert "does not accept mail over SMTP" in answer.err
+
+
+async def test_a_reader_that_stops_reading_is_no_fault(tmp_path: Path) -> None:
+    process = await start("print-settings", env=environment(tmp_path))
+    assert process.stdout is not None
+    process.stdout._transport.close()  # as `| head -0` does
+
+    assert process.stderr is not None
+    said = await process.stderr.read()
+    await process.wait()
+
+    assert b"Traceback" not in said
