@@ -216,7 +216,8 @@ class CancelledDeliveries:
 
 async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliveries:
     """Cancel every delivery of a message that is not on the wire and not final."""
-    # Locked in id order, like everywhere, so that a drain settling them never deadlocks.
+    # The message before its deliveries, as settling does, so that the two never deadlock.
+    await fetch("SELECT FROM spooled_messages WHERE id = {} FOR NO KEY UPDATE", message_id)
     rows = await fetch(
         "SELECT id, state, attempts FROM deliveries WHERE message_id = {} ORDER BY id FOR UPDATE",
         message_id,

@@ -1,0 +1,163 @@
+"""Claiming: due deliveries, each for one attempt, under a lease."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ...core import clock
+from ...core.actor import OrganizationId, ProjectId
+from ...core.crypto import derived_key
+from ...core.database import fetch
+from ...core.settings import settings
+from ...mail.return_path import make_return_path, read_return_path
+from ..contents import ContentFormat
+
+LEASE = timedelta(seconds=60)
+"""How long a claim holds unless it is renewed.
+
+Whoever holds one renews it well before, so this is also how late a delivery gets
+if its worker is killed.
+"""
+
+RETURN_PATH_PURPOSE = "return-path"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One delivery, taken for its attempt number *attempt* (1 is the first)."""
+
+    delivery_id: uuid.UUID
+    attempt: int
+    organization_id: OrganizationId
+    project_id: ProjectId
+    message_id: uuid.UUID
+    content_id: uuid.UUID
+    content_bytes: int | None
+    """None: the content is gone."""
+    domain_id: uuid.UUID | None
+    return_path_domain: str
+    address: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one message says."""
+
+    format: ContentFormat
+    body: bytes
+
+
+async def claim_batch(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
+    """Take up to *limit* due deliveries of one queue for one attempt each.
+
+    Transactional mail goes first, then whatever has been due longest. A queue that is held,
+    or whose vMTA is paused, gives nothing.
+
+    A claim is a lease: if the worker dies, the deliveries are due again when the lease ends.
+    A message may then go out twice; it is never lost. Rows another worker holds are skipped,
+    not waited for.
+    """
+    now = clock.now()
+    # The two priorities are two ranges of one index. Asked for together they would be one
+    # range that begins with every delivery that is not due yet.
+    # The message's row is locked after its delivery's, and settling locks them the other way
+    # round; skipping locked rows is what keeps the two from waiting for each other.
+    rows = await fetch(
+        """
+        WITH due AS (
+            SELECT picked.id
+            FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
+            CROSS JOIN LATERAL (
+                SELECT id FROM deliveries
+                WHERE queue_id = {} AND deliveries.priority = turn.priority AND due_at <= {}
+                ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
+            ) AS picked
+            WHERE EXISTS (
+                SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id
+                WHERE queues.id = {} AND queues.state <> 'held'
+                AND vmtas.status IS DISTINCT FROM 'paused'
+            )
+            LIMIT {}
+        ), claimed AS (
+            UPDATE deliveries
+            SET state = 'sending', attempts = attempts + 1, due_at = {}
+            WHERE id = ANY(ARRAY(SELECT id FROM due))
+            RETURNING id, attempts, organization_id, project_id, message_id, address,
+                expires_at, priority
+        ), shown AS (
+            UPDATE spooled_messages SET status = 'sending'
+            WHERE id = ANY(ARRAY(
+                SELECT id FROM spooled_messages
+                WHERE id = ANY(ARRAY(SELECT message_id FROM claimed)) AND status <> 'sending'
+                FOR NO KEY UPDATE SKIP LOCKED
+            ))
+        )
+        SELECT claimed.id AS delivery_id, claimed.attempts AS attempt, claimed.organization_id,
+            claimed.project_id, claimed.message_id, claimed.address, claimed.expires_at,
+            message.content_id, octet_length(content.body) AS content_bytes,
+            message.domain_id, message.return_path_domain
+        FROM claimed
+        JOIN spooled_messages AS message ON message.id = claimed.message_id
+        LEFT JOIN contents AS content ON content.id = message.content_id
+        ORDER BY claimed.priority, claimed.message_id
+        """,
+        queue_id,
+        now,
+        limit,
+        queue_id,
+        limit,
+        now + LEASE,
+    )
+    return [Claim(**row) for row in rows]
+
+
+async def renew_claims(claims: Collection[Claim]) -> set[uuid.UUID]:
+    """Begin the lease of each claim anew and return the deliveries that are still claimed so.
+
+    One that is missing was taken over by another worker: nothing may be done with it.
+    """
+    if not claims:
+        return set()
+    rows = await fetch(
+        "UPDATE deliveries SET due_at = {} "
+        "FROM unnest({}::uuid[], {}::integer[]) AS held (id, attempt) "
+        "WHERE deliveries.id = held.id AND deliveries.attempts = held.attempt "
+        "AND deliveries.state = 'sending' RETURNING deliveries.id",
+        clock.now() + LEASE,
+        [claim.delivery_id for claim in claims],
+        [claim.attempt for claim in claims],
+    )
+    return {row["id"] for row in rows}
+
+
+async def read_contents(content_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Content]:
+    """Return what messages say; one that is gone is left out."""
+    rows: Sequence[dict[str, object]] = await fetch(
+        "SELECT id, format, body FROM contents WHERE id = ANY({}::uuid[])", list(content_ids)
+    )
+    return {_uuid(row["id"]): _content(row) for row in rows}
+
+
+def _uuid(value: object) -> uuid.UUID:
+    assert isinstance(value, uuid.UUID)
+    return value
+
+
+def _content(row: dict[str, object]) -> Content:
+    body = row["body"]
+    assert isinstance(body, bytes)
+    return Content(ContentFormat(str(row["format"])), body)
+
+
+def return_path_of(claim: Claim) -> str:
+    """Return the envelope sender of one delivery, which a bounce of it comes back to."""
+    domain = claim.return_path_domain or settings().hostname
+    return make_return_path(derived_key(RETURN_PATH_PURPOSE), str(claim.delivery_id), domain)
+
+
+def delivery_named_by(local_part: str) -> uuid.UUID | None:
+    """Return the delivery that a return path of ours names; None for anything else."""
+    token = read_return_path(derived_key(RETURN_PATH_PURPOSE), local_part)
+    return uuid.UUID(token) if token else None

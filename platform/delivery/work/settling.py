@@ -1,0 +1,364 @@
+"""Settling: what became of attempts, written down for a whole batch at once."""
+
+import json
+import random
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ...core import clock
+from ...core.database import Tx, fetch, transaction
+from ...core.ids import new_id
+from ...events.operations import NewEvent, append
+from ...events.rules import EventType
+from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
+from ...suppressions.rules import SuppressionReason
+from ...suppressions.work import NewSuppression, add
+from ..rules import FINAL, OPEN, DeliveryState, next_step
+from .claims import Claim
+
+JITTER = 0.1
+"""The largest share of a wait that is added to it, so that what failed together parts."""
+
+COOLING_AFTER = 3
+"""Final soft failures of one address within COOLING_WINDOW that stop mail to it."""
+
+COOLING_WINDOW = timedelta(days=7)
+COOLING_FOR = timedelta(hours=72)
+
+SOFT_CLASSES = tuple(
+    each.value for each in BounceClass if each.type_for(Verdict.DEFERRED) is BounceType.SOFT
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one claim.
+
+    Without an *outcome* nothing was attempted: the delivery expires if its time is up and
+    is due again at once if not, and the attempt does not count.
+    """
+
+    claim: Claim
+    vmta: str
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    settlement: Settlement
+    state: DeliveryState
+    due_at: datetime | None
+
+    @property
+    def claim(self) -> Claim:
+        return self.settlement.claim
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A step as it was written: a cancellation may have changed it, and what it said before."""
+
+    step: _Step
+    state: DeliveryState
+    due_at: datetime | None
+    code: int | None
+    reply: str | None
+    bounce_class: str | None
+
+
+async def settle_batch(settlements: Sequence[Settlement]) -> int:
+    """Write down what became of claims and return how many were still ours to settle.
+
+    A claim whose lease ran out and that another worker has taken changes nothing at all. A
+    delivery whose cancellation was asked for meanwhile is cancelled unless this attempt
+    ended it. Settling twice does nothing the second time, so a caller that does not know
+    whether it was committed may call again.
+    """
+    if not settlements:
+        return 0
+    now = clock.now()
+    steps = {item.claim.delivery_id: _step(item, now) for item in settlements}
+    async with transaction() as tx:
+        await _lock_messages(steps.values())
+        settled = await _write_deliveries(steps, now)
+        if settled:
+            await _write_messages(settled, now)
+            await _write_attempts(settled)
+            await append(tx, [event for each in settled for event in _events(each, now)])
+            await _suppress(tx, settled, now)
+    return len(settled)
+
+
+def _step(settlement: Settlement, now: datetime) -> _Step:
+    claim, outcome = settlement.claim, settlement.outcome
+    if outcome is None:
+        if claim.expires_at <= now:
+            return _Step(settlement, DeliveryState.EXPIRED, None)
+        before = DeliveryState.DEFERRED if claim.attempt > 1 else DeliveryState.QUEUED
+        return _Step(settlement, before, now)
+    state, due_at = next_step(
+        outcome.verdict, attempts=claim.attempt, now=now, expires_at=claim.expires_at
+    )
+    if due_at is not None:
+        due_at += (due_at - now) * random.uniform(0, JITTER)
+    return _Step(settlement, state, due_at)
+
+
+async def _lock_messages(steps: Iterable[_Step]) -> None:
+    # Ordered by id so that two workers with deliveries of the same messages never deadlock.
+    # Whoever changes a message's deliveries holds its row first.
+    await fetch(
+        "SELECT FROM spooled_messages WHERE id = ANY({}::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+        list({step.claim.message_id for step in steps}),
+    )
+
+
+async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> list[_Settled]:
+    """Change each delivery that is still at the attempt of its claim."""
+    outcomes = [step.settlement.outcome for step in steps.values()]
+    rows = await fetch(
+        """
+        UPDATE deliveries AS old SET
+            state = CASE WHEN old.cancel_requested AND new.state = ANY({}::text[])
+                THEN 'cancelled' ELSE new.state END,
+            due_at = CASE WHEN old.cancel_requested THEN NULL ELSE new.due_at END,
+            attempts = old.attempts - CASE WHEN new.attempted THEN 0 ELSE 1 END,
+            code = CASE WHEN new.attempted THEN new.code ELSE old.code END,
+            enhanced_code =
+                CASE WHEN new.attempted THEN new.enhanced_code ELSE old.enhanced_code END,
+            reply = CASE WHEN new.attempted THEN new.reply ELSE old.reply END,
+            mx_host = CASE WHEN new.attempted THEN new.mx_host ELSE old.mx_host END,
+            bounce_class =
+                CASE WHEN new.attempted THEN new.bounce_class ELSE old.bounce_class END,
+            last_attempt_at = coalesce(new.started_at, old.last_attempt_at),
+            delivered_at = CASE WHEN new.state = 'delivered' THEN {}::timestamptz END,
+            settled_at = CASE WHEN new.due_at IS NULL OR old.cancel_requested
+                THEN {}::timestamptz END
+        FROM unnest({}::uuid[], {}::integer[], {}::text[], {}::timestamptz[], {}::boolean[],
+            {}::integer[], {}::text[], {}::text[], {}::text[], {}::text[], {}::timestamptz[])
+            AS new (id, attempt, state, due_at, attempted, code, enhanced_code, reply, mx_host,
+            bounce_class, started_at)
+        WHERE old.id = new.id AND old.attempts = new.attempt AND old.state = 'sending'
+        RETURNING old.id, old.state, old.due_at, old.code, old.reply, old.bounce_class
+        """,
+        [state.value for state in DeliveryState if state in OPEN or state == "expired"],
+        now,
+        now,
+        list(steps),
+        [step.claim.attempt for step in steps.values()],
+        [step.state.value for step in steps.values()],
+        [step.due_at for step in steps.values()],
+        [outcome is not None for outcome in outcomes],
+        [outcome and outcome.code for outcome in outcomes],
+        [outcome and outcome.enhanced_code for outcome in outcomes],
+        [outcome and outcome.text for outcome in outcomes],
+        [outcome and outcome.mx_host for outcome in outcomes],
+        [outcome and _value(outcome.bounce_class) for outcome in outcomes],
+        [outcome and outcome.started_at for outcome in outcomes],
+    )
+    return [
+        _Settled(
+            step=steps[row["id"]],
+            state=DeliveryState(row["state"]),
+            due_at=row["due_at"],
+            code=row["code"],
+            reply=row["reply"],
+            bounce_class=row["bounce_class"],
+        )
+        for row in rows
+    ]
+
+
+async def _write_messages(settled: Sequence[_Settled], now: datetime) -> None:
+    """Sum up the messages; the same rule as `rules.message_status`, for many at once."""
+    await fetch(
+        """
+        UPDATE spooled_messages AS message SET
+            open_count = sums.open_count, status = sums.status,
+            completed_at = CASE WHEN sums.open_count = 0
+                THEN coalesce(message.completed_at, {}::timestamptz) END
+        FROM (
+            SELECT message_id,
+                count(*) FILTER (WHERE state = ANY({}::text[])) AS open_count,
+                CASE WHEN bool_or(state = 'sending') THEN 'sending'
+                    WHEN bool_or(state = 'deferred') THEN 'deferred'
+                    WHEN bool_or(state = 'queued') THEN 'queued'
+                    WHEN bool_or(state = 'scheduled') THEN 'scheduled'
+                    WHEN min(state) = max(state) THEN min(state)
+                    ELSE 'partial' END AS status
+            FROM deliveries WHERE message_id = ANY({}::uuid[]) GROUP BY message_id
+        ) AS sums
+        WHERE message.id = sums.message_id
+        """,
+        now,
+        [state.value for state in OPEN],
+        list({each.step.claim.message_id for each in settled}),
+    )
+
+
+async def _write_attempts(settled: Sequence[_Settled]) -> None:
+    made = [
+        (each.step.claim, each.step.settlement.outcome)
+        for each in settled
+        if each.step.settlement.outcome
+    ]
+    if not made:
+        return
+    outcomes = [outcome for _, outcome in made if outcome]
+    await fetch(
+        "INSERT INTO attempts (id, organization_id, delivery_id, number, verdict, code, "
+        "enhanced_code, reply, bounce_class, mx_host, mx_address, source_address, tls_version, "
+        "tls_cipher, tls_verified, transcript, started_at, duration_ms) "
+        "SELECT id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
+        "bounce_class, mx_host, mx_address, NULL, tls_version, tls_cipher, tls_verified, "
+        "transcript::jsonb, started_at, duration_ms "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::integer[], {}::text[], "
+        "{}::integer[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], "
+        "{}::text[], {}::boolean[], {}::text[], {}::timestamptz[], {}::integer[]) AS new "
+        "(id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
+        "bounce_class, mx_host, mx_address, tls_version, tls_cipher, tls_verified, transcript, "
+        "started_at, duration_ms)",
+        [new_id() for _ in made],
+        [claim.organization_id for claim, _ in made],
+        [claim.delivery_id for claim, _ in made],
+        [claim.attempt for claim, _ in made],
+        [outcome.verdict.value for outcome in outcomes],
+        [outcome.code for outcome in outcomes],
+        [outcome.enhanced_code for outcome in outcomes],
+        [outcome.text for outcome in outcomes],
+        [_value(outcome.bounce_class) for outcome in outcomes],
+        [outcome.mx_host for outcome in outcomes],
+        [outcome.mx_address for outcome in outcomes],
+        [outcome.tls_version for outcome in outcomes],
+        [outcome.tls_cipher for outcome in outcomes],
+        [outcome.tls_verified for outcome in outcomes],
+        [json.dumps(outcome.transcript) for outcome in outcomes],
+        [outcome.started_at for outcome in outcomes],
+        [_milliseconds(outcome) for outcome in outcomes],
+    )
+
+
+def _events(settled: _Settled, now: datetime) -> list[NewEvent]:
+    """Return what this attempt says about its delivery, in order."""
+    claim, outcome = settled.step.claim, settled.step.settlement.outcome
+    events: list[NewEvent] = []
+    if outcome is not None and claim.attempt == 1:
+        data: dict[str, Any] = {"vmta": settled.step.settlement.vmta, "mx_host": outcome.mx_host}
+        events.append(_event(claim, EventType.MESSAGE_SENT, data, outcome.started_at))
+    said = _result(settled)
+    if said is not None:
+        events.append(_event(claim, *said, now))
+    return events
+
+
+def _result(settled: _Settled) -> tuple[EventType, dict[str, Any]] | None:
+    """Return the event of the new state; None for a delivery that was only put back."""
+    if settled.state is DeliveryState.CANCELLED:
+        return EventType.MESSAGE_CANCELLED, {"cancelled_by": None}
+    if settled.state is DeliveryState.EXPIRED:
+        return EventType.MESSAGE_EXPIRED, {
+            "bounce_class": settled.bounce_class,
+            "smtp_response": _response(settled.code, settled.reply),
+        }
+    outcome = settled.step.settlement.outcome
+    if outcome is None:
+        return None
+    data: dict[str, Any] = {
+        "vmta": settled.step.settlement.vmta,
+        "mx_host": outcome.mx_host,
+        "smtp_code": outcome.code,
+        "smtp_response": _response(outcome.code, outcome.text),
+        "tls": outcome.tls_version,
+        "attempt": settled.step.claim.attempt,
+        "duration_ms": _milliseconds(outcome),
+    }
+    if settled.state is DeliveryState.DELIVERED:
+        return EventType.MESSAGE_DELIVERED, data
+    data["bounce_class"] = _value(outcome.bounce_class)
+    if settled.state is DeliveryState.BOUNCED:
+        data["bounce_type"] = _value(outcome.bounce_type)
+        data["enhanced_code"] = outcome.enhanced_code
+        data["source"] = "session"
+        return EventType.MESSAGE_BOUNCED, data
+    data["next_attempt_at"] = settled.due_at and _rfc3339(settled.due_at)
+    return EventType.MESSAGE_DEFERRED, data
+
+
+def _event(
+    claim: Claim, type: EventType, data: Mapping[str, Any], occurred_at: datetime
+) -> NewEvent:
+    return NewEvent(
+        organization_id=claim.organization_id,
+        project_id=claim.project_id,
+        message_id=claim.message_id,
+        delivery_id=claim.delivery_id,
+        type=type,
+        data=data,
+        occurred_at=occurred_at,
+    )
+
+
+async def _suppress(tx: Tx, settled: Sequence[_Settled], now: datetime) -> None:
+    """Stop mail to addresses that failed for good, and for a while to those that keep failing."""
+    hard, soft = [], []
+    for each in settled:
+        outcome = each.step.settlement.outcome
+        if outcome is None or each.state not in FINAL:
+            continue
+        if each.state is DeliveryState.BOUNCED and outcome.bounce_type is BounceType.HARD:
+            hard.append(_suppression(each.step, SuppressionReason.HARD_BOUNCE, None))
+        elif outcome.bounce_type is BounceType.SOFT and each.state is not DeliveryState.CANCELLED:
+            soft.append(each.step)
+    cooling = [
+        _suppression(step, SuppressionReason.SOFT_BOUNCE_COOLING, now + COOLING_FOR)
+        for step in soft
+        if await _keeps_failing(step.claim, now)
+    ]
+    await add(tx, hard + cooling)
+
+
+def _suppression(
+    step: _Step, reason: SuppressionReason, expires_at: datetime | None
+) -> NewSuppression:
+    outcome = step.settlement.outcome
+    return NewSuppression(
+        organization_id=step.claim.organization_id,
+        project_id=None,
+        address=step.claim.address,
+        reason=reason,
+        description=_response(outcome.code, outcome.text) if outcome else None,
+        expires_at=expires_at,
+    )
+
+
+async def _keeps_failing(claim: Claim, now: datetime) -> bool:
+    rows = await fetch(
+        "SELECT count(*) AS failures FROM deliveries "
+        "WHERE organization_id = {} AND address_key = {} AND state IN ('bounced', 'expired') "
+        "AND bounce_class = ANY({}::text[]) AND settled_at > {}",
+        claim.organization_id,
+        claim.address.lower(),
+        list(SOFT_CLASSES),
+        now - COOLING_WINDOW,
+    )
+    failures: int = rows[0]["failures"]
+    return failures >= COOLING_AFTER
+
+
+def _response(code: int | None, text: str | None) -> str | None:
+    return f"{code} {text}" if code is not None else text
+
+
+def _milliseconds(outcome: Outcome) -> int:
+    return round(outcome.duration.total_seconds() * 1000)
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _value(member: BounceClass | BounceType | None) -> str | None:
+    return member.value if member else None
