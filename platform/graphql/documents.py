@@ -127,7 +127,7 @@ def prepare(text: str) -> Prepared:
 
 def _parsed(text: str) -> DocumentNode:
     try:
-        return parse(text, max_tokens=limits.TOKENS)
+        return parse(text, max_tokens=limits.TOKENS, allow_empty_selection_sets=False)
     except GraphQLSyntaxError as error:
         if "tokens" in error.description:
             raise TooComplex(

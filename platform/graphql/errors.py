@@ -22,9 +22,15 @@ UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
 )
 """What a database that is down, starting, stopping or overrun looks like from here."""
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Say whether *error* means that the database cannot be asked now."""
+    # asyncpg says "interface error" to a connection that has been closed, and to misuse.
+    is_closed = isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
+    return is_closed or isinstance(error, UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def _refusal(error: GraphQLError, *, request_id: str) -> Refusal:
     cause = root_cause(error)
     if isinstance(cause, OperationError):
         return refuse(cause, path=path)
-    if isinstance(cause, UNREACHABLE):
+    if cause is not None and is_unreachable(cause):
         log.error("a part is not reachable", exc_info=cause, extra={"request_id": request_id})
         return refuse(Unavailable(retry_after_seconds=5), path=path)
     if cause is None:

@@ -18,7 +18,7 @@ from ..core.errors import ErrorCode, LimitReached, OperationError, Unavailable
 from . import limits
 from .context import Context
 from .documents import DocumentRefused, Documents, Operation, Prepared
-from .errors import UNREACHABLE, Refusal, refuse, refuse_bug
+from .errors import Refusal, is_unreachable, refuse, refuse_bug
 from .execute import Result, run
 from .media import GRAPHQL_RESPONSE, JSON, accepted
 from .request import (
@@ -124,7 +124,9 @@ class GraphQLOverHttp:
     async def _who(self, scope: HTTPScope) -> Actor | None:
         try:
             return await self._authenticate(scope)
-        except UNREACHABLE as error:
+        except Exception as error:
+            if not is_unreachable(error):
+                raise
             log.error("a credential could not be looked up", exc_info=error)
             raise Unavailable(retry_after_seconds=5) from error
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType
+from uuid import UUID
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
+
+from ..core.ids import parse_id
 
 EmailAddress = NewType("EmailAddress", str)
 Url = NewType("Url", str)
@@ -55,6 +58,13 @@ def _big_int(value: Any) -> int:
     return found
 
 
+def _uuid(value: Any) -> UUID:
+    found = parse_id(value)
+    if found is None:
+        raise ValueError("Write it as a UUID.")
+    return found
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -67,6 +77,13 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=write_time,
         parse_value=read_time,
+    ),
+    UUID: strawberry.scalar(
+        name="UUID",
+        description="32 hexadecimal digits in five groups, lower case in answers.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc9562",
+        serialize=str,
+        parse_value=_uuid,
     ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",

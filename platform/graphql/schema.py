@@ -60,10 +60,7 @@ class Query:
 # One line for each area, in alphabetical order: `accounts.Mutation,`
 class Mutation(
     sending.Mutation,
-):
-    @strawberry.mutation(description="Return the text; for trying out a connection.")
-    async def echo(self, text: Annotated[str, strawberry.argument(description="Any text.")]) -> str:
-        return text
+): ...
 
 
 SCHEMA = strawberry.Schema(

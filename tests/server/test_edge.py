@@ -1,0 +1,56 @@
+"""What holds for every answer, whatever is behind it."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from litestar.types import Receive, Scope, Send
+
+from postlane.core.settings import settings
+from postlane.server.edge import Edge
+
+
+async def breaks_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ZeroDivisionError("secret")
+
+
+async def has_its_own_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = [(b"cache-control", b"public, max-age=60"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def get(app: Edge, **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        return await client.get("/", headers=headers)
+
+
+async def test_a_bug_shows_a_request_id_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    answer = await get(Edge(breaks_at_once, settings()), **{"X-Request-Id": "r-1"})
+
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": {
+            "code": "INTERNAL",
+            "message": "Something went wrong on our side. The request id helps us to find it.",
+            "request_id": "r-1",
+        }
+    }
+    assert "secret" in caplog.text
+
+
+async def test_an_answer_keeps_its_own_headers() -> None:
+    answer = await get(Edge(has_its_own_headers, settings()))
+
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"), [("https://x.example", True), ("http://x.example", False)]
+)
+async def test_only_a_site_on_https_asks_for_https(url: str, expected: bool) -> None:
+    answer = await get(Edge(has_its_own_headers, replace(settings(), public_url=url)))
+
+    assert ("strict-transport-security" in answer.headers) is expected
