@@ -40,6 +40,7 @@ EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"
 LARGE_TABLES = ("messages", "contents", "deliveries", "attempts", "events")
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 60
+"""In lines of code; our own limit is a screen, and this is where it certainly ends."""
 
 
 def name_of(path: Path) -> str:
@@ -62,6 +63,14 @@ def text_of(path: Path) -> str:
 def tree_of(path: Path) -> ast.Module:
     """Return the parsed module."""
     return ast.parse(text_of(path), filename=str(path))
+
+
+def lines_of_code(node: Any) -> int:
+    """Return how long *node* is, a text of several lines (a docstring, a statement) as one."""
+    texts = [part for part in ast.walk(node) if isinstance(part, ast.Constant | ast.JoinedStr)]
+    held = {line for text in texts for line in range(text.lineno, text.end_lineno or 0)}
+    length: int = node.end_lineno - node.lineno + 1
+    return length - len(held)
 
 
 def nodes(kind: type[ast.AST] | UnionType) -> Iterator[tuple[Path, Any]]:
@@ -126,7 +135,7 @@ def test_inside_the_platform_imports_are_relative() -> None:
 def test_files_and_functions_can_be_taken_in_at_once() -> None:
     long = [name_of(path) for path in MODULES if len(text_of(path).splitlines()) > LONGEST_FILE]
     for path, node in nodes(ast.FunctionDef | ast.AsyncFunctionDef):
-        if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION:
+        if lines_of_code(node) > LONGEST_FUNCTION:
             long.append(f"{place_of(path, node)} {node.name}")
     assert long == []
 
