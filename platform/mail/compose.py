@@ -35,6 +35,7 @@ _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,100}"
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
 _BAD_IN_FILENAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\\\]")
+_PLAIN_PARAMETER = re.compile(r"[ !#-\[\]-~]{1,50}")
 
 _NOT_SEVEN_BIT = re.compile(rb"^[^\n]{79}|[^\n\t -~]|^From |^--=_", re.MULTILINE)
 """What keeps a text from being sent as it is.
@@ -42,6 +43,8 @@ _NOT_SEVEN_BIT = re.compile(rb"^[^\n]{79}|[^\n\t -~]|^From |^--=_", re.MULTILINE
 Long lines and other octets need an encoding; "From " at the start of a line is changed by mbox
 software, which breaks the signature; "--=_" could pass for one of our boundaries.
 """
+
+_FROM_LINE = re.compile(rb"^From ", re.MULTILINE)
 
 
 class InvalidAttachment(ValueError):
@@ -102,7 +105,7 @@ def compose(parts: Parts) -> bytes:
         head.append("To: undisclosed-recipients:;\r\n")
     if parts.reply_to:
         head.append(_address_field("Reply-To", parts.reply_to))
-    head.append(field("Subject", encode_text(parts.subject)))
+    head.append(field("Subject", encode_text(parts.subject.strip())))
     head.append(field("Date", format_datetime(parts.date)))
     head.append(field("Message-ID", f"<{message_id}>"))
     head.extend(_customer_fields(parts))
@@ -209,7 +212,7 @@ def _encode_body(octets: bytes) -> tuple[str, bytes]:
     if others * 6 > len(octets):
         return "base64", _base64_lines(octets.replace(b"\n", b"\r\n"))
     body = b2a_qp(octets.replace(b"\n", b"\r\n"), istext=True)
-    return "quoted-printable", body.replace(b"\nFrom ", b"\n=46rom ")
+    return "quoted-printable", _FROM_LINE.sub(b"=46rom ", body)
 
 
 def _attachment_entity(attachment: Attachment) -> bytes:
@@ -229,7 +232,7 @@ def _attachment_entity(attachment: Attachment) -> bytes:
 
 def _parameter(name: str, value: str) -> str:
     """Return `; name=value` as RFC 2231 has it: in pieces where it is long or not plain ASCII."""
-    if re.fullmatch(r"[ !#-\[\]-~]{1,50}", value):
+    if _PLAIN_PARAMETER.fullmatch(value) and "=?" not in value:
         return f';\r\n {name}="{value}"'
     encoded = quote(value, safe="!#$&+-.^_`|~")
     if len(encoded) <= 50:

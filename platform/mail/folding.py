@@ -27,14 +27,14 @@ def encode_text(value: str) -> str:
 
 
 def encoded_words(value: str) -> list[str]:
-    """Return *value* as encoded words of at most 75 characters, none of which splits a character.
+    """Return *value* as encoded words of at most 60 characters, none of which splits a character.
 
-    Whichever of Q and B is shorter for the whole value is used.
+    RFC 2047 allows 75; 60 fit on one line with the name of most fields. Whichever of Q and B is
+    shorter for the whole value is used.
     """
     octets = value.encode("utf-8", "replace")
     q_length = sum(len(_Q[octet]) for octet in octets)
     use_q = q_length <= (len(octets) + 2) // 3 * 4
-    # 75 characters less the twelve of "=?utf-8?q?" and "?=".
     return _encode_q(value) if use_q else _encode_b(value)
 
 
@@ -71,7 +71,7 @@ def _encode_q(value: str) -> list[str]:
     current = ""
     for character in value:
         encoded = "".join(_Q[octet] for octet in character.encode("utf-8", "replace"))
-        if len(current) + len(encoded) > 63:
+        if len(current) + len(encoded) > 48:
             words.append(current)
             current = ""
         current += encoded
@@ -84,7 +84,7 @@ def _encode_b(value: str) -> list[str]:
     current = b""
     for character in value:
         encoded = character.encode("utf-8", "replace")
-        if len(current) + len(encoded) > 45:
+        if len(current) + len(encoded) > 36:
             words.append(current)
             current = b""
         current += encoded
