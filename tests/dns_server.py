@@ -109,7 +109,9 @@ class DnsServer:
             self._fill(reply, name, kind)
         packed: bytes = reply.pack()
         if not is_tcp and len(packed) > LARGEST_DATAGRAM:
-            packed = reply.truncate().pack()
+            cut = question.reply()
+            cut.header.tc = 1
+            packed = cut.pack()
         return packed
 
     def _fill(self, reply: DNSRecord, name: str, kind: str) -> None:

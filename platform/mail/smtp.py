@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..core import clock
-from .address import parse_mailbox
+from .address import InvalidAddress, parse_mailbox
 from .connection import (
     Connection,
     ConnectionFailed,
@@ -48,9 +48,9 @@ class Envelope:
     smtputf8: bool = False
 
     def __post_init__(self) -> None:
-        parse_mailbox(self.recipient)
+        _check_address(self.recipient)
         if self.sender:
-            parse_mailbox(self.sender)
+            _check_address(self.sender)
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -245,6 +245,11 @@ class _Transaction:
         if not reply.is_positive and not reply.is_refusal:
             raise BrokenWire(f"unexpected reply {reply.code} {reply.text}")
         self.decision = reply
+
+
+def _check_address(text: str) -> None:
+    if parse_mailbox(text).key != text.lower():
+        raise InvalidAddress(f"{text!r} is more than an address, or not in ASCII after the @")
 
 
 class _Start:
