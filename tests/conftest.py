@@ -32,6 +32,8 @@ from tests.parts import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 from .client import Client
+from .dns_server import DnsServer
+from .sink import Sink
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +79,17 @@ async def client(database: None) -> AsyncIterator[Client]:
     app = build_app(authenticate=authenticate, opens_pool=False)
     async with Client(app, actors) as opened:
         yield opened
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A mail exchanger that has taken nothing yet."""
+    with Sink() as running:
+        yield running
+
+
+@pytest.fixture
+def dns_server() -> Iterator[DnsServer]:
+    """A DNS server that knows no name."""
+    with DnsServer() as running:
+        yield running
