@@ -15,6 +15,7 @@ from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..graphql.execute import check_documents
 from ..graphql.http import Authenticate, GraphQLOverHttp
+from . import unsubscribe
 from .edge import BROKEN, Edge, failure
 from .health import HealthMonitor
 from .public import build_handlers
@@ -48,7 +49,11 @@ def build_app(
 
     monitor = HealthMonitor(found)
     app = Litestar(
-        route_handlers=[serve_graphql, *build_handlers(monitor)],
+        route_handlers=[
+            serve_graphql,
+            *build_handlers(monitor),
+            *unsubscribe.build_handlers(),
+        ],
         lifespan=[_connections] if opens_pool else [],
         on_shutdown=[monitor.drain],
         exception_handlers={HTTPException: _http_failure, Exception: _bug},

@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from tests.delivery.spool import lose_lease, make_many, make_spooled
-
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.delivery.rules import DeliveryState
@@ -16,6 +14,7 @@ from postlane.delivery.work import (
     read_contents,
     renew_claims,
 )
+from tests.delivery.spool import lose_lease, make_many, make_spooled
 
 
 async def test_a_due_delivery_is_claimed_under_a_lease(database: None) -> None:

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.delivery.spool import Spooled, lose_lease, make_many, make_spooled
 
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.delivery.operations import cancel_deliveries
 from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.mail.outcome import Outcome, outcome_of_reply
+from tests.delivery.spool import Spooled, lose_lease, make_many, make_spooled
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 VMTA = "default"

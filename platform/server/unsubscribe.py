@@ -1,0 +1,63 @@
+"""One-click unsubscribes, and a page for people who open the link."""
+
+from typing import Annotated
+
+from litestar import MediaType, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from ..tracking.work import PATH, unsubscribe
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 4rem auto }}
+button {{ font: inherit; padding: .5rem 1rem }}
+</style>
+<h1>{title}</h1>
+{body}
+"""
+ASK = (
+    "<p>You will get no more mail of this kind. Mail that you ask for yourself, such as "
+    "receipts, still comes.</p>"
+    '<form method="post">'
+    "<button>Unsubscribe</button></form>"
+)
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    # The address holds a token that unsubscribes; no other site is to see it.
+    "Referrer-Policy": "no-referrer",
+}
+Token = Annotated[str, Parameter(description="What the message's header held.")]
+
+
+def build_handlers() -> list[HTTPRouteHandler]:
+    """Return the handlers."""
+    return [ask, leave]
+
+
+@get(PATH + "{token:str}", media_type=MediaType.HTML, sync_to_thread=False)
+def ask(token: Token) -> Response[str]:
+    """Ask a person who opened the link; programs that fetch links change nothing by it."""
+    return _page("Unsubscribe?", ASK)
+
+
+@post(PATH + "{token:str}", media_type=MediaType.HTML, status_code=200)
+async def leave(token: Token) -> Response[str]:
+    """Unsubscribe the token's recipient; no cookie, no sign-in, no question.
+
+    Source: RFC 8058 section 3.2.
+    """
+    if await unsubscribe(token):
+        return _page("You are unsubscribed", "<p>You can close this page.</p>")
+    body = "<p>Ask the sender to take you off the list.</p>"
+    return _page("This link is not valid", body, status=404)
+
+
+def _page(title: str, body: str, *, status: int = 200) -> Response[str]:
+    return Response(PAGE.format(title=title, body=body), status_code=status, headers=HEADERS)
