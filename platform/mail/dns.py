@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import dns.asyncresolver
@@ -18,6 +19,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.reversename
 
+from ..core.settings import settings
 from .outcome import BounceClass, Failure, Verdict
 
 LONGEST_POSITIVE = timedelta(hours=1)
@@ -207,6 +209,12 @@ class Resolver:
             resolver.timeout = self._timeout.total_seconds() / 2
             self._resolver = resolver
         return self._resolver
+
+
+@lru_cache(maxsize=1)
+def resolver() -> Resolver:
+    """Return this process's resolver, which asks the servers of `POSTLANE_DNS_SERVERS`."""
+    return Resolver([(server.host, server.port) for server in settings().dns_servers])
 
 
 async def route(
