@@ -1,12 +1,17 @@
 """Reading what happened."""
 
 import uuid
+from collections.abc import Collection
 
 from ..core.actor import Actor, Permission
+from ..core.database import fetch
 from ..core.paging import Order, Page, PageRequest, fetch_page
 from .tables import Event
 
 IN_ORDER = Order("position", "position", lambda event: event.position)
+
+MOST_EVENTS = 200
+"""Of one message, where the events of many are read at once."""
 
 
 async def list_events(
@@ -25,3 +30,25 @@ async def list_events(
     if delivery_id is not None:
         query = query.where(Event.delivery_id == delivery_id)
     return await fetch_page(query, page, IN_ORDER, scope=f"{message_id}{delivery_id or ''}")
+
+
+async def events_of_messages(
+    actor: Actor, message_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, list[Event]]:
+    """Return the first events of each message, oldest first, with one statement for all."""
+    actor.require(Permission.READ_MESSAGES)
+    rows = await fetch(
+        "SELECT event.* FROM unnest({}::uuid[]) AS asked (id) CROSS JOIN LATERAL ("
+        "SELECT * FROM events WHERE message_id = asked.id AND organization_id = {} "
+        "AND ({}::uuid IS NULL OR project_id = {}) ORDER BY position LIMIT {}) AS event "
+        "ORDER BY event.position",
+        list(message_ids),
+        actor.organization_id,
+        actor.project_id,
+        actor.project_id,
+        MOST_EVENTS,
+    )
+    found: dict[uuid.UUID, list[Event]] = {}
+    for row in rows:
+        found.setdefault(row["message_id"], []).append(Event(_exists_in_db=True, **row))
+    return found
