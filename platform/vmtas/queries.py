@@ -4,18 +4,110 @@ import random
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.actor import OrganizationId
+from piccolo.columns.combination import Or, Where, WhereRaw
+
+from ..core.actor import Actor, OrganizationId, Permission
 from ..core.database import fetch
+from ..core.errors import NotFound
+from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from ..core.settings import settings
 from .rules import DEFAULT_POOL, Route, VmtaStatus, choose_by_name, choose_from_pool
+from .tables import Pool, Vmta
+
+BY_NAME = Order("name", "name", lambda row: row.name)
+NEWEST_FIRST = by_id()
 
 FRESH_SECONDS = 5.0
 """How long a process may choose by what it read before; a pause takes effect within this."""
 
 REMEMBERED_ORGANIZATIONS = 10_000
+
+
+async def list_vmtas(
+    actor: Actor,
+    *,
+    page: PageRequest,
+    pool: str | None = None,
+    status: VmtaStatus | None = None,
+    search: str | None = None,
+    order: Order = BY_NAME,
+) -> Page[Vmta]:
+    """Return the organization's vMTAs and the shared ones; *search* is part of a name."""
+    actor.require(Permission.READ_VMTAS)
+    query = Vmta.objects().where(_usable(actor))
+    if pool is not None:
+        query = query.where(Vmta.pool == pool)
+    if status is not None:
+        query = query.where(Vmta.status == status.value)
+    wanted = (search or "").strip().lower()
+    if wanted:
+        query = query.where(WhereRaw("strpos(name, {}) > 0", wanted))
+    scope = f"{pool if pool is not None else ''}/{status or ''}/{wanted}"
+    return await fetch_page(query, page, order, scope=scope)
+
+
+async def get_vmta(actor: Actor, *, id: uuid.UUID | None = None, name: str | None = None) -> Vmta:
+    """Return one vMTA by id or name: the organization's own before a shared one.
+
+    Raises:
+        NotFound: there is none that the organization may use.
+    """
+    actor.require(Permission.READ_VMTAS)
+    wanted = Vmta.id == id if id is not None else Vmta.name == (name or "")
+    found = await Vmta.objects().where(_usable(actor)).where(wanted)
+    own = [row for row in found if row.organization_id is not None]
+    if not found:
+        raise NotFound
+    return (own or found)[0]
+
+
+async def find_vmtas(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Vmta]:
+    """Return those of the vMTAs that the organization may use."""
+    actor.require(Permission.READ_VMTAS)
+    return await Vmta.objects().where(_usable(actor)).where(Vmta.id.is_in(list(ids)))
+
+
+async def list_pools(actor: Actor, *, page: PageRequest) -> Page[Pool]:
+    """Return the organization's pools by name."""
+    actor.require(Permission.READ_VMTAS)
+    query = Pool.objects().where(Pool.organization_id == actor.organization_id)
+    return await fetch_page(query, page, BY_NAME)
+
+
+async def find_pools(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Pool]:
+    """Return those of the pools that are the organization's."""
+    actor.require(Permission.READ_VMTAS)
+    return await Pool.objects().where(
+        (Pool.organization_id == actor.organization_id) & Pool.id.is_in(list(ids))
+    )
+
+
+async def members_of_pools(actor: Actor, pools: Collection[str]) -> dict[str, list[Vmta]]:
+    """Return the organization's own vMTAs of each pool, by name."""
+    actor.require(Permission.READ_VMTAS)
+    rows = (
+        await Vmta.objects()
+        .where((Vmta.organization_id == actor.organization_id) & Vmta.pool.is_in(list(pools)))
+        .order_by(Vmta.name)
+    )
+    found: dict[str, list[Vmta]] = {}
+    for row in rows:
+        found.setdefault(row.pool, []).append(row)
+    return found
+
+
+def ehlo_name(vmta: Vmta) -> str:
+    """Return the name that a vMTA greets with: its own, or the deployment's."""
+    return vmta.hostname or settings().hostname
+
+
+def _usable(actor: Actor) -> Or:
+    own: Where = Vmta.organization_id == actor.organization_id
+    return own | Vmta.organization_id.is_null()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +139,20 @@ async def find_vmta_for(
 async def has_pool(organization_id: OrganizationId, name: str) -> bool:
     """Say whether the organization has a pool called *name*."""
     return name in (await _read(organization_id)).pools
+
+
+async def list_addresses(organization_id: OrganizationId) -> list[str]:
+    """Return the source addresses that an organization's mail may come from.
+
+    A vMTA whose address the system chooses has none to tell.
+    """
+    rows = await fetch(
+        "SELECT DISTINCT ip_address FROM vmtas WHERE status = {} AND ip_address IS NOT NULL "
+        "AND (organization_id = {} OR organization_id IS NULL) ORDER BY ip_address",
+        VmtaStatus.ACTIVE.value,
+        organization_id,
+    )
+    return [row["ip_address"] for row in rows]
 
 
 def _choose(routing: _Routing, *, vmta: str | None, pool: str | None) -> Route | None:
