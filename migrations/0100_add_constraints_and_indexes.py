@@ -35,9 +35,12 @@ STATEMENTS = (
     "WHERE status IN ('verified', 'degraded')",
     "CREATE INDEX domains_check ON domains (next_check_at)",
     "CREATE UNIQUE INDEX dkim_keys_selector ON dkim_keys (domain_id, selector)",
-    "CREATE INDEX domain_records_domain ON domain_records (domain_id)",
+    "CREATE UNIQUE INDEX domain_records_once ON domain_records (domain_id, purpose, name)",
+    "CREATE INDEX domains_tracking ON domains (tracking_domain) "
+    "WHERE tracking_domain IS NOT NULL",
     "CREATE UNIQUE INDEX pools_name ON pools (organization_id, name)",
     "CREATE UNIQUE INDEX vmtas_name ON vmtas (organization_id, name) NULLS NOT DISTINCT",
+    "CREATE INDEX suppressions_organization ON suppressions (organization_id, id)",
     "CREATE UNIQUE INDEX suppressions_once ON suppressions "
     "(organization_id, address_key, reason, project_id) NULLS NOT DISTINCT",
     "CREATE INDEX queues_organization ON queues (organization_id, id)",

@@ -15,3 +15,5 @@ class SuppressionReason(StrEnum):
 
 MARKETING = "marketing"
 """The stream that `unsubscribe` stops; every other reason stops all mail."""
+
+MAX_DESCRIPTION = 200

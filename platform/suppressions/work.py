@@ -8,7 +8,7 @@ from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
-from .rules import MARKETING, SuppressionReason
+from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> None:
         [item.address for item in items],
         [item.address_key for item in items],
         [item.reason.value for item in items],
-        [item.description and item.description[:200] for item in items],
+        [item.description and item.description[:MAX_DESCRIPTION] for item in items],
         [item.expires_at for item in items],
     )
 

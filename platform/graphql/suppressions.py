@@ -1,0 +1,177 @@
+"""Suppressions: addresses that get no mail."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from ..core.actor import Actor
+from ..suppressions import operations, queries, tables
+from ..suppressions.rules import MAX_DESCRIPTION, SuppressionReason
+from .context import Info, actor_of
+from .enums import describe_enum
+from .nodes import Node, parse_id, register
+from .paging import After, Before, Connection, First, Last, page_request, to_connection
+from .scalars import EmailAddress
+
+describe_enum(
+    SuppressionReason,
+    "Why an address gets no mail.",
+    {
+        "COMPLAINT": "The recipient called a message spam.",
+        "HARD_BOUNCE": "The address does not exist or takes no mail.",
+        "MANUAL": "Somebody of the organization said so.",
+        "UNSUBSCRIBE": "The recipient unsubscribed; stops marketing mail only.",
+        "SOFT_BOUNCE_COOLING": "It failed several times lately; mail stops for a while.",
+    },
+)
+
+
+@strawberry.type(description="An address that gets no mail from the organization.")
+class Suppression(Node):
+    row: strawberry.Private[tables.Suppression]
+
+    @strawberry.field(description="The address; its case does not count.")
+    def address(self) -> EmailAddress:
+        return EmailAddress(self.row.address)
+
+    @strawberry.field(description="Why.")
+    def reason(self) -> SuppressionReason:
+        return SuppressionReason(self.row.reason)
+
+    @strawberry.field(description="A note, such as what the server replied.")
+    def description(self) -> str | None:
+        return self.row.description
+
+    @strawberry.field(description="UUID of the only project that it holds for; null is all.")
+    def project_uuid(self) -> UUID | None:
+        return self.row.project_id
+
+    @strawberry.field(description="When it ends; null is never.")
+    def expires_at(self) -> datetime | None:
+        return self.row.expires_at
+
+    @strawberry.field(description="When it began.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+
+def _suppression_type(row: tables.Suppression) -> Suppression:
+    return Suppression(uuid=row.id, row=row)
+
+
+async def load_suppressions(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Suppression]:
+    """Return those of the suppressions that the actor may see."""
+    return {row.id: _suppression_type(row) for row in await queries.find_suppressions(actor, ids)}
+
+
+register(Suppression, load_suppressions)
+
+
+@strawberry.input(description="Which suppressions to list.")
+class SuppressionFilter:
+    reason: SuppressionReason | None = strawberry.field(
+        default=None, description="Only those with this reason."
+    )
+    address: EmailAddress | None = strawberry.field(
+        default=None, description="Only those of this address."
+    )
+
+
+@strawberry.type
+class OrganizationFields:
+    @strawberry.field(
+        description="The suppressions that hold now, newest first. Needs `messages:read`."
+    )
+    async def suppressions(
+        self,
+        info: Info,
+        filter: Annotated[
+            SuppressionFilter | None, strawberry.argument(description="Only some of them.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Suppression]:
+        wanted = filter or SuppressionFilter()
+        found = await queries.list_suppressions(
+            actor_of(info),
+            page=page_request(first, after, last, before),
+            reason=wanted.reason,
+            address=wanted.address,
+        )
+        return to_connection(found, _suppression_type)
+
+
+@strawberry.input(description="An address to stop sending to.")
+class AddSuppressionInput:
+    address: EmailAddress = strawberry.field(description="One email address.")
+    description: str | None = strawberry.field(
+        default=None, description=f"A note of at most {MAX_DESCRIPTION} characters."
+    )
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="When it ends; left out, never."
+    )
+
+
+@strawberry.type(description="An address that is sent to no more.")
+class AddSuppressionPayload:
+    suppression: Suppression = strawberry.field(description="The suppression.")
+
+
+@strawberry.input(one_of=True, description="Names suppressions.")
+class SuppressionRef:
+    id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="One, by its global id or UUID."
+    )
+    address: EmailAddress | None = strawberry.field(
+        default=strawberry.UNSET, description="Those of an address, whatever their reasons."
+    )
+
+
+@strawberry.input(description="What to send to again.")
+class RemoveSuppressionInput:
+    suppression: SuppressionRef = strawberry.field(description="Which.")
+
+
+@strawberry.type(description="Suppressions that were taken away.")
+class RemoveSuppressionPayload:
+    removed: int = strawberry.field(description="How many.")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(
+        description="Stop sending to an address; with a key of one project, in that project. "
+        "Adding it again changes the note and the end. Needs `messages:write`."
+    )
+    async def add_suppression(
+        self,
+        info: Info,
+        input: Annotated[AddSuppressionInput, strawberry.argument(description="The address.")],
+    ) -> AddSuppressionPayload:
+        row = await operations.add_suppression(
+            actor_of(info),
+            address=input.address,
+            description=input.description,
+            expires_at=input.expires_at,
+        )
+        return AddSuppressionPayload(suppression=_suppression_type(row))
+
+    @strawberry.mutation(description="Send to an address again. Needs `messages:write`.")
+    async def remove_suppression(
+        self,
+        info: Info,
+        input: Annotated[RemoveSuppressionInput, strawberry.argument(description="Which.")],
+    ) -> RemoveSuppressionPayload:
+        removed = await operations.remove_suppression(actor_of(info), _read_ref(input.suppression))
+        return RemoveSuppressionPayload(removed=removed)
+
+
+def _read_ref(ref: SuppressionRef) -> operations.SuppressionRef:
+    if ref.id is not None and ref.id is not strawberry.UNSET:
+        return operations.SuppressionRef(id=parse_id(ref.id, "Suppression"))
+    return operations.SuppressionRef(address=ref.address)
