@@ -749,27 +749,6 @@ async def forwards():
     )
 
     manager.add_column(
-        table_class_name="DomainRecord",
-        tablename="domain_records",
-        column_name="missing_since",
-        db_column_name="missing_since",
-        column_class_name="Timestamptz",
-        column_class=Timestamptz,
-        params={
-            "default": None,
-            "null": True,
-            "primary_key": False,
-            "unique": False,
-            "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
         table_class_name="DkimKey",
         tablename="dkim_keys",
         column_name="id",

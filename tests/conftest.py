@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.dns_server import DnsServer
+
+DNS = DnsServer().start()
 FOLDER = Path(tempfile.mkdtemp(prefix="postlane-tests-"))
 os.environ.update(
     POSTLANE_DATA_DIR=str(FOLDER),
     POSTLANE_SECRET_KEY=secrets.token_hex(32),
     POSTLANE_HOSTNAME="mail.postlane.test",
     POSTLANE_PUBLIC_URL="http://postlane.test",
+    POSTLANE_DNS_SERVERS=f"{DNS.address}:{DNS.port}",
 )
 
 from litestar.types import HTTPScope
@@ -23,6 +27,7 @@ from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
+from postlane.mail.dns import resolver
 from postlane.server.app import build_app
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
@@ -63,6 +68,15 @@ def frozen() -> Iterator[datetime]:
     at = datetime(2026, 6, 1, 12, tzinfo=UTC)
     with clock.frozen(at):
         yield at
+
+
+@pytest.fixture
+def dns() -> Iterator[DnsServer]:
+    """The only DNS server the product asks, with no records in it."""
+    DNS.clear()
+    resolver.cache_clear()
+    yield DNS
+    DNS.clear()
 
 
 @pytest.fixture

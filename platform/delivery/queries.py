@@ -144,6 +144,23 @@ def recipient_clause(
     )
 
 
+async def open_mail(
+    organization_id: uuid.UUID, domain_id: uuid.UUID, *, after: uuid.UUID | None, limit: int
+) -> list[uuid.UUID]:
+    """Return messages from the domain that are not final, in the order of their ids."""
+    rows = await fetch(
+        "SELECT id FROM spooled_messages WHERE organization_id = {} AND domain_id = {} "
+        "AND status IN ('queued', 'scheduled', 'sending', 'deferred') "
+        "AND ({}::uuid IS NULL OR id > {}) ORDER BY id LIMIT {}",
+        organization_id,
+        domain_id,
+        after,
+        after,
+        limit,
+    )
+    return [row["id"] for row in rows]
+
+
 async def has_open_mail(organization_id: uuid.UUID, domain_id: uuid.UUID) -> bool:
     """Say whether a message from the domain still waits for an attempt or is on the wire."""
     rows = await fetch(

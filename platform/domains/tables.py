@@ -75,4 +75,3 @@ class DomainRecord(Table, db=DB, tablename="domain_records"):
     found = Array(Text(), default=list)
     message = Text(null=True, default=None)
     checked_at = Timestamptz(null=True, default=None)
-    missing_since = Timestamptz(null=True, default=None)

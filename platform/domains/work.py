@@ -1,21 +1,44 @@
-"""What the platform does with domains for itself."""
+"""What the platform does with domains for itself: the accept path, signing, the regular check."""
 
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
+from ..audit.operations import record_for_platform
+from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.crypto import unseal
-from ..core.database import fetch
+from ..core.database import Tx, fetch, transaction
+from ..core.queue import JobName, enqueue
+from ..core.settings import settings
 from ..mail.dkim import KeyAlgorithm, SigningKey
-from .rules import CAN_SEND, KEY_PURPOSE, DomainStatus, KeyState, covering_names
+from ..mail.dns import resolver
+from ..vmtas import queries as vmtas
+from .keys import choose_selector, make_sealed_key, start_rotation
+from .lookups import Sender, look_up
+from .rules import (
+    AFTER_FAILURE,
+    CAN_SEND,
+    DEFAULT_OVERLAP_SECONDS,
+    KEY_PURPOSE,
+    DomainStatus,
+    KeyState,
+    covering_names,
+)
+from .tables import Domain
+from .verification import read_keys, read_plan, settle
 
 KEYS_FRESH_SECONDS = 5.0
 """How long a process may sign with keys it read before; a rotation takes effect within this."""
 
 REMEMBERED_DOMAINS = 10_000
+
+ROTATION_LEASE = timedelta(hours=1)
+"""How long one worker has for preparing new keys before another may try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +127,97 @@ async def signing_keys(
             _keys.popitem(last=False)
         known.update(read)
     return known
+
+
+async def ask_for_check(domain_id: uuid.UUID) -> None:
+    """Have a worker look at a domain that is due; asking twice is asking once."""
+    await enqueue(JobName.CHECK_DOMAIN, key=f"check:{domain_id}", domain_id=str(domain_id))
+
+
+async def due_for_check(*, limit: int) -> list[uuid.UUID]:
+    """Return the domains that it is time to look at, those that wait longest first."""
+    rows = await fetch(
+        "SELECT id FROM domains WHERE next_check_at <= {} ORDER BY next_check_at LIMIT {}",
+        clock.now(),
+        limit,
+    )
+    return [row["id"] for row in rows]
+
+
+async def check(domain_id: uuid.UUID) -> None:
+    """Look at a domain if it is due: keys to replace or destroy, then its records.
+
+    It may run twice or at the same time as itself; nothing happens before the time the row
+    names, and the row names the next one.
+    """
+    domain = await Domain.objects().where(Domain.id == domain_id).first()
+    now = clock.now()
+    if domain is None or domain.next_check_at is None or domain.next_check_at > now:
+        return
+    if domain.next_rotation_at is not None and domain.next_rotation_at <= now:
+        await _rotate(domain)
+    plan = await read_plan(domain.id)
+    addresses = await vmtas.list_addresses(OrganizationId(domain.organization_id))
+    sender = Sender(settings().hostname, tuple(addresses))
+    findings = await look_up(resolver(), [planned.spec for planned in plan], sender=sender)
+    if findings is None:
+        await _put_off(domain_id)
+        return
+    await settle(domain_id, list(zip(plan, findings, strict=True)), audit=_audit)
+
+
+async def _rotate(domain: Domain) -> None:
+    """Prepare a new key of each kind that signs now, unless one waits already."""
+    if not domain.dkim_rotation_days or not await _set_rotation(domain, ROTATION_LEASE):
+        return
+    keys = await read_keys(domain.id) if domain.status in CAN_SEND else []
+    waiting = {key.algorithm for key in keys if key.state is KeyState.PENDING}
+    for algorithm in {k.algorithm for k in keys if k.state is KeyState.ACTIVE} - waiting:
+        selector = await choose_selector(domain, None, algorithm, force=False)
+        key = await make_sealed_key(selector, algorithm)
+        async with transaction() as tx:
+            await start_rotation(
+                tx,
+                domain.id,
+                key,
+                overlap_seconds=DEFAULT_OVERLAP_SECONDS,
+                force=False,
+                audit=_audit,
+            )
+    await _set_rotation(domain, timedelta(days=domain.dkim_rotation_days))
+
+
+async def _set_rotation(domain: Domain, after: timedelta) -> bool:
+    """Move the next rotation, unless somebody else has moved it since it was read."""
+    at = clock.now() + after
+    rows = await fetch(
+        "UPDATE domains SET next_rotation_at = {} WHERE id = {} AND next_rotation_at = {} "
+        "RETURNING id",
+        at,
+        domain.id,
+        domain.next_rotation_at,
+    )
+    domain.next_rotation_at = at
+    return bool(rows)
+
+
+async def _put_off(domain_id: uuid.UUID) -> None:
+    await fetch(
+        "UPDATE domains SET next_check_at = {} WHERE id = {}",
+        clock.now() + AFTER_FAILURE,
+        domain_id,
+    )
+
+
+async def _audit(tx: Tx, domain: Domain, action: str, changes: Mapping[str, Any]) -> None:
+    await record_for_platform(
+        tx,
+        organization_id=OrganizationId(domain.organization_id),
+        action=action,
+        target_type="domain",
+        target_id=domain.id,
+        changes=changes,
+    )
 
 
 async def _read_keys(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Sequence[SigningKey]]:

@@ -18,6 +18,7 @@ from ..mail.address import comparable
 from ..mail.outcome import BounceClass
 from ..messages import queries, tables
 from ..messages.rules import Source, Stream
+from . import events
 from .context import Info, actor_of
 from .deliveries import Delivery, delivery_type
 from .enums import describe_enum
@@ -68,7 +69,7 @@ describe_enum(
 
 
 @strawberry.type(description="One submission; each of its recipients is a delivery.")
-class Message(Node):
+class Message(events.MessageFields, Node):
     row: strawberry.Private[tables.Message]
 
     @strawberry.field(description="Number for clients that need integers.")

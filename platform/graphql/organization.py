@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from ..core.actor import Actor
-from . import credits, deliveries, messages
+from . import credits, deliveries, domains, messages, suppressions, vmtas
 from .nodes import Node, register
 
 
@@ -15,7 +15,10 @@ class Organization(
     # One line for each area, in alphabetical order: `accounts.OrganizationFields,`
     credits.OrganizationFields,
     deliveries.OrganizationFields,
+    domains.OrganizationFields,
     messages.OrganizationFields,
+    suppressions.OrganizationFields,
+    vmtas.OrganizationFields,
     Node,
 ): ...
 

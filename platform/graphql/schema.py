@@ -16,7 +16,8 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from ..core.errors import DetailCode, ErrorCode, NotAuthenticated
-from . import enums, nodes, sending  # noqa: F401 enums describes those of core
+from . import domain_changes, nodes, sending, suppressions
+from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
 from .nodes import LARGEST_LIST, Node
 from .organization import Organization
@@ -59,7 +60,9 @@ class Query:
 @strawberry.type(description="Everything that can be changed.")
 # One line for each area, in alphabetical order: `accounts.Mutation,`
 class Mutation(
+    domain_changes.Mutation,
     sending.Mutation,
+    suppressions.Mutation,
 ): ...
 
 

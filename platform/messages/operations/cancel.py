@@ -9,7 +9,7 @@ from typing import Any
 from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, Permission
-from ...core.database import fetch, transaction
+from ...core.database import Tx, fetch, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, NotFound
 from ...credits import operations as credits
 from ...delivery.operations import CancelledDeliveries, cancel_deliveries
@@ -62,25 +62,9 @@ async def cancel_message(
         )
         if not rows:
             raise NotFound("There is no such message in this organization.")
-        done = await cancel_deliveries(tx, message_id)
+        done, refunded = await cancel_in(tx, actor, rows[0], reason=reason)
         if not done.cancelled and not done.in_progress and not done.already_cancelled:
             raise NotCancellable
-        refunded = 0
-        if done.unattempted and rows[0]["credits"] and rows[0]["credit_entry_id"]:
-            refunded = done.unattempted
-            await credits.refund(
-                tx, rows[0]["credit_entry_id"], amount=refunded, reference=str(message_id)
-            )
-        if done.cancelled or done.in_progress:
-            await append(tx, _events(actor, message_id, rows[0], done))
-            await audit.record(
-                tx,
-                actor,
-                action="message.cancelled",
-                target_type="message",
-                target_id=message_id,
-                changes={"reason": reason} if reason else {},
-            )
     return Cancellation(
         id=message_id,
         status=done.status,
@@ -90,6 +74,34 @@ async def cancel_message(
         credits_refunded=refunded,
         cancelled_at=clock.now(),
     )
+
+
+async def cancel_in(
+    tx: Tx, actor: Actor, message: Mapping[str, Any], *, reason: str | None
+) -> tuple[CancelledDeliveries, int]:
+    """Cancel what can be cancelled of a message; return what was, and the credits paid back.
+
+    *message* is its row's id, project_id, mode, credits and credit_entry_id.
+    """
+    message_id: uuid.UUID = message["id"]
+    done = await cancel_deliveries(tx, message_id)
+    refunded = 0
+    if done.unattempted and message["credits"] and message["credit_entry_id"]:
+        refunded = done.unattempted
+        await credits.refund(
+            tx, message["credit_entry_id"], amount=refunded, reference=str(message_id)
+        )
+    if done.cancelled or done.in_progress:
+        await append(tx, _events(actor, message_id, message, done))
+        await audit.record(
+            tx,
+            actor,
+            action="message.cancelled",
+            target_type="message",
+            target_id=message_id,
+            changes={"reason": reason} if reason else {},
+        )
+    return done, refunded
 
 
 def _events(

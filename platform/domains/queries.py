@@ -1,0 +1,141 @@
+"""Reading domains; no query of this module selects a private key."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..core.actor import Actor, Permission
+from ..core.database import fetch
+from ..core.errors import NotFound
+from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from ..mail.address import InvalidAddress, parse_domain
+from ..mail.dkim import KeyAlgorithm
+from .records import PublicKey, RecordPurpose
+from .rules import DomainStatus, KeyState
+from .tables import Domain, DomainRecord
+
+BY_NAME = Order("name", "name", lambda domain: domain.name)
+NEWEST_FIRST = by_id()
+LONGEST_SEARCH = 253
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRef:
+    """Names one domain: by its id, or by its name."""
+
+    id: uuid.UUID | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView(PublicKey):
+    """A DKIM key as its owner may see it: never its private half."""
+
+    domain_id: uuid.UUID
+    created_at: datetime
+    activated_at: datetime | None
+    retires_at: datetime | None
+
+
+async def get_domain(actor: Actor, ref: DomainRef) -> Domain:
+    """Return one domain of the actor's organization.
+
+    Raises:
+        NotFound: it is absent or somebody else's.
+    """
+    actor.require(Permission.READ_DOMAINS)
+    return await domain_of(actor, ref)
+
+
+async def domain_of(actor: Actor, ref: DomainRef) -> Domain:
+    """Return one domain of the actor's organization, whatever the actor may do with it.
+
+    Raises:
+        NotFound: it is absent or somebody else's.
+    """
+    query = Domain.objects().where(Domain.organization_id == actor.organization_id)
+    if ref.id is not None:
+        query = query.where(Domain.id == ref.id)
+    else:
+        try:
+            query = query.where(Domain.name == parse_domain(ref.name or ""))
+        except InvalidAddress:
+            raise NotFound from None
+    found = await query.first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def list_domains(
+    actor: Actor,
+    *,
+    page: PageRequest,
+    status: DomainStatus | None = None,
+    search: str | None = None,
+    order: Order = BY_NAME,
+) -> Page[Domain]:
+    """Return the organization's domains; *search* is part of a name."""
+    actor.require(Permission.READ_DOMAINS)
+    query = Domain.objects().where(Domain.organization_id == actor.organization_id)
+    if status is not None:
+        query = query.where(Domain.status == status.value)
+    wanted = (search or "").strip().lower()
+    if wanted:
+        query = query.where(Domain.name.like(f"%{_searchable(wanted)}%"))
+    return await fetch_page(query, page, order, scope=f"{status or ''}/{wanted}")
+
+
+async def find_domains(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Domain]:
+    """Return those of the domains that are the organization's."""
+    actor.require(Permission.READ_DOMAINS)
+    return await Domain.objects().where(
+        (Domain.organization_id == actor.organization_id) & Domain.id.is_in(list(ids))
+    )
+
+
+async def list_keys(actor: Actor, domain_ids: Collection[uuid.UUID]) -> Sequence[KeyView]:
+    """Return every key of the domains, retired ones too, oldest first."""
+    actor.require(Permission.READ_DOMAINS)
+    rows = await fetch(
+        "SELECT dkim_keys.id, selector, algorithm, state, public_value, domain_id, "
+        "dkim_keys.created_at, activated_at, retires_at "
+        "FROM dkim_keys JOIN domains ON domains.id = domain_id "
+        "WHERE organization_id = {} AND domain_id = ANY({}::uuid[]) ORDER BY dkim_keys.id",
+        actor.organization_id,
+        list(domain_ids),
+    )
+    return [
+        KeyView(
+            **{
+                **row,
+                "algorithm": KeyAlgorithm(row["algorithm"]),
+                "state": KeyState(row["state"]),
+            }
+        )
+        for row in rows
+    ]
+
+
+async def list_records(actor: Actor, domain_ids: Collection[uuid.UUID]) -> Sequence[DomainRecord]:
+    """Return the records of the domains, those that matter most first."""
+    actor.require(Permission.READ_DOMAINS)
+    records = await DomainRecord.objects().where(
+        (DomainRecord.domain_id.organization_id == actor.organization_id)
+        & DomainRecord.domain_id.is_in(list(domain_ids))
+    )
+    purposes = [purpose.value for purpose in RecordPurpose]
+    return sorted(records, key=lambda record: (purposes.index(record.purpose), record.id))
+
+
+def _searchable(text: str) -> str:
+    """Return *text* as a pattern of LIKE; what no name can hold matches nothing."""
+    if not text.isascii():
+        try:
+            text = parse_domain(text)
+        except InvalidAddress:
+            return "\\%"
+    if not text.isprintable() or len(text) > LONGEST_SEARCH:
+        return "\\%"
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
