@@ -10,6 +10,7 @@ from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.errors import NotFound
 from ..core.paging import Page, PageRequest, by_id, fetch_page
+from .isps import isp_sql
 from .tables import Attempt, Content, Delivery, SpooledMessage
 
 
@@ -70,6 +71,19 @@ async def deliveries_of_messages(
     return found
 
 
+async def vmta_names_of_queues(
+    actor: Actor, queue_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, str]:
+    """Return the name of the vMTA that each queue goes through."""
+    rows = await fetch(
+        "SELECT q.id, v.name FROM queues q JOIN vmtas v ON v.id = q.vmta_id "
+        "WHERE q.organization_id = {} AND q.id = ANY({}::uuid[])",
+        actor.organization_id,
+        list(queue_ids),
+    )
+    return {row["id"]: row["name"] for row in rows}
+
+
 async def attempts_of_deliveries(
     actor: Actor, delivery_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, list[Attempt]]:
@@ -128,19 +142,23 @@ def recipient_clause(
     address_key: str | None = None,
     domain: str | None = None,
     bounce_class: str | None = None,
+    isp: str | None = None,
 ) -> WhereRaw:
     """Return the condition that a message (`messages.id`) has such a delivery."""
     return WhereRaw(
         "EXISTS (SELECT FROM deliveries d WHERE d.message_id = messages.id "
         "AND ({}::text IS NULL OR d.address_key = {}) "
         "AND ({}::text IS NULL OR d.domain = {}) "
-        "AND ({}::text IS NULL OR d.bounce_class = {}))",
+        "AND ({}::text IS NULL OR d.bounce_class = {}) "
+        f"AND ({{}}::text IS NULL OR {_ISP} = {{}}))",
         address_key,
         address_key,
         domain,
         domain,
         bounce_class,
         bounce_class,
+        isp,
+        isp,
     )
 
 
@@ -159,6 +177,9 @@ async def open_mail(
         limit,
     )
     return [row["id"] for row in rows]
+
+
+_ISP = isp_sql("d.domain", "d.mx_host")
 
 
 async def has_open_mail(organization_id: uuid.UUID, domain_id: uuid.UUID) -> bool:

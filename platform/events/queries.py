@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
@@ -51,4 +53,35 @@ async def events_of_messages(
     found: dict[uuid.UUID, list[Event]] = {}
     for row in rows:
         found.setdefault(row["message_id"], []).append(Event(_exists_in_db=True, **row))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Engagement:
+    """What a recipient did with a message."""
+
+    opens: int = 0
+    clicks: int = 0
+    first_opened_at: datetime | None = None
+
+
+async def engagement_of_messages(
+    actor: Actor, message_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, dict[uuid.UUID, Engagement]]:
+    """Return what was done with each message, by delivery; where nothing was, it is left out."""
+    rows = await fetch(
+        "SELECT message_id, delivery_id, "
+        "count(*) FILTER (WHERE type = 'message.opened') AS opens, "
+        "count(*) FILTER (WHERE type = 'message.clicked') AS clicks, "
+        "min(occurred_at) FILTER (WHERE type = 'message.opened') AS first_opened_at "
+        "FROM events WHERE organization_id = {} AND message_id = ANY({}::uuid[]) "
+        "AND type IN ('message.opened', 'message.clicked') GROUP BY 1, 2",
+        actor.organization_id,
+        list(message_ids),
+    )
+    found: dict[uuid.UUID, dict[uuid.UUID, Engagement]] = {}
+    for row in rows:
+        found.setdefault(row["message_id"], {})[row["delivery_id"]] = Engagement(
+            row["opens"], row["clicks"], row["first_opened_at"]
+        )
     return found

@@ -9,7 +9,9 @@ import strawberry
 
 from ..core.actor import Actor
 from ..delivery import queries, tables
+from ..delivery.isps import Isp, isp_of
 from ..delivery.rules import DeliveryState
+from ..events.queries import Engagement, engagement_of_messages
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
 from .context import Info, actor_of
@@ -31,6 +33,19 @@ describe_enum(
         "EXPIRED": "Given up after temporary failures. Final.",
         "SUPPRESSED": "The address gets no mail from this organization; not attempted. Final.",
         "CANCELLED": "Cancelled before it was delivered. Final.",
+    },
+)
+describe_enum(
+    Isp,
+    "Who runs a mailbox.",
+    {
+        "GOOGLE": "Gmail and Google Workspace.",
+        "MICROSOFT": "Outlook.com and Microsoft 365.",
+        "YAHOO": "Yahoo, AOL and Verizon.",
+        "APPLE": "Apple's iCloud.",
+        "COMCAST": "Comcast.",
+        "GMX": "GMX, WEB.DE and 1&1.",
+        "OTHER": "Anybody else.",
     },
 )
 describe_enum(
@@ -169,6 +184,30 @@ class Delivery(Node):
     def queue_uuid(self) -> UUID:
         return self.row.queue_id
 
+    @strawberry.field(description="Name of the vMTA it goes through.")
+    async def vmta_name(self, info: Info) -> str | None:
+        return await info.context.loaders.load(load_vmta_names, self.row.queue_id)
+
+    @strawberry.field(description="Who runs the mailbox.")
+    def isp(self) -> Isp:
+        return isp_of(self.row.domain, self.row.mx_host)
+
+    @strawberry.field(description="How often it was opened, as far as that can be seen.")
+    async def opens(self, info: Info) -> int:
+        return (await self._engagement(info)).opens
+
+    @strawberry.field(description="How often a link of it was followed.")
+    async def clicks(self, info: Info) -> int:
+        return (await self._engagement(info)).clicks
+
+    @strawberry.field(description="When it was first opened.")
+    async def first_opened_at(self, info: Info) -> datetime | None:
+        return (await self._engagement(info)).first_opened_at
+
+    async def _engagement(self, info: Info) -> Engagement:
+        found = await info.context.loaders.load(load_engagement, self.row.message_id)
+        return (found or {}).get(self.row.id, Engagement())
+
     @strawberry.field(description="How many attempts were made.")
     def attempt_count(self) -> int:
         return self.row.attempts
@@ -229,6 +268,18 @@ class Delivery(Node):
 def delivery_type(row: tables.Delivery) -> Delivery:
     """Return the GraphQL object of a row."""
     return Delivery(uuid=row.id, row=row)
+
+
+async def load_vmta_names(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Return the name of each queue's vMTA."""
+    return await queries.vmta_names_of_queues(actor, ids)
+
+
+async def load_engagement(
+    actor: Actor, ids: Sequence[UUID]
+) -> Mapping[UUID, Mapping[UUID, Engagement]]:
+    """Return what recipients did with each message, by delivery."""
+    return await engagement_of_messages(actor, ids)
 
 
 async def load_attempts(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, list[tables.Attempt]]:

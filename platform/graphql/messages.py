@@ -1,7 +1,7 @@
 """Messages: sending, cancelling, and what became of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -12,17 +12,20 @@ from ..core.actor import Actor, Mode
 from ..core.errors import DetailCode, InvalidInput
 from ..core.paging import by_id
 from ..delivery import queries as spool
+from ..delivery.isps import Isp
 from ..delivery.rules import MessageStatus
 from ..delivery.tables import SpooledMessage
+from ..events.queries import Engagement
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass
 from ..messages import queries, tables
 from ..messages.rules import Source, Stream
+from ..vmtas.queries import vmta_names
 from . import events
 from .context import Info, actor_of
-from .deliveries import Delivery, delivery_type
+from .deliveries import Delivery, delivery_type, load_engagement
 from .enums import describe_enum
-from .message_contents import MessageContent, read_content
+from .message_contents import MessageContent, MessageOutline, read_content, read_outline
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt, Json
@@ -158,13 +161,30 @@ class Message(events.MessageFields, Node):
     def size_bytes(self) -> int:
         return self.row.size_bytes
 
-    @strawberry.field(description="The pool that was asked for.")
+    @strawberry.field(description="The pool whose vMTAs share it; null when a vMTA was named.")
     def pool(self) -> str | None:
         return self.row.pool
 
     @strawberry.field(description="UUID of the vMTA that was asked for.")
     def vmta_uuid(self) -> UUID | None:
         return self.row.vmta_id
+
+    @strawberry.field(description="Name of the vMTA that was asked for.")
+    async def vmta_name(self, info: Info) -> str | None:
+        if self.row.vmta_id is None:
+            return None
+        return await info.context.loaders.load(load_vmta_names, self.row.vmta_id)
+
+    @strawberry.field(description="How often it was opened, as far as that can be seen.")
+    async def opens(self, info: Info) -> int:
+        return sum(done.opens for done in await self._engagement(info))
+
+    @strawberry.field(description="How often a link of it was followed.")
+    async def clicks(self, info: Info) -> int:
+        return sum(done.clicks for done in await self._engagement(info))
+
+    async def _engagement(self, info: Info) -> Iterable[Engagement]:
+        return (await info.context.loaders.load(load_engagement, self.row.id) or {}).values()
 
     @strawberry.field(description="Whole credits that were debited for it.")
     def credits(self) -> BigInt:
@@ -192,6 +212,12 @@ class Message(events.MessageFields, Node):
     )
     async def content(self, info: Info) -> MessageContent | None:
         return await read_content(actor_of(info), self.row)
+
+    @strawberry.field(
+        description="What it carries beside its text; null when it is no longer kept."
+    )
+    async def outline(self, info: Info) -> MessageOutline | None:
+        return await read_outline(actor_of(info), self.row)
 
 
 def _addresses(row: tables.Message, kind: str) -> list[str]:
@@ -221,6 +247,11 @@ async def load_deliveries_of(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID,
     return {key: [delivery_type(row) for row in rows] for key, rows in found.items()}
 
 
+async def load_vmta_names(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Return the names of vMTAs."""
+    return await vmta_names(actor, ids)
+
+
 register(Message, load_messages)
 
 
@@ -236,6 +267,9 @@ class MessageFilter:
     sender_domain: str | None = strawberry.field(
         default=None, description="From an address of exactly this domain."
     )
+    domain: strawberry.ID | None = strawberry.field(
+        default=None, description="Sent from this sending domain or below it."
+    )
     recipient_domain: str | None = strawberry.field(
         default=None, description="To an address of exactly this domain, among others."
     )
@@ -244,9 +278,14 @@ class MessageFilter:
     stream: Stream | None = strawberry.field(default=None, description="Of this kind.")
     mode: Mode | None = strawberry.field(default=None, description="Live or sandbox.")
     pool: str | None = strawberry.field(default=None, description="For this pool.")
-    vmta: strawberry.ID | None = strawberry.field(default=None, description="For this vMTA.")
+    vmta: str | None = strawberry.field(
+        default=None, description="For the vMTA with this name or UUID."
+    )
     api_key: strawberry.ID | None = strawberry.field(
         default=None, description="Sent with this API key."
+    )
+    isp: Isp | None = strawberry.field(
+        default=None, description="With a recipient whose mailbox is run by this provider."
     )
     bounce_class: BounceClass | None = strawberry.field(
         default=None, description="With a recipient that failed for this reason."
@@ -283,7 +322,9 @@ def _wanted(filter: MessageFilter | None) -> queries.MessageFilter:
         stream=filter.stream and filter.stream.value,
         mode=filter.mode and filter.mode.value,
         pool=filter.pool,
-        vmta_id=parse_id(filter.vmta, "Vmta") if filter.vmta else None,
+        domain_id=parse_id(filter.domain, "Domain") if filter.domain else None,
+        vmta=filter.vmta,
+        isp=filter.isp and filter.isp.value,
         api_key_id=parse_id(filter.api_key, "ApiKey") if filter.api_key else None,
         bounce_class=filter.bounce_class and filter.bounce_class.value,
         header_message_id=message_id and message_id.strip("<> "),
@@ -321,13 +362,16 @@ class OrganizationFields:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Message]:
+        actor, wanted = actor_of(info), _wanted(filter)
         page = await queries.list_messages(
-            actor_of(info),
+            actor,
             page_request(first, after, last, before, maximum=500),
-            wanted=_wanted(filter),
+            wanted=wanted,
             order=by_id(descending=not oldest_first),
         )
-        return to_connection(page, message_type)
+        return to_connection(
+            page, message_type, count=lambda: queries.count_messages(actor, wanted)
+        )
 
     @strawberry.field(description="One message. Needs `messages:read`.")
     async def message(

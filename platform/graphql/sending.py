@@ -14,17 +14,9 @@ from ..messages.operations import submission
 from ..messages.operations.send import NewRawMessage, decode_raw
 from ..messages.rules import Disposition, NewAttachment, NewMessage, Stream
 from .context import Info, actor_of
-from .enums import describe_enum
 from .messages import Message, load_messages
 from .nodes import parse_id
 from .scalars import BigInt, Json
-
-describe_enum(
-    Disposition,
-    "Where a file stands.",
-    {"ATTACHMENT": "Beside the text.", "INLINE": "Within the text."},
-    name="AttachmentDisposition",
-)
 
 
 @strawberry.input(description="A header field to set.")

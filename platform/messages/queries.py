@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from piccolo.columns.combination import WhereRaw
+from piccolo.custom_types import Combinable
 from piccolo.query import Objects
 
 from ..core.actor import Actor, Permission
@@ -31,7 +32,12 @@ class MessageFilter:
     stream: str | None = None
     mode: str | None = None
     pool: str | None = None
-    vmta_id: uuid.UUID | None = None
+    vmta: str | None = None
+    """Name or UUID of the vMTA that was asked for."""
+    domain_id: uuid.UUID | None = None
+    """The sending domain; its subdomains count."""
+    isp: str | None = None
+    """Who runs the mailbox of any recipient."""
     api_key_id: uuid.UUID | None = None
     bounce_class: str | None = None
     header_message_id: str | None = None
@@ -54,12 +60,16 @@ def hash_of(text: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:12]
 
 
-def _visible(actor: Actor) -> "Objects[Message]":
+def _of_actor(actor: Actor) -> list[Combinable]:
     actor.require(Permission.READ_MESSAGES)
-    query = Message.objects().where(Message.organization_id == actor.organization_id)
+    found: list[Combinable] = [Message.organization_id == actor.organization_id]
     if actor.project_id:
-        query = query.where(Message.project_id == actor.project_id)
-    return query
+        found.append(Message.project_id == actor.project_id)
+    return found
+
+
+def _visible(actor: Actor) -> "Objects[Message]":
+    return Message.objects().where(*_of_actor(actor))
 
 
 async def find_messages(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Message]:
@@ -102,11 +112,17 @@ async def list_messages(
     order: Order | None = None,
 ) -> Page[Message]:
     """Return messages, newest first unless *order* says otherwise."""
-    query = _filtered(_visible(actor), wanted)
+    query = _visible(actor).where(*_conditions(wanted))
     return await fetch_page(query, page, order or by_id(), scope=wanted.scope)
 
 
-def _filtered(query: "Objects[Message]", wanted: MessageFilter) -> "Objects[Message]":
+async def count_messages(actor: Actor, wanted: MessageFilter) -> int:
+    """Return how many messages there are; on a long log this takes a while."""
+    found: int = await Message.count().where(*_of_actor(actor), *_conditions(wanted))
+    return found
+
+
+def _conditions(wanted: MessageFilter) -> list[Combinable]:
     columns = (
         (Message.sender_key, wanted.sender and wanted.sender.lower()),
         (Message.sender_domain, wanted.sender_domain),
@@ -114,32 +130,36 @@ def _filtered(query: "Objects[Message]", wanted: MessageFilter) -> "Objects[Mess
         (Message.stream, wanted.stream),
         (Message.mode, wanted.mode),
         (Message.pool, wanted.pool),
-        (Message.vmta_id, wanted.vmta_id),
+        (Message.domain_id, wanted.domain_id),
         (Message.api_key_id, wanted.api_key_id),
         (Message.header_message_id, wanted.header_message_id),
     )
-    for column, value in columns:
-        if value is not None:
-            query = query.where(column == value)
+    found: list[Combinable] = [column == value for column, value in columns if value is not None]
     if wanted.statuses:
-        query = query.where(status_clause(wanted.statuses))
-    if wanted.recipient or wanted.recipient_domain or wanted.bounce_class:
-        query = query.where(
+        found.append(status_clause(wanted.statuses))
+    if wanted.vmta is not None:
+        found.append(WhereRaw(_OF_VMTA, wanted.vmta))
+    if wanted.recipient or wanted.recipient_domain or wanted.bounce_class or wanted.isp:
+        found.append(
             recipient_clause(
                 address_key=wanted.recipient and wanted.recipient.lower(),
                 domain=wanted.recipient_domain,
                 bounce_class=wanted.bounce_class,
+                isp=wanted.isp,
             )
         )
     if wanted.tag is not None:
-        query = query.where(Message.tags.any(wanted.tag))
-    for key, value in wanted.metadata:
-        query = query.where(WhereRaw("metadata ->> {} = {}", key, value))
-    for word in wanted.words:
-        # strpos, not LIKE: a word is a word, whatever signs it holds.
-        query = query.where(WhereRaw("strpos(lower(subject), {}) > 0", word.lower()))
+        found.append(Message.tags.any(wanted.tag))
+    found += [WhereRaw("metadata ->> {} = {}", key, value) for key, value in wanted.metadata]
+    # strpos, not LIKE: a word is a word, whatever signs it holds.
+    found += [WhereRaw("strpos(lower(subject), {}) > 0", word.lower()) for word in wanted.words]
     if wanted.created_after:
-        query = query.where(Message.created_at >= wanted.created_after)
+        found.append(Message.created_at >= wanted.created_after)
     if wanted.created_before:
-        query = query.where(Message.created_at < wanted.created_before)
-    return query
+        found.append(Message.created_at < wanted.created_before)
+    return found
+
+
+_OF_VMTA = (
+    "EXISTS (SELECT FROM vmtas v WHERE v.id = messages.vmta_id AND {} IN (v.name, v.id::text))"
+)

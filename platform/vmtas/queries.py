@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,17 @@ async def find_vmta_for(
     if chosen is None:
         chosen = _choose(await _read(organization_id), vmta=vmta, pool=pool)
     return chosen.vmta_id if chosen else None
+
+
+async def vmta_names(actor: Actor, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the names of those vMTAs that the organization may use."""
+    rows = await fetch(
+        "SELECT id, name FROM vmtas WHERE id = ANY({}::uuid[]) "
+        "AND (organization_id = {} OR organization_id IS NULL)",
+        list(ids),
+        actor.organization_id,
+    )
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def has_pool(organization_id: OrganizationId, name: str) -> bool:

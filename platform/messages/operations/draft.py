@@ -18,6 +18,7 @@ from ...events.operations import NewEvent, append
 from ...events.rules import EventType
 from ...mail.address import Mailbox
 from ...mail.compose import Parts
+from ...vmtas.rules import DEFAULT_POOL
 from ..rules import CheckedMessage, Source, Stream, warnings_of
 from .submission import Receipt, ReceiptRecipient
 
@@ -55,6 +56,13 @@ class Draft:
     created_at: datetime
     entry_id: uuid.UUID | None = None
     balance_after: int | None = None
+
+    @property
+    def pool(self) -> str | None:
+        """The pool whose vMTAs share it; None when it names a vMTA."""
+        if self.checked.vmta:
+            return None
+        return self.checked.pool or (self.domain.default_pool if self.domain else DEFAULT_POOL)
 
     @property
     def header_message_id(self) -> str:
@@ -218,7 +226,7 @@ _MESSAGE_COLUMNS: tuple[Callable[[Draft], object], ...] = (
     lambda d: d.source.value,
     lambda d: _tracks(d.checked.track_opens, default=bool(d.domain and d.domain.track_opens)),
     lambda d: _tracks(d.checked.track_clicks, default=bool(d.domain and d.domain.track_clicks)),
-    lambda d: d.checked.pool,
+    lambda d: d.pool,
     lambda d: d.vmta_id if d.checked.vmta else None,
     lambda d: d.checked.size_bytes,
     lambda d: d.credits,

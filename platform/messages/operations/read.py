@@ -8,7 +8,7 @@ from ...core.actor import Actor, Permission
 from ...core.database import transaction
 from ...delivery.contents import decode_parts
 from ...delivery.queries import find_content
-from ...mail.compose import compose
+from ...mail.compose import Parts, compose
 from ..tables import Message
 
 
@@ -21,6 +21,15 @@ class ReadAttachment:
     size_bytes: int
     inline: bool
     content_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutline:
+    """What a message carries beside its text."""
+
+    headers: Sequence[tuple[str, str]]
+    reply_to: Sequence[str]
+    attachments: Sequence[ReadAttachment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +62,36 @@ async def read_content(actor: Actor, message: Message) -> ReadContent | None:
     if content.format == "raw":
         return ReadContent(None, None, (), (), (), content.body)
     parts = decode_parts(content.body)
+    outline = _outline(parts)
     return ReadContent(
         html=parts.html,
         text=parts.text,
-        headers=parts.headers,
+        headers=outline.headers,
+        reply_to=outline.reply_to,
+        attachments=outline.attachments,
+        source=compose(parts),
+    )
+
+
+async def read_outline(actor: Actor, message: Message) -> ReadOutline | None:
+    """Return what *message* carries beside its text, or None when it is no longer kept.
+
+    It says nothing of what the mail says, so that reading it is not on record. A message
+    that the customer built shows nothing here.
+    """
+    actor.require(Permission.READ_MESSAGES)
+    content = await find_content(actor, message.content_id)
+    if content is None:
+        return None
+    if content.format == "raw":
+        return ReadOutline((), (), ())
+    return _outline(decode_parts(content.body))
+
+
+def _outline(parts: Parts) -> ReadOutline:
+    return ReadOutline(
+        # Feedback-ID is ours, for mailbox providers.
+        headers=[pair for pair in parts.headers if pair[0] != "Feedback-ID"],
         reply_to=[mailbox.address for mailbox in parts.reply_to],
         attachments=[
             ReadAttachment(
@@ -68,5 +103,4 @@ async def read_content(actor: Actor, message: Message) -> ReadContent | None:
             )
             for item in parts.attachments
         ],
-        source=compose(parts),
     )
