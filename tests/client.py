@@ -21,6 +21,11 @@ class Client(httpx.AsyncClient):
         super().__init__(transport=transport, base_url="http://postlane.test")
         self._actors = actors
 
+    def as_actor(self, actor: Actor) -> dict[str, str]:
+        """Return the headers of a request that the application takes for *actor*'s."""
+        self._actors[str(id(actor))] = actor
+        return {"x-test-actor": str(id(actor))}
+
     async def graphql(
         self,
         query: str,
@@ -34,8 +39,7 @@ class Client(httpx.AsyncClient):
         """Run a document and return the answer's body."""
         sent = dict(headers or {})
         if actor is not None:
-            sent["x-test-actor"] = str(id(actor))
-            self._actors[str(id(actor))] = actor
+            sent |= self.as_actor(actor)
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
         if key is not None:

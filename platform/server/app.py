@@ -15,6 +15,11 @@ from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..graphql.execute import check_documents
 from ..graphql.http import Authenticate, GraphQLOverHttp
+from ..rest_compat import handlers as rest_compat
+from ..rest_compat.dialects import DIALECTS, POSTMTA
+from ..rest_compat.handlers import Meter
+from ..rest_compat.openapi import describe, openapi_handler
+from ..rest_compat.postmta.dialect import ERRORS
 from . import unsubscribe
 from .edge import BROKEN, Edge, failure
 from .health import HealthMonitor
@@ -27,7 +32,11 @@ POOL_SIZE = 10
 
 
 def build_app(
-    found: Settings | None = None, *, authenticate: Authenticate, opens_pool: bool = True
+    found: Settings | None = None,
+    *,
+    authenticate: Authenticate,
+    meter: Meter | None = None,
+    opens_pool: bool = True,
 ) -> Edge:
     """Return the application.
 
@@ -51,6 +60,8 @@ def build_app(
     app = Litestar(
         route_handlers=[
             serve_graphql,
+            *rest_compat.build_handlers(DIALECTS, rest_compat.Gate(authenticate, meter)),
+            openapi_handler(describe(POSTMTA.routes, words=ERRORS, server_url=found.public_url)),
             *build_handlers(monitor),
             *unsubscribe.build_handlers(),
         ],

@@ -1,0 +1,205 @@
+"""Reading a request: headers, the body under its limit, and JSON that is really JSON."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from litestar.types import HTTPScope, Receive
+
+from ..core.errors import ErrorCode
+from .route import Fault, Refused
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_decode = msgspec.json.Decoder().decode
+
+
+class ClientGone(Exception):
+    """The connection ended before the body did; nobody waits for an answer."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request, and what is known about it by now."""
+
+    scope: HTTPScope
+    method: str
+    path: str
+    """Without the prefix of its API and without slashes at its ends."""
+    query: bytes
+    headers: Mapping[str, str]
+    """Lower-case names, as ASGI has them; a header that came twice is joined with a comma."""
+    request_id: str
+    address: str | None
+    """Whom it came from, after trusted proxies."""
+    is_read: bool = False
+    """The body has been read to its end, or will not be."""
+    answer_headers: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """The length the client announced, or None for a chunked body."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the headers announce a body, as they must in HTTP/1.1."""
+        return bool(self.declared_bytes) or "transfer-encoding" in self.headers
+
+
+def request_of(scope: HTTPScope) -> Request:
+    """Return the request that *scope* describes; its body is still to be read."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    state = scope["state"]
+    return Request(
+        scope=scope,
+        method=scope["method"],
+        path=scope["path"].strip("/"),
+        query=scope["query_string"],
+        headers=headers,
+        request_id=state["request_id"],
+        address=state["client_address"],
+    )
+
+
+def check_size(request: Request, limit_bytes: int) -> None:
+    """Refuse a body that is announced to be larger than *limit_bytes*."""
+    declared = request.declared_bytes
+    if declared is not None and declared > limit_bytes:
+        request.is_read = True
+        raise too_large(limit_bytes)
+
+
+def too_large(limit_bytes: int) -> Refused:
+    """Return the refusal of a body that is larger than *limit_bytes*."""
+    return Refused(
+        ErrorCode.PAYLOAD_TOO_LARGE,
+        f"The body is larger than {limit_bytes // 2**20} MiB.",
+        # The rest of the body is not read, so the connection cannot be used again.
+        headers=[("connection", "close")],
+    )
+
+
+async def read_body(request: Request, receive: Receive, limit_bytes: int) -> bytes:
+    """Return the whole body, of which never more than *limit_bytes* are held.
+
+    Raises:
+        Refused: it is larger.
+        ClientGone: it ends early.
+    """
+    chunks: list[bytes] = []
+    async for chunk in _chunks(request, receive, limit_bytes):
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def discard_body(request: Request, receive: Receive, limit_bytes: int) -> None:
+    """Read the body and keep nothing of it, so that a refusal arrives at who still writes.
+
+    A client that waits to be told to go on (`Expect: 100-continue`) is answered at once.
+
+    Raises:
+        Refused: it is larger than *limit_bytes*, which is told before anything else.
+        ClientGone: it ends early.
+    """
+    if request.is_read or "expect" in request.headers:
+        return
+    async for _ in _chunks(request, receive, limit_bytes):
+        pass
+
+
+async def _chunks(request: Request, receive: Receive, limit_bytes: int) -> Any:
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")  # type: ignore[assignment]
+        size += len(chunk)
+        if size > limit_bytes:
+            request.is_read = True
+            raise too_large(limit_bytes)
+        if chunk:
+            yield chunk
+        if not message.get("more_body", False):
+            request.is_read = True
+            return
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that *body* is.
+
+    RFC 8259 leaves open what a name that comes twice means; here, as in nearly every
+    parser, the last one counts. Numbers outside a double's range, `NaN`, half characters
+    and bytes that are not UTF-8 are refused.
+
+    Raises:
+        Refused: it is not JSON, or not an object.
+    """
+    try:
+        value = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refused(Fault.INVALID_JSON, f"The body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise Refused(Fault.INVALID_JSON, "The body is nested too deeply.") from error
+    if not isinstance(value, dict):
+        raise Refused(Fault.INVALID_JSON, "The body must be a JSON object.")
+    return value
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the `Idempotency-Key` header, if there is one.
+
+    Raises:
+        Refused: it cannot be a key.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Refused(
+            Fault.INVALID_REQUEST,
+            "The header Idempotency-Key must be 1 to 255 printable ASCII characters.",
+        )
+    return key
+
+
+def accepts_json(header: str | None) -> bool:
+    """Say whether an `Accept` header allows `application/json`.
+
+    Source: RFC 9110 section 12.5.1.
+    """
+    if not header or header == "*/*" or header == "application/json":
+        return True
+    found: dict[str, bool] = {}
+    for part in header.split(","):
+        media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        found[media] = found.get(media, False) or _quality(parameters) > 0
+    # The most specific range decides, whatever its place.
+    for media in ("application/json", "application/*", "*/*"):
+        if media in found:
+            return found[media]
+    return False
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def is_json(content_type: str) -> bool:
+    """Say whether a `Content-Type` header is JSON in UTF-8."""
+    if content_type == "application/json":
+        return True
+    media, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
+    charsets = [p.partition("=")[2].strip('" ') for p in parameters if p.startswith("charset")]
+    return media == "application/json" and all(c in {"utf-8", "utf8", "us-ascii"} for c in charsets)

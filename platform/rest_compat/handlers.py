@@ -1,0 +1,325 @@
+"""From routes to request handlers: one table for each path prefix, one order of checks.
+
+Size, content type, credential, rate limit, role or scope, path, body; then the document
+runs, which decides the rest. The first failure answers.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+from litestar import asgi
+from litestar.enums import ScopeType
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from ..core.actor import Actor, known
+from ..core.errors import ErrorCode, OperationError, Unavailable
+from ..graphql.context import Context
+from ..graphql.errors import UNREACHABLE
+from ..graphql.execute import Result, execute
+from .bodies import (
+    ClientGone,
+    Request,
+    check_size,
+    discard_body,
+    idempotency_key,
+    read_body,
+    request_of,
+)
+from .route import MIB, Call, CompatRoute, Fault, IdForm, Refused
+
+log = logging.getLogger(__name__)
+
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_ID_FORMS: dict[IdForm, re.Pattern[str]] = {
+    IdForm.UUID: re.compile(_UUID, re.ASCII),
+    IdForm.UUID_OR_ME: re.compile(f"{_UUID}|me", re.ASCII),
+    IdForm.UUID_OR_DOMAIN: re.compile(r"[^\s/\x00-\x1f]{1,253}"),
+    IdForm.ANY: re.compile(r"[^\x00]{1,200}"),
+}
+
+
+class Rate(Protocol):
+    """How much of a credential's rate limit is left after a request."""
+
+    @property
+    def limit(self) -> int:
+        """Requests per minute."""
+
+    @property
+    def remaining(self) -> int:
+        """Requests that may follow at once."""
+
+    @property
+    def reset_at(self) -> int:
+        """Unix seconds at which nothing is used."""
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """How long to wait, if this request is one too many."""
+
+
+Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
+"""Returns who sent a request, None for nobody, or raises what is wrong with the credential."""
+
+Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
+"""Counts one request of an actor; None is for those without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What `server` hands in: who asks, and whether not too often."""
+
+    authenticate: Authenticate
+    meter: Meter | None = None
+    """None counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer on its way out."""
+
+    status: int
+    body: Any
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class Dialect(Protocol):
+    """How one foreign API signs in, decodes, and wraps success and failure."""
+
+    prefix: str
+    """The path that all its routes begin with, such as `/api/v1`."""
+    routes: Sequence[CompatRoute]
+
+    def speaks(self, headers: Mapping[str, str]) -> bool:
+        """Say whether a request is in this dialect; those of a prefix are asked in order."""
+
+    def accept(self, request: Request, route: CompatRoute) -> None:
+        """Refuse a content type that cannot be read or an `Accept` that cannot be met."""
+
+    def read(
+        self, request: Request, route: CompatRoute, path: Mapping[str, str], body: bytes
+    ) -> Call:
+        """Return what the request asks, or raise Refused."""
+
+    def success(self, route: CompatRoute, data: Any, call: Call) -> Reply:
+        """Wrap what the document answered."""
+
+    def failure(self, refused: Refused, request: Request, route: CompatRoute | None) -> Reply:
+        """Wrap a refusal."""
+
+
+class Table:
+    """The routes of one dialect by path and method."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._fixed: dict[str, dict[str, CompatRoute]] = {}
+        self._open: dict[tuple[str, ...], dict[str, CompatRoute]] = {}
+        for route in dialect.routes:
+            path = route.path.removeprefix(dialect.prefix).strip("/")
+            table: dict[Any, dict[str, CompatRoute]] = self._open if "{" in path else self._fixed
+            key = tuple(path.split("/")) if "{" in path else path
+            table.setdefault(key, {})[route.method] = route
+
+    def find(self, request: Request) -> tuple[CompatRoute, dict[str, str]]:
+        """Return the route of a request and the values in its path; fixed words come first."""
+        methods, values = self._match(request.path)
+        if methods is None:
+            raise Refused(ErrorCode.NOT_FOUND, "There is no such endpoint.")
+        method = "GET" if request.method == "HEAD" else request.method
+        route = methods.get(method)
+        if route is None:
+            allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+            raise Refused(
+                Fault.METHOD_NOT_ALLOWED,
+                f"This endpoint takes {', '.join(allowed)}.",
+                headers=[("allow", ", ".join(allowed))],
+            )
+        return route, values
+
+    def _match(self, path: str) -> tuple[dict[str, CompatRoute] | None, dict[str, str]]:
+        if (methods := self._fixed.get(path)) is not None:
+            return methods, {}
+        pieces = path.split("/")
+        for pattern, methods in self._open.items():
+            if len(pattern) != len(pieces):
+                continue
+            values = {}
+            for wanted, piece in zip(pattern, pieces, strict=True):
+                if wanted[0] == "{":
+                    values[wanted[1:-1]] = piece
+                elif wanted != piece:
+                    break
+            else:
+                return methods, values
+        return None, {}
+
+
+def build_handlers(dialects: Sequence[Dialect], gate: Gate) -> list[ASGIRouteHandler]:
+    """Return one handler for each path prefix; dialects of one prefix are told apart by headers."""
+    prefixes = dict.fromkeys(dialect.prefix for dialect in dialects)
+    return [
+        asgi(prefix, is_mount=True, copy_scope=False)(
+            _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate)
+        )
+        for prefix in prefixes
+    ]
+
+
+def _endpoint(
+    tables: Sequence[Table], gate: Gate
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        request = request_of(scope)
+        table = next((t for t in tables if t.dialect.speaks(request.headers)), tables[-1])
+        try:
+            reply = await _answer(table, gate, request, receive)
+        except ClientGone:
+            return
+        await _send(reply, request, send)
+
+    return handle
+
+
+async def _answer(table: Table, gate: Gate, request: Request, receive: Receive) -> Reply:
+    dialect, route = table.dialect, None
+    try:
+        route, path = table.find(request)
+        return await _run(dialect, route, path, _Turn(gate, request, receive))
+    except ClientGone:
+        raise
+    except (Refused, OperationError) as refused:
+        try:
+            if request.has_body:
+                await discard_body(request, receive, route.body_limit_bytes if route else MIB)
+        except Refused as larger:
+            return dialect.failure(larger, request, route)
+        return dialect.failure(as_refused(refused), request, route)
+    except Exception:  # an edge: the client gets an id, the log the rest
+        log.exception("a compatible route failed", extra={"path": request.path})
+        bug = Refused(ErrorCode.INTERNAL, "Something went wrong on our side.")
+        return dialect.failure(bug, request, route)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    gate: Gate
+    request: Request
+    receive: Receive
+
+
+async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], turn: _Turn) -> Reply:
+    request = turn.request
+    check_size(request, route.body_limit_bytes)
+    dialect.accept(request, route)
+    actor = None if route.is_public else await _admit(turn, route)
+    for name, form in route.ids.items():
+        if not _ID_FORMS[form].fullmatch(path[name]):
+            raise Refused(ErrorCode.NOT_FOUND, "There is no such thing in this organization.")
+    context = Context(actor=actor, request_id=request.request_id, source_address=request.address)
+    body = b""
+    if route.body is not None:
+        body = await read_body(request, turn.receive, route.body_limit_bytes)
+    elif request.has_body:
+        await discard_body(request, turn.receive, route.body_limit_bytes)
+    try:
+        if route.is_idempotent:
+            context.idempotency_key = idempotency_key(request)
+        call = dialect.read(request, route, path, body)
+    except Refused:
+        if route.target is not None:
+            _data(await execute(route.target, dict(path), context))
+        raise
+    try:
+        data = _data(await execute(route.document, route.variables(call), context))
+    except Refused as refused:
+        raise route.refused(refused, call) if route.refused else refused from None
+    if context.replayed:
+        request.answer_headers.append(("idempotent-replayed", "true"))
+    return dialect.success(route, data, call)
+
+
+async def _admit(turn: _Turn, route: CompatRoute) -> Actor:
+    try:
+        actor = known(await turn.gate.authenticate(turn.request.scope))
+        rate = await turn.gate.meter(actor) if turn.gate.meter else None
+    except UNREACHABLE as error:
+        log.error("a credential could not be looked up", exc_info=error)
+        raise Unavailable from error
+    if rate is not None:
+        turn.request.answer_headers += [
+            ("x-ratelimit-limit", str(rate.limit)),
+            ("x-ratelimit-remaining", str(rate.remaining)),
+            ("x-ratelimit-reset", str(rate.reset_at)),
+        ]
+        if (wait := rate.retry_after_seconds) is not None:
+            raise Refused(
+                ErrorCode.RATE_LIMITED,
+                f"Too many requests; come back in {wait} seconds.",
+                retry_after_seconds=wait,
+            )
+    if route.permission is not None:
+        actor.require(route.permission)
+    return actor
+
+
+def _data(result: Result) -> Any:
+    if result.errors:
+        first = result.errors[0]
+        raise Refused(
+            first.code,
+            first.message,
+            details=first.details,
+            retry_after_seconds=first.retry_after_seconds,
+            in_our_words=True,
+        )
+    return result.data
+
+
+def as_refused(error: Refused | OperationError) -> Refused:
+    """Return a refusal of an operation as one of the edge."""
+    if isinstance(error, Refused):
+        return error
+    return Refused(
+        error.error_code,
+        error.sentence,
+        details=error.details,
+        retry_after_seconds=error.retry_after_seconds,
+        in_our_words=True,
+    )
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def _send(reply: Reply, request: Request, send: Send) -> None:
+    body = _encode(reply.body)
+    headers = [
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+        *request.answer_headers,
+        *reply.headers,
+    ]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers],
+        }
+    )
+    await send(
+        {
+            "type": "http.response.body",
+            "body": b"" if request.method == "HEAD" else body,
+            "more_body": False,
+        }
+    )

@@ -1,0 +1,162 @@
+"""PostMTA's sending of one message, and what a message may say."""
+
+from typing import Any
+
+from ....core.actor import Permission
+from ....core.errors import DetailCode, ErrorCode
+from ....graphql.execute import Document
+from ...answers import INTEGER, TIME, UUID, Leaf, Many, Out, Shape
+from ...fields import (
+    TEXT,
+    Field,
+    Fields,
+    Findings,
+    Flag,
+    FreeObject,
+    Integer,
+    ListOf,
+    Object,
+    Text,
+    TextMap,
+    Time,
+    choice,
+)
+from ...route import MIB, CompatRoute
+from ..shapes import MESSAGE_STATUS, MODE, RECIPIENT_STATUS, SOURCE, bracketed
+
+MAILBOX = Text(format="email", longest=1_100)
+"""One mailbox with its display name."""
+MAILBOXES = ListOf(MAILBOX, lone=True)
+
+
+class NoTemplate(Text):
+    """The id of a stored template, of which there are none."""
+
+    def read(self, value: Any, at: str, found: Findings) -> Any:
+        super().read(value, at, found)
+        if isinstance(value, str):
+            found.add(at, DetailCode.NOT_FOUND, "There is no template with this id.")
+        return None
+
+
+ATTACHMENT = Fields(
+    Field("filename", Text(1, 255), "Its name, without a path.", required=True),
+    Field("content", Text(format="base64"), "Its bytes in base64.", required=True),
+    Field("content_type", TEXT, "Such as `image/png`; without it, it follows from the name."),
+    Field(
+        "disposition",
+        choice("attachment", "inline"),
+        "Beside the text, or within it.",
+        default="attachment",
+    ),
+    Field("content_id", TEXT, "How the HTML refers to it; required for an inline file."),
+)
+MESSAGE_FIELDS = (
+    Field(
+        "from",
+        MAILBOX,
+        "One mailbox; its domain is a sending domain of the organization or below one.",
+        required=True,
+        example="sender@yourdomain.com",
+    ),
+    Field(
+        "to",
+        MAILBOXES,
+        "Mailboxes; with `cc` and `bcc` at most 50, none of them twice.",
+        required=True,
+        example=["recipient@example.com"],
+    ),
+    Field("cc", MAILBOXES, "Mailboxes.", default=[]),
+    Field("bcc", MAILBOXES, "Mailboxes that no recipient sees.", default=[]),
+    Field("reply_to", MAILBOXES, "Up to 5 mailboxes that answers go to."),
+    Field("subject", Text(1, 998), "No line breaks; required.", example="Hello"),
+    Field("html", TEXT, "At most 5 MiB; it or `text` is required.", example="<p>Hello!</p>"),
+    Field("text", TEXT, "At most 5 MiB; made from `html` when absent."),
+    Field("headers", TextMap(50, pairs=True), "Further header fields, 8 KiB in all.", default={}),
+    Field("attachments", ListOf(Object(ATTACHMENT), most=20), "Files.", default=[]),
+    Field("tags", ListOf(Text(1, 64, r"^[A-Za-z0-9._:-]+$"), most=10), "Words.", default=[]),
+    Field(
+        "metadata",
+        TextMap(20, longest_key=40, longest=256),
+        "Keys and values of yours; webhooks show them.",
+        default={},
+    ),
+    Field("track_opens", Flag(), "Track opens; without it, the domain decides.", example=True),
+    Field("track_clicks", Flag(), "Track clicks; without it, the domain decides.", example=True),
+    Field("send_at", Time(), "Not before this time; up to 30 days ahead."),
+    Field(
+        "stream",
+        choice("transactional", "marketing"),
+        "Decides priority, suppression and required headers.",
+        default="transactional",
+    ),
+    Field("vmta", TEXT, "Id or name of a vMTA; not together with `pool`."),
+    Field("pool", TEXT, "Name of a pool; without it, the domain's."),
+    Field("template_id", NoTemplate(), "Id of a stored template."),
+    Field("template_data", FreeObject(), "What the template is filled with.", default={}),
+    Field("batch_id", Text(1, 128, r"^[A-Za-z0-9._:-]+$"), "Your name for its batch."),
+    Field(
+        "max_lifetime_seconds",
+        Integer(300, 432_000),
+        "How long it is tried.",
+        default=259_200,
+    ),
+)
+NOT_SENT = frozenset({"templateId", "templateData"})
+MESSAGE = Fields(*MESSAGE_FIELDS)
+
+RECIPIENT = Shape(
+    "ReceiptRecipient",
+    Out("id", UUID, of="uuid"),
+    Out("email", of="address"),
+    Out("kind"),
+    Out("status", RECIPIENT_STATUS, of="state"),
+)
+RECEIPT = Shape(
+    "SendReceipt",
+    Out("id", UUID, of="uuid"),
+    Out("status", MESSAGE_STATUS),
+    Out("message_id", bracketed()),
+    Out("batch_id", maybe=True),
+    Out("mode", MODE),
+    Out("recipients", Many(RECIPIENT)),
+    Out("accepted", INTEGER),
+    Out("suppressed", INTEGER),
+    Out("credits_consumed", INTEGER),
+    Out("credits_remaining", INTEGER, maybe=True, about="Null when unlimited."),
+    Out("send_at", TIME, maybe=True),
+    Out("warnings", Many(Leaf({"type": "string"}))),
+    Out("created_at", TIME),
+)
+
+
+def sent(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message that was read without what our schema does not take."""
+    return {name: value for name, value in message.items() if name not in NOT_SENT}
+
+
+SEND = CompatRoute(
+    method="POST",
+    path="/api/v1/messages/send",
+    source=SOURCE,
+    summary="Send a single email message",
+    permission=Permission.SEND_MESSAGES,
+    body=MESSAGE,
+    body_limit_bytes=35 * MIB,
+    is_idempotent=True,
+    document=Document(
+        "mutation Send($input: SendMessageInput!) { sendMessage(input: $input) "
+        f"{{ receipt {RECEIPT.selection()} }} }}"
+    ),
+    variables=lambda call: {"input": sent(call.body)},
+    answer=lambda data, call: RECEIPT.write(data["sendMessage"]["receipt"]),
+    shape=RECEIPT,
+    status=202,
+    refusals=(
+        ErrorCode.INSUFFICIENT_CREDITS,
+        ErrorCode.DOMAIN_NOT_VERIFIED,
+        ErrorCode.DOMAIN_NOT_ALLOWED,
+        ErrorCode.MESSAGE_TOO_LARGE,
+    ),
+    differences=("Stored templates do not exist yet: any `template_id` is not found.",),
+)
