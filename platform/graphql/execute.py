@@ -17,10 +17,18 @@ from strawberry.execution import optimized_is_awaitable
 from ..core.errors import OperationError
 from .context import Context
 from .errors import Refusal, refusals, refuse
-from .schema import CORE, SCHEMA
+from .executor import LeanExecutor, plain_fields, shorten
+from .schema import CORE
 from .variables import check_text, coercion_error
 
-Executor = SCHEMA.execution_context_class
+
+class Executor(LeanExecutor):
+    """The executor for our schema."""
+
+    plain = plain_fields(CORE)
+
+
+shorten(CORE)
 
 DOCUMENTS: list["Document"] = []
 """Every document constant of the code that has been imported."""
@@ -97,7 +105,6 @@ async def run(
         operation_name=operation.name.value if operation.name else None,
         is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
         hide_suggestions=True,
-        operation_extensions=None,
     )
     if isinstance(executor, list):
         wrong = coercion_error(CORE, operation, variables)

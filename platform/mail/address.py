@@ -106,7 +106,6 @@ def parse_mailboxes(text: str) -> tuple[Mailbox, ...]:
     return tuple(parse_mailbox(item) for item in _split_list(text) if item.strip())
 
 
-@lru_cache(maxsize=16_384)
 def comparable(text: str) -> str:
     """Return what equals the `key` of every spelling of the same mailbox.
 
@@ -118,6 +117,7 @@ def comparable(text: str) -> str:
         return text.lower()
 
 
+@lru_cache(maxsize=16_384)
 def parse_domain(text: str) -> str:
     """Return the mail domain that *text* names, in lower case and as ASCII.
 

@@ -17,7 +17,6 @@ MAX_NESTED_PARTS = 100
 """More parts within parts than any mail program makes; readers that recurse would fall over."""
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)\r\n\Z", re.DOTALL)
-_LONG_LINE = re.compile(rb"^[^\n]{%d}" % (MAX_LINE_OCTETS + 2), re.MULTILINE)
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _NESTED = re.compile(
@@ -65,13 +64,8 @@ def prepare_raw(
             header, not exactly one sender, one field twice, or too many parts in parts.
     Source: RFC 5322 sections 2.1 and 3.6, RFC 6409 section 8.
     """
-    _check_octets(raw)
-    data = _BARE_LF.sub(b"\r\n", raw)
-    if not data.endswith(b"\r\n"):
-        data += b"\r\n"
-    if _LONG_LINE.search(data):
-        raise InvalidMessage(f"the message has a line over {MAX_LINE_OCTETS} octets")
-    if sum(1 for _ in _NESTED.finditer(data)) > MAX_NESTED_PARTS:
+    data = _clean_lines(raw)
+    if _count_nested(data) > MAX_NESTED_PARTS:
         raise InvalidMessage("the message has too many parts within parts")
     head, _, body = data.partition(b"\r\n\r\n")
     if data.startswith(b"\r\n"):
@@ -96,13 +90,27 @@ def prepare_raw(
     )
 
 
-def _check_octets(raw: bytes) -> None:
+def _clean_lines(raw: bytes) -> bytes:
+    """Return *raw* with every line ended by CRLF, none of them too long."""
     if b"\0" in raw:
         raise InvalidMessage("the message has a NUL octet")
     # Receivers disagree on whether a carriage return alone ends a line, and
     # where they do, "\r.\r" smuggles a second message past the first.
     if _BARE_CR.search(raw):
         raise InvalidMessage("the message has a carriage return without its line feed")
+    data = raw if raw.count(b"\n") == raw.count(b"\r\n") else _BARE_LF.sub(b"\r\n", raw)
+    if not data.endswith(b"\r\n"):
+        data += b"\r\n"
+    if max(map(len, data.split(b"\r\n"))) > MAX_LINE_OCTETS:
+        raise InvalidMessage(f"the message has a line over {MAX_LINE_OCTETS} octets")
+    return data
+
+
+def _count_nested(data: bytes) -> int:
+    # Counting words first spares most messages the pattern, which takes ten times as long.
+    if data.lower().count(b"content-type") <= MAX_NESTED_PARTS:
+        return 0
+    return sum(1 for _ in _NESTED.finditer(data))
 
 
 def _read_fields(head: bytes) -> list[tuple[bytes, bytes, bytes]]:
