@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.actor import Actor, ActorKind, OrganizationId, UserId
+from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx
 from .rules import redacted
 from .tables import AuditEntry
@@ -49,8 +49,7 @@ async def record_for_user(
     target_type: str,
     target_id: uuid.UUID | str,
     changes: Mapping[str, Any] = NOTHING,
-    source_address: str | None = None,
-    request_id: str = "",
+    origin: Origin,
 ) -> None:
     """Log what a person did who is not signed in yet: registering, signing in, failing to."""
     await _append(
@@ -61,8 +60,8 @@ async def record_for_user(
         target_type=target_type,
         target_id=str(target_id),
         changes=redacted(changes),
-        source_address=source_address,
-        request_id=request_id,
+        source_address=origin.source_address,
+        request_id=origin.request_id,
     )
 
 

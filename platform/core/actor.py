@@ -44,6 +44,8 @@ class Permission(StrEnum):
     READ_BILLING = "billing:read"
     WRITE_BILLING = "billing:write"
     READ_AUDIT = "audit:read"
+    READ_PROJECTS = "projects:read"
+    WRITE_PROJECTS = "projects:write"
 
 
 class Role(StrEnum):
@@ -68,6 +70,7 @@ _VIEWER = frozenset(
         _P.READ_SECURITY,
         _P.READ_CREDITS,
         _P.READ_USERS,
+        _P.READ_PROJECTS,
     }
 )
 _DEVELOPER = _VIEWER | {
@@ -91,6 +94,7 @@ _ADMIN = _DEVELOPER | {
     _P.SET_CREDIT_ALERTS,
     _P.READ_BILLING,
     _P.READ_AUDIT,
+    _P.WRITE_PROJECTS,
 }
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
@@ -128,6 +132,15 @@ class ActorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, for whoever has not signed in yet."""
+
+    source_address: str | None = None
+    """After trusted proxies; None is this machine itself, such as a command."""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Whoever asks, acting for one organization; made by `server/auth.py` and tests only."""
 
@@ -148,9 +161,18 @@ class Actor:
     """Sending domains the key may use; empty is any."""
     expires_at: float | None = None
     """Unix seconds at which the credential ends; None is never."""
+    token_id: uuid.UUID | None = None
+    """The `jti` of the token that was sent; None for an API key."""
+    rate_limit_per_minute: int | None = None
+    """Requests that the credential may make; None is any number."""
     source_address: str | None = None
     """Whom the request came from, after trusted proxies."""
     request_id: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the actor's request came from."""
+        return Origin(self.source_address, self.request_id)
 
     def may(self, permission: Permission) -> bool:
         """Say whether the actor holds *permission* now."""

@@ -139,6 +139,9 @@ class Settings:
         _one_of("open", "first_user", "closed"),
         "Who may register; `first_user` only while there is none.",
     )
+    token_lifetime_seconds: int = _setting(
+        "86400", _number, "How long a sign-in lasts; 300 to 604800."
+    )
     payment: str = _setting(
         "manual",
         _one_of("manual", "stripe"),
@@ -194,6 +197,8 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("POSTLANE_DELIVERY=relay needs POSTLANE_RELAY_URL.")
     if found.secret_key and len(found.secret_key) < 32:
         raise SettingsError("POSTLANE_SECRET_KEY needs at least 32 characters.")
+    if not 300 <= found.token_lifetime_seconds <= 604_800:
+        raise SettingsError("POSTLANE_TOKEN_LIFETIME_SECONDS must be 300 to 604800.")
     if found.listen is None:
         raise SettingsError("POSTLANE_LISTEN cannot be empty.")
     return found
