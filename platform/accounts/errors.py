@@ -1,0 +1,63 @@
+"""Refusals of accounts.
+
+* Conflict
+  - EmailTaken            somebody has registered with this address
+  - CannotChangeOwnRole   nobody promotes or demotes themselves
+  - LastOwner             an organization keeps an owner
+  - MemberExists          the person belongs to the organization already
+  - ProjectExists         another project of the organization has this slug
+* NotPermitted
+  - OwnersOnly            only an owner touches owners, or makes one
+  - InvitationInvalid     it is unknown, withdrawn, used or too old
+"""
+
+from ..core.errors import Conflict, ErrorCode, NotPermitted
+
+
+class EmailTaken(Conflict):
+    """Somebody has registered with this address."""
+
+    code = ErrorCode.EMAIL_TAKEN
+    message = "There is an account with this email address already."
+
+
+class CannotChangeOwnRole(Conflict):
+    """Nobody promotes or demotes themselves."""
+
+    code = ErrorCode.CANNOT_CHANGE_OWN_ROLE
+    message = "You cannot change your own role; ask another owner or admin."
+
+
+class LastOwner(Conflict):
+    """An organization keeps an owner."""
+
+    code = ErrorCode.LAST_OWNER
+    message = "This is the organization's last owner; make somebody else an owner first."
+
+
+class MemberExists(Conflict):
+    """The person belongs to the organization already."""
+
+    code = ErrorCode.MEMBER_EXISTS
+    message = "This person is a member of the organization already."
+
+
+class ProjectExists(Conflict):
+    """Another project of the organization has this slug."""
+
+    code = ErrorCode.PROJECT_EXISTS
+    message = "The organization has a project with this slug already."
+
+
+class OwnersOnly(NotPermitted):
+    """Only an owner touches owners, or makes one."""
+
+    code = ErrorCode.INSUFFICIENT_ROLE
+    message = "This needs the role 'owner': only an owner touches owners, or makes one."
+
+
+class InvitationInvalid(NotPermitted):
+    """It is unknown, withdrawn, used or too old; the four are the same answer."""
+
+    code = ErrorCode.INVITATION_EXPIRED
+    message = "This invitation is not valid any more; ask for a new one."

@@ -1,0 +1,33 @@
+"""Changing who belongs where: members, invitations, projects, people, organizations."""
+
+from .invitations import (
+    NewInvitation,
+    accept_invitation,
+    invite_member,
+    join_by_invitation,
+    withdraw_invitation,
+)
+from .members import change_role, lock_members, remove_member
+from .organizations import add_organization, rename_organization
+from .people import NewUser, add_user, is_first_user, set_password, update_user
+from .projects import create_project, rename_project
+
+__all__ = [
+    "NewInvitation",
+    "NewUser",
+    "accept_invitation",
+    "add_organization",
+    "add_user",
+    "change_role",
+    "create_project",
+    "invite_member",
+    "is_first_user",
+    "join_by_invitation",
+    "lock_members",
+    "remove_member",
+    "rename_organization",
+    "rename_project",
+    "set_password",
+    "update_user",
+    "withdraw_invitation",
+]

@@ -1,0 +1,192 @@
+"""Offering, accepting and withdrawing memberships."""
+
+import uuid
+from dataclasses import dataclass
+
+from ...audit import operations as audit
+from ...core import clock
+from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Permission, Role, UserId
+from ...core.crypto import digest
+from ...core.database import Tx, fetch, transaction
+from ...core.errors import DetailCode, InvalidInput, NotFound, NotPermitted
+from ...core.ids import new_id, new_token
+from ..errors import InvitationInvalid, MemberExists, OwnersOnly
+from ..rules import (
+    INVITATION_LIFETIME,
+    INVITATION_PURPOSE,
+    checked_email,
+    email_key,
+    may_handle,
+)
+from ..tables import Invitation, User
+from .members import lock_members
+
+TOKEN_LENGTH = 43
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvitation:
+    """An invitation just made, and the token that accepts it; it is shown this once."""
+
+    row: Invitation
+    token: str
+
+
+async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitation:
+    """Offer *role* to whoever has *email*; a second offer to an address replaces the first.
+
+    Raises:
+        InvalidInput: it is not an address.
+        OwnersOnly: the role is owner, and the actor is none.
+        MemberExists: the person belongs to the organization already.
+    """
+    actor.require(Permission.WRITE_USERS)
+    address = checked_email(email)
+    token = new_token(TOKEN_LENGTH)
+    async with transaction() as tx:
+        roles = await lock_members(tx, actor.organization_id)
+        own = roles.get(actor.user_id) if actor.user_id else None
+        if own is None or not may_handle(own, role):
+            raise OwnersOnly
+        user = await User.objects().where(User.email_key == email_key(address)).first()
+        if user is not None and user.id in roles:
+            raise MemberExists
+        await fetch(
+            "DELETE FROM invitations WHERE organization_id = {} AND lower(email) = {} "
+            "AND accepted_at IS NULL",
+            actor.organization_id,
+            email_key(address),
+        )
+        row = Invitation(
+            organization_id=actor.organization_id,
+            email=address,
+            role=role.value,
+            token_digest=_digest(token),
+            invited_by=actor.user_id,
+            expires_at=clock.now() + INVITATION_LIFETIME,
+        )
+        await Invitation.insert(row)
+        await audit.record(
+            tx,
+            actor,
+            action="user.invited",
+            target_type="invitation",
+            target_id=row.id,
+            changes={"email": address, "role": role.value},
+        )
+    return NewInvitation(row, token)
+
+
+async def accept_invitation(actor: Actor, *, token: str) -> OrganizationId:
+    """Make the signed-in person a member of the inviting organization, and return it.
+
+    Raises:
+        NotPermitted: an API key cannot accept.
+        InvitationInvalid: the token is unknown, withdrawn, used or too old.
+        InvalidInput: the invitation is for another address.
+        MemberExists: the person belongs to the organization already.
+    """
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("An invitation is accepted by a person who is signed in.")
+    async with transaction() as tx:
+        user = await User.objects().where(User.id == actor.user_id).first()
+        if user is None:
+            raise NotFound
+        organization_id, _ = await join_by_invitation(
+            tx, actor.user_id, email=user.email, token=token, origin=actor.origin
+        )
+    return organization_id
+
+
+async def join_by_invitation(
+    tx: Tx,
+    user_id: UserId,
+    *,
+    email: str,
+    token: str,
+    origin: Origin,
+) -> tuple[OrganizationId, Role]:
+    """Use an invitation up, and return the organization and the role it gave.
+
+    Raises:
+        InvitationInvalid: the token is unknown, withdrawn, used or too old.
+        InvalidInput: the invitation is for another address.
+        MemberExists: the person belongs to the organization already.
+    """
+    # One conditional UPDATE: of two who accept at the same moment, one wins.
+    rows = await fetch(
+        "UPDATE invitations SET accepted_at = {} WHERE token_digest = {} "
+        "AND accepted_at IS NULL AND expires_at > {} RETURNING id, organization_id, email, role",
+        clock.now(),
+        _digest(token),
+        clock.now(),
+    )
+    if not rows:
+        raise InvitationInvalid
+    found = rows[0]
+    if email_key(found["email"]) != email_key(email):
+        raise InvalidInput.of(
+            "email", DetailCode.NOT_ALLOWED, "The invitation is for another email address."
+        )
+    organization_id, role = OrganizationId(found["organization_id"]), Role(found["role"])
+    await _add_member(organization_id, user_id, role)
+    await audit.record_for_user(
+        tx,
+        user_id,
+        organization_id=organization_id,
+        action="user.joined",
+        target_type="invitation",
+        target_id=found["id"],
+        changes={"role": role.value},
+        origin=origin,
+    )
+    return organization_id, role
+
+
+async def withdraw_invitation(actor: Actor, invitation_id: uuid.UUID) -> None:
+    """End an invitation that has not been accepted.
+
+    Raises:
+        NotFound: there is none, or it has been accepted.
+    """
+    actor.require(Permission.WRITE_USERS)
+    async with transaction() as tx:
+        rows = await fetch(
+            "DELETE FROM invitations WHERE id = {} AND organization_id = {} "
+            "AND accepted_at IS NULL RETURNING email",
+            invitation_id,
+            actor.organization_id,
+        )
+        if not rows:
+            raise NotFound
+        await audit.record(
+            tx,
+            actor,
+            action="user.invitation_withdrawn",
+            target_type="invitation",
+            target_id=invitation_id,
+            changes={"email": rows[0]["email"]},
+        )
+
+
+async def _add_member(organization_id: OrganizationId, user_id: UserId, role: Role) -> None:
+    now = clock.now()
+    added = await fetch(
+        "INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at) "
+        "VALUES ({}, {}, {}, {}, {}, {}) ON CONFLICT (user_id, organization_id) DO NOTHING "
+        "RETURNING id",
+        new_id(),
+        organization_id,
+        user_id,
+        role.value,
+        now,
+        now,
+    )
+    if not added:
+        raise MemberExists
+
+
+def _digest(token: str) -> str:
+    if not token.isascii():
+        raise InvitationInvalid
+    return digest(token, purpose=INVITATION_PURPOSE).hex()

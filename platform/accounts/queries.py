@@ -1,0 +1,338 @@
+"""Reading organizations, projects, members and invitations."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from piccolo.columns.combination import WhereRaw
+from piccolo.query import Objects
+
+from ..core import clock
+from ..core.actor import Actor, OrganizationId, Permission, ProjectId, Role, UserId
+from ..core.database import fetch
+from ..core.errors import NotFound
+from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from .rules import UserStatus, email_key
+from .tables import Invitation, Organization, Project, User
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for "has not signed in" where people are put in the order of their last sign-in."""
+
+
+class MemberOrder(StrEnum):
+    """What members are ordered by."""
+
+    CREATED_AT = "created_at"
+    EMAIL = "email"
+    NAME = "name"
+    LAST_LOGIN_AT = "last_login_at"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFilter:
+    """Which members are asked for; None is any."""
+
+    role: Role | None = None
+    status: UserStatus | None = None
+    search: str | None = None
+    """Part of the email address or of the name, in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person as one organization knows them."""
+
+    user: User
+    role: Role
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """One organization of a person, and the role there."""
+
+    organization_id: OrganizationId
+    slug: str
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What signing somebody in needs of them."""
+
+    id: UserId
+    email: str
+    email_key: str
+    name: str
+    password_hash: str
+    status: UserStatus
+
+
+async def get_organization(actor: Actor) -> Organization:
+    """Return the organization that *actor* acts for."""
+    found = await Organization.objects().where(Organization.id == actor.organization_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def get_member(actor: Actor, user_id: UserId) -> Member:
+    """Return one member of the actor's organization; everybody may read themselves.
+
+    Raises:
+        NotFound: there is no such member.
+    """
+    found = await find_members(actor, [user_id])
+    if user_id not in found:
+        raise NotFound
+    return found[user_id]
+
+
+async def find_members(actor: Actor, user_ids: Sequence[UserId]) -> Mapping[UserId, Member]:
+    """Return those of *user_ids* who are members of the actor's organization."""
+    if set(user_ids) != {actor.user_id} and not actor.may(Permission.WRITE_USERS):
+        actor.require(Permission.READ_USERS)
+    users = await User.objects().where(User.id.is_in(list(user_ids)))
+    return await _members(actor, users)
+
+
+async def find_person(*, email: str) -> Person | None:
+    """Return whoever registered with *email*; there is no actor yet."""
+    return _person(await User.objects().where(User.email_key == email_key(email)).first())
+
+
+async def get_person(user_id: UserId) -> Person:
+    """Return a person to sign in.
+
+    Raises:
+        NotFound: there is no such person.
+    """
+    found = _person(await User.objects().where(User.id == user_id).first())
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _person(row: User | None) -> Person | None:
+    if row is None:
+        return None
+    return Person(
+        id=UserId(row.id),
+        email=row.email,
+        email_key=row.email_key,
+        name=row.name,
+        password_hash=row.password_hash,
+        status=UserStatus(row.status),
+    )
+
+
+async def list_members(
+    actor: Actor,
+    request: PageRequest,
+    *,
+    where: MemberFilter,
+    order: MemberOrder = MemberOrder.CREATED_AT,
+    descending: bool = False,
+) -> Page[Member]:
+    """Return a page of the members of the actor's organization."""
+    actor.require(Permission.READ_USERS)
+    scope = f"{where.role}/{where.status}/{where.search}"
+    page = await fetch_page(
+        _select(actor, where), request, _order(order, descending=descending), scope=scope
+    )
+    members = await _members(actor, page.items)
+    # Whoever was removed between the two statements is left out with their cursor.
+    kept = [
+        (members[UserId(user.id)], cursor)
+        for user, cursor in zip(page.items, page.cursors, strict=True)
+        if UserId(user.id) in members
+    ]
+    return Page(
+        items=[member for member, _ in kept],
+        cursors=[cursor for _, cursor in kept],
+        has_next=page.has_next,
+        has_previous=page.has_previous,
+    )
+
+
+async def count_members(actor: Actor, *, where: MemberFilter) -> int:
+    """Return how many members fit."""
+    actor.require(Permission.READ_USERS)
+    query = User.count()
+    for condition in _conditions(actor, where):
+        query = query.where(condition)
+    return int(await query)
+
+
+def _select(actor: Actor, where: MemberFilter) -> "Objects[User]":
+    query = User.objects()
+    for condition in _conditions(actor, where):
+        query = query.where(condition)
+    return query
+
+
+def _conditions(actor: Actor, where: MemberFilter) -> list[WhereRaw]:
+    found = [
+        WhereRaw(
+            "id IN (SELECT user_id FROM memberships WHERE organization_id = {})",
+            actor.organization_id,
+        )
+    ]
+    if where.role is not None:
+        found.append(
+            WhereRaw(
+                "id IN (SELECT user_id FROM memberships WHERE organization_id = {} AND role = {})",
+                actor.organization_id,
+                where.role.value,
+            )
+        )
+    if where.status is not None:
+        found.append(WhereRaw("status = {}", where.status.value))
+    if where.search:
+        # strpos, not LIKE: nothing in the text is a pattern.
+        text = where.search.lower().replace("\0", "").encode(errors="ignore").decode()
+        found.append(
+            WhereRaw("(strpos(email_key, {}) > 0 OR strpos(lower(name), {}) > 0)", text, text)
+        )
+    return found
+
+
+def _order(order: MemberOrder, *, descending: bool) -> Order:
+    if order is MemberOrder.EMAIL:
+        return Order("email", "email_key", lambda row: row.email_key, descending)
+    if order is MemberOrder.NAME:
+        return Order("name", "name", lambda row: row.name, descending)
+    if order is MemberOrder.LAST_LOGIN_AT:
+        return Order(
+            "last_login_at",
+            "coalesce(last_login_at, 'epoch'::timestamptz)",
+            lambda row: row.last_login_at or NEVER,
+            descending,
+        )
+    return by_id(descending=descending)
+
+
+async def _members(actor: Actor, users: Sequence[User]) -> dict[UserId, Member]:
+    rows = await fetch(
+        "SELECT user_id, role, created_at FROM memberships "
+        "WHERE organization_id = {} AND user_id = ANY({}::uuid[])",
+        actor.organization_id,
+        [user.id for user in users],
+    )
+    roles = {row["user_id"]: row for row in rows}
+    return {
+        UserId(user.id): Member(user, Role(roles[user.id]["role"]), roles[user.id]["created_at"])
+        for user in users
+        if user.id in roles
+    }
+
+
+async def list_belongings(actor: Actor) -> list[Belonging]:
+    """Return every organization that the actor's person belongs to, by name.
+
+    An API key sees its own organization only: it acts for no other.
+    """
+    rows = await fetch(
+        "SELECT o.id, o.slug, o.name, m.role FROM memberships m "
+        "JOIN organizations o ON o.id = m.organization_id "
+        "WHERE m.user_id = {} AND ({}::uuid IS NULL OR o.id = {}) ORDER BY lower(o.name), o.id",
+        actor.user_id,
+        actor.api_key_id,
+        actor.organization_id,
+    )
+    return [
+        Belonging(OrganizationId(row["id"]), row["slug"], row["name"], Role(row["role"]))
+        for row in rows
+    ]
+
+
+async def get_project(actor: Actor, project_id: ProjectId) -> Project:
+    """Return one project.
+
+    Raises:
+        NotFound: there is none, or the actor's key is bound to another.
+    """
+    found = await find_projects(actor, [project_id])
+    if project_id not in found:
+        raise NotFound
+    return found[project_id]
+
+
+async def find_projects(
+    actor: Actor, project_ids: Sequence[ProjectId]
+) -> Mapping[ProjectId, Project]:
+    """Return those of *project_ids* that the actor may see.
+
+    A project's name is no secret to whoever works in it, so this needs no permission.
+    """
+    rows = await _projects(actor).where(Project.id.is_in(list(project_ids)))
+    return {ProjectId(row.id): row for row in rows}
+
+
+async def list_projects(actor: Actor, request: PageRequest) -> Page[Project]:
+    """Return a page of the organization's projects, the oldest first."""
+    actor.require(Permission.READ_PROJECTS)
+    return await fetch_page(_projects(actor), request, by_id(descending=False))
+
+
+async def count_projects(actor: Actor) -> int:
+    """Return how many projects the actor may see."""
+    actor.require(Permission.READ_PROJECTS)
+    query = Project.count().where(Project.organization_id == actor.organization_id)
+    if actor.project_id is not None:
+        query = query.where(Project.id == actor.project_id)
+    return int(await query)
+
+
+async def default_project_id(organization_id: OrganizationId) -> ProjectId:
+    """Return the project named `default`, which every organization has."""
+    rows = await fetch(
+        "SELECT id FROM projects WHERE organization_id = {} AND slug = 'default'", organization_id
+    )
+    return ProjectId(rows[0]["id"])
+
+
+def _projects(actor: Actor) -> "Objects[Project]":
+    query = Project.objects().where(Project.organization_id == actor.organization_id)
+    if actor.project_id is not None:
+        query = query.where(Project.id == actor.project_id)
+    return query
+
+
+async def find_invitations(
+    actor: Actor, invitation_ids: Sequence[uuid.UUID]
+) -> Mapping[uuid.UUID, Invitation]:
+    """Return those of *invitation_ids* that are open."""
+    actor.require(Permission.WRITE_USERS)
+    rows = await _open_invitations(actor).where(Invitation.id.is_in(list(invitation_ids)))
+    return {row.id: row for row in rows}
+
+
+async def list_invitations(actor: Actor, request: PageRequest) -> Page[Invitation]:
+    """Return a page of the invitations that can still be accepted, the newest first."""
+    actor.require(Permission.WRITE_USERS)
+    return await fetch_page(_open_invitations(actor), request, by_id())
+
+
+async def count_invitations(actor: Actor) -> int:
+    """Return how many invitations can still be accepted."""
+    actor.require(Permission.WRITE_USERS)
+    query = (
+        Invitation.count()
+        .where(Invitation.organization_id == actor.organization_id)
+        .where(Invitation.accepted_at.is_null())
+        .where(Invitation.expires_at > clock.now())
+    )
+    return int(await query)
+
+
+def _open_invitations(actor: Actor) -> "Objects[Invitation]":
+    return (
+        Invitation.objects()
+        .where(Invitation.organization_id == actor.organization_id)
+        .where(Invitation.accepted_at.is_null())
+        .where(Invitation.expires_at > clock.now())
+    )

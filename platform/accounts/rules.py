@@ -1,0 +1,135 @@
+"""What names, addresses and roles may be, and who may give which role."""
+
+import re
+import unicodedata
+import zoneinfo
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from ..core.actor import Role
+from ..core.errors import DetailCode, InvalidInput
+from ..mail.address import InvalidAddress, parse_mailbox
+
+INVITATION_LIFETIME = timedelta(days=7)
+INVITATION_PURPOSE = "invitation"
+"""What the keyed hash of an invitation's token is derived for."""
+
+DEFAULT_PROJECT = "default"
+NAME_LENGTH = 100
+SLUG_LENGTH = 63
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+class UserStatus(StrEnum):
+    """Whether a person may sign in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class OrganizationStatus(StrEnum):
+    """What an organization may do: a suspended one reads, and changes nothing."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Plan(StrEnum):
+    """What an organization pays for; `self_hosted` is everything, for nothing."""
+
+    TRIAL = "trial"
+    STARTER = "starter"
+    PROFESSIONAL = "professional"
+    ENTERPRISE = "enterprise"
+    SELF_HOSTED = "self_hosted"
+
+
+def checked_email(text: str, *, field: str = "email") -> str:
+    """Return the one bare address that *text* is, its domain in lower case and ASCII.
+
+    Raises:
+        InvalidInput: it is no address, has a display name, or is too long.
+    """
+    try:
+        mailbox = parse_mailbox(text.strip())
+    except InvalidAddress:
+        mailbox = None
+    if mailbox is None or mailbox.display_name or "<" in text:
+        raise InvalidInput.of(
+            field, DetailCode.INVALID_EMAIL, "Write one email address, such as ada@example.org."
+        )
+    return mailbox.address
+
+
+def email_key(email: str) -> str:
+    """Return the form in which addresses of people are compared."""
+    return email.lower()
+
+
+def checked_name(text: str, *, field: str) -> str:
+    """Return *text* without spaces around it.
+
+    Raises:
+        InvalidInput: empty, longer than 100 characters, or with control characters.
+    """
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise InvalidInput.of(field, DetailCode.REQUIRED, f"{field} must not be empty.")
+    if len(name) > NAME_LENGTH:
+        raise InvalidInput.of(
+            field, DetailCode.TOO_LONG, f"{field} has at most {NAME_LENGTH} characters."
+        )
+    # Cc are controls, Cs lone surrogates, which the database cannot hold; Zl and Zp break lines.
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        raise InvalidInput.of(
+            field, DetailCode.INVALID_FORMAT, f"{field} must not hold control characters."
+        )
+    return name
+
+
+@lru_cache(maxsize=1)
+def _timezones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def checked_timezone(text: str) -> str:
+    """Return *text* if it is an IANA name.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if text not in _timezones():
+        raise InvalidInput.of(
+            "timezone", DetailCode.NOT_ALLOWED, "Write an IANA time zone, such as Europe/Paris."
+        )
+    return text
+
+
+def slug_from(name: str) -> str:
+    """Return a slug that resembles *name*; `organization` if nothing of it can stand in a URL."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or "organization"
+
+
+def checked_slug(text: str) -> str:
+    """Return *text* if it is a slug.
+
+    Raises:
+        InvalidInput: not 1 to 63 of `a-z`, `0-9` and inner hyphens.
+    """
+    if not _SLUG.fullmatch(text):
+        raise InvalidInput.of(
+            "slug",
+            DetailCode.INVALID_FORMAT,
+            f"A slug is 1 to {SLUG_LENGTH} lower-case letters, digits and inner hyphens.",
+        )
+    return text
+
+
+def may_handle(own: Role, *others: Role) -> bool:
+    """Say whether somebody with role *own* may give and take the roles *others*.
+
+    Source: postmta-api E08: only an owner touches owners, or makes one.
+    """
+    return own is Role.OWNER or Role.OWNER not in others
