@@ -5,9 +5,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from ..core.actor import Permission
+from ..accounts.rules import Plan
+from ..core.actor import ROLE_PERMISSIONS, Permission, Role
 from ..core.ids import new_token
+
+Network = IPv4Network | IPv6Network
 
 API_KEY_PURPOSE = "api_key"
 """What the keyed hash of an API key's secret is derived for."""
@@ -80,3 +85,57 @@ def granted(scopes: Iterable[str], held: frozenset[Permission]) -> frozenset[Per
         for permission in held
         if permission.value in asked or f"{permission.value.partition(':')[0]}:*" in asked
     )
+
+
+ORGANIZATION_WIDE = frozenset(
+    {
+        Permission.WRITE_USERS,
+        Permission.WRITE_PROJECTS,
+        Permission.WRITE_BILLING,
+        Permission.READ_AUDIT,
+        Permission.READ_METRICS,
+    }
+)
+"""What a key that is bound to one project never holds, because it reaches beyond it."""
+
+
+@lru_cache(maxsize=4_096)
+def effective(scopes: tuple[str, ...], role: Role, *, bound: bool) -> frozenset[Permission]:
+    """Return what a key with *scopes* may do while its maker's role is *role*."""
+    found = granted(scopes, ROLE_PERMISSIONS[role])
+    return found - ORGANIZATION_WIDE if bound else found
+
+
+REQUESTS_PER_MINUTE: dict[Plan, int | None] = {
+    Plan.TRIAL: 300,
+    Plan.STARTER: 1_000,
+    Plan.PROFESSIONAL: 10_000,
+    Plan.ENTERPRISE: None,
+    Plan.SELF_HOSTED: None,
+}
+"""What each plan allows one credential; None is any number."""
+
+
+def rate_limit(plan: str, own: int | None) -> int | None:
+    """Return the requests per minute of a credential: its own limit only lowers its plan's."""
+    limits = [limit for limit in (REQUESTS_PER_MINUTE[Plan(plan)], own) if limit is not None]
+    return min(limits, default=None)
+
+
+@lru_cache(maxsize=4_096)
+def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Return the networks that were checked when they were stored."""
+    return tuple(ip_network(text) for text in texts)
+
+
+def is_within(address: str | None, allowed: tuple[str, ...]) -> bool:
+    """Say whether *address* lies in one of *allowed*; no network at all allows every address."""
+    if not allowed:
+        return True
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks(allowed))

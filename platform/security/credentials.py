@@ -1,0 +1,156 @@
+"""From what a client sends to who it is: the only maker of actors.
+
+Every request asks the database, with one statement, so that whoever was removed, disabled
+or demoted, and a key that was deleted or rotated, is refused from the next request on. The
+measurements behind that are in docs/decisions/0011-credentials.md.
+"""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from ..accounts.rules import OrganizationStatus, UserStatus
+from ..core import clock
+from ..core.actor import (
+    ROLE_PERMISSIONS,
+    Actor,
+    ActorKind,
+    ApiKeyId,
+    Mode,
+    OrganizationId,
+    Origin,
+    ProjectId,
+    Role,
+    UserId,
+)
+from ..core.crypto import digest
+from ..core.database import fetch
+from . import uses
+from .errors import AddressNotAllowed, KeyExpired, KeyUnknown, TokenRevoked, UserDisabled
+from .rules import API_KEY_PURPOSE, effective, is_key_form, is_within, rate_limit
+from .tokens import Claims, verified
+
+
+async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
+    """Return the actor of the API key with *secret*, in any of its forms.
+
+    Raises:
+        KeyUnknown: no key has it, its grace is over, or the key or its maker is gone.
+        KeyExpired: the key's time is over.
+        AddressNotAllowed: it came from outside the key's networks.
+    """
+    if not is_key_form(secret):
+        raise KeyUnknown
+    rows = await fetch(
+        """
+        SELECT k.id, k.organization_id, k.project_id, k.scopes, k.mode, k.status,
+               k.allowed_networks, k.allowed_domains, k.rate_limit_per_minute, k.expires_at,
+               s.expires_at AS grace_ends_at, m.user_id, m.role, u.status AS user_status,
+               u.platform_admin, o.status AS organization_status, o.plan
+        FROM api_key_secrets s
+        JOIN api_keys k ON k.id = s.api_key_id
+        JOIN organizations o ON o.id = k.organization_id
+        LEFT JOIN memberships m ON m.id = k.membership_id
+        LEFT JOIN users u ON u.id = m.user_id
+        WHERE s.digest = {}
+        """,
+        digest(secret, purpose=API_KEY_PURPOSE),
+    )
+    if not rows:
+        raise KeyUnknown
+    actor = _key_actor(rows[0], origin)
+    uses.note(rows[0]["id"], origin.source_address)
+    return actor
+
+
+def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
+    now = clock.now()
+    if row["grace_ends_at"] is not None and row["grace_ends_at"] <= now:
+        raise KeyUnknown
+    if row["status"] != "active" or row["role"] is None:
+        raise KeyUnknown("The API key is disabled.")
+    if row["user_status"] != UserStatus.ACTIVE:
+        raise KeyUnknown("The API key is disabled: so is the user who made it.")
+    if row["expires_at"] is not None and row["expires_at"] <= now:
+        raise KeyExpired
+    if not is_within(origin.source_address, tuple(row["allowed_networks"])):
+        raise AddressNotAllowed
+    bound = row["project_id"] is not None
+    ends = [at.timestamp() for at in (row["expires_at"], row["grace_ends_at"]) if at is not None]
+    return Actor(
+        kind=ActorKind.API_KEY,
+        organization_id=OrganizationId(row["organization_id"]),
+        role=Role(row["role"]),
+        permissions=effective(tuple(row["scopes"]), Role(row["role"]), bound=bound),
+        user_id=UserId(row["user_id"]),
+        api_key_id=ApiKeyId(row["id"]),
+        project_id=ProjectId(row["project_id"]) if bound else None,
+        mode=Mode(row["mode"]),
+        suspended=row["organization_status"] == OrganizationStatus.SUSPENDED,
+        platform_admin=row["platform_admin"] and not bound,
+        allowed_domains=frozenset(row["allowed_domains"]),
+        expires_at=min(ends, default=None),
+        rate_limit_per_minute=rate_limit(row["plan"], row["rate_limit_per_minute"]),
+        source_address=origin.source_address,
+        request_id=origin.request_id,
+    )
+
+
+async def actor_from_token(text: str, origin: Origin) -> Actor:
+    """Return the person that a token of ours names, with the role they have now.
+
+    Raises:
+        TokenInvalid: it is not one of ours.
+        TokenExpired: its time is over.
+        TokenRevoked: it was signed out, its person's tokens were all ended, or the person
+            has left the organization.
+        UserDisabled: the person may not sign in.
+    """
+    return await actor_from_claims(await verified(text), origin)
+
+
+async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
+    """Return the person that a verified token names; `actor_from_token` says what may be wrong."""
+    rows = await fetch(
+        """
+        SELECT u.status, u.token_version, u.platform_admin, m.role,
+               o.status AS organization_status, o.plan,
+               EXISTS (SELECT FROM token_revocations t WHERE t.jti = {}) AS revoked
+        FROM users u
+        JOIN memberships m ON m.user_id = u.id AND m.organization_id = {}
+        JOIN organizations o ON o.id = m.organization_id
+        WHERE u.id = {}
+        """,
+        claims.token_id,
+        claims.organization_id,
+        claims.user_id,
+    )
+    if not rows or rows[0]["revoked"]:
+        raise TokenRevoked
+    row = rows[0]
+    if row["status"] != UserStatus.ACTIVE:
+        raise UserDisabled
+    if row["token_version"] != claims.token_version:
+        raise TokenRevoked
+    role = Role(row["role"])
+    return Actor(
+        kind=ActorKind.USER,
+        organization_id=claims.organization_id,
+        role=role,
+        permissions=ROLE_PERMISSIONS[role],
+        user_id=claims.user_id,
+        suspended=row["organization_status"] == OrganizationStatus.SUSPENDED,
+        platform_admin=row["platform_admin"],
+        expires_at=float(claims.expires_at),
+        token_id=claims.token_id,
+        rate_limit_per_minute=rate_limit(row["plan"], None),
+        source_address=origin.source_address,
+        request_id=origin.request_id,
+    )
+
+
+def principal(actor: Actor) -> tuple[ActorKind, uuid.UUID | None]:
+    """Return what two credentials must share to be one and the same."""
+    if actor.kind is ActorKind.API_KEY:
+        return actor.kind, actor.api_key_id
+    return actor.kind, actor.user_id

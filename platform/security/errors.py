@@ -1,0 +1,131 @@
+"""Refusals of security.
+
+* InvalidInput
+  - WeakPassword          it is too short, too long or too easy to guess
+* NotAuthenticated
+  - CredentialsWrong      email address or password is wrong
+  - TokenInvalid          it is not a token of ours
+  - TokenExpired          its time is over
+  - TokenRevoked          it was signed out, or its person's tokens were all ended
+  - KeyUnknown            no key has this secret, or the key is switched off
+  - KeyExpired            its time is over
+* NotPermitted
+  - UserDisabled          the person may not sign in
+  - AddressNotAllowed     the key may not be used from there
+  - BeyondOwnRights       a key would hold more than whoever makes it
+* Conflict
+  - KeyDisabled           the key is switched off
+  - KeyLimitReached       the organization has as many keys as it may have
+* LimitReached
+  - AccountLocked         too many failed sign-ins with one address
+  - TooManyRequests       a rate limit is spent
+"""
+
+from ..core.errors import (
+    Conflict,
+    Detail,
+    DetailCode,
+    ErrorCode,
+    InvalidInput,
+    LimitReached,
+    NotAuthenticated,
+    NotPermitted,
+)
+
+
+class WeakPassword(InvalidInput):
+    """It is too short, too long or too easy to guess."""
+
+    def __init__(self, message: str, *, field: str = "password") -> None:
+        super().__init__(message, details=(Detail(field, DetailCode.WEAK_PASSWORD, message),))
+
+
+class CredentialsWrong(NotAuthenticated):
+    """Email address or password is wrong; nobody learns which."""
+
+    code = ErrorCode.INVALID_CREDENTIALS
+    message = "The email address or the password is wrong."
+
+
+class TokenInvalid(NotAuthenticated):
+    """It is not a token of ours."""
+
+    code = ErrorCode.INVALID_TOKEN
+    message = "The token is not valid."
+
+
+class TokenExpired(NotAuthenticated):
+    """Its time is over."""
+
+    code = ErrorCode.TOKEN_EXPIRED
+    message = "The token has expired; sign in again."
+
+
+class TokenRevoked(NotAuthenticated):
+    """It was signed out, or its person's tokens were all ended."""
+
+    code = ErrorCode.TOKEN_REVOKED
+    message = "The token has been revoked; sign in again."
+
+
+class KeyUnknown(NotAuthenticated):
+    """No key has this secret, or the key is switched off."""
+
+    code = ErrorCode.INVALID_API_KEY
+    message = "The API key is not valid."
+
+
+class KeyExpired(NotAuthenticated):
+    """The key's time is over."""
+
+    code = ErrorCode.API_KEY_EXPIRED
+    message = "The API key has expired."
+
+
+class UserDisabled(NotPermitted):
+    """The person may not sign in."""
+
+    code = ErrorCode.USER_DISABLED
+    message = "This user has been disabled."
+
+
+class AddressNotAllowed(NotPermitted):
+    """The key may not be used from there."""
+
+    code = ErrorCode.ADDRESS_NOT_ALLOWED
+    message = "This API key may not be used from your network address."
+
+
+class BeyondOwnRights(NotPermitted):
+    """A key would hold more than whoever makes it."""
+
+    code = ErrorCode.INSUFFICIENT_SCOPE
+    message = "An API key cannot hold more than you do."
+
+
+class KeyDisabled(Conflict):
+    """The key is switched off."""
+
+    code = ErrorCode.API_KEY_DISABLED
+    message = "The API key is disabled."
+
+
+class KeyLimitReached(Conflict):
+    """The organization has as many keys as it may have."""
+
+    code = ErrorCode.API_KEY_LIMIT_REACHED
+    message = "The organization has as many API keys as it may have; delete one first."
+
+
+class AccountLocked(LimitReached):
+    """Too many failed sign-ins with one address."""
+
+    code = ErrorCode.ACCOUNT_LOCKED
+    message = "Too many failed sign-ins with this email address; try again later."
+
+
+class TooManyRequests(LimitReached):
+    """A rate limit is spent."""
+
+    code = ErrorCode.RATE_LIMITED
+    message = "Too many requests; try again later."

@@ -1,0 +1,176 @@
+"""Rate limits, shared by all processes through the database.
+
+A credential has a bucket that fills evenly; a few things have a fixed window. Each is one
+statement that decides and counts at once. What has no limit costs no statement. The table
+is not logged: a crash of the database fills every bucket.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from ..core import clock
+from ..core.actor import Actor
+from ..core.database import fetch
+from .errors import TooManyRequests
+
+BURST_SHARE = 6
+"""A bucket holds one sixth of its minute: ten seconds of requests at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """So many times in so long, counted from the first."""
+
+    name: str
+    limit: int
+    period: timedelta
+
+
+REGISTER = Window("register", 5, timedelta(hours=1))
+LOG_IN = Window("log_in", 10, timedelta(minutes=1))
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """What is left to a credential, for the `X-RateLimit-` headers."""
+
+    limit: int
+    """Requests per minute."""
+    remaining: int
+    reset_at: int
+    """Unix seconds at which the bucket is full."""
+    retry_after_seconds: int | None = None
+    """Set if this request was one too many."""
+
+    def require(self) -> None:
+        """Do nothing unless the request was one too many.
+
+        Raises:
+            TooManyRequests: it was.
+        """
+        if self.retry_after_seconds is not None:
+            raise TooManyRequests(
+                f"This credential may make {self.limit} requests a minute; try again in "
+                f"{self.retry_after_seconds} s.",
+                retry_after_seconds=self.retry_after_seconds,
+            )
+
+
+async def take(actor: Actor) -> RateState | None:
+    """Count one request of *actor* and return what is left; None if there is no limit."""
+    if actor.rate_limit_per_minute is None:
+        return None
+    who = f"key:{actor.api_key_id}" if actor.api_key_id else f"user:{actor.user_id}"
+    return await take_from(f"{who}:{actor.organization_id}", per_minute=actor.rate_limit_per_minute)
+
+
+async def take_from(bucket: str, *, per_minute: int) -> RateState:
+    """Take one request from *bucket*, which holds a sixth of *per_minute* and fills evenly."""
+    size = max(1.0, per_minute / BURST_SHARE)
+    rate = per_minute / 60
+    now = clock.now()
+    left = await _take(bucket, size=size, rate=rate, now=now)
+    if left is None:
+        left = await _peek(bucket, size=size, rate=rate, now=now)
+        retry_after = max(1, math.ceil((1 - left) / rate))
+    else:
+        retry_after = None
+    return RateState(
+        limit=per_minute,
+        remaining=math.floor(left) if retry_after is None else 0,
+        reset_at=math.ceil(now.timestamp() + (size - left) / rate),
+        retry_after_seconds=retry_after,
+    )
+
+
+async def _take(bucket: str, *, size: float, rate: float, now: datetime) -> float | None:
+    # One conditional statement: of two processes that want the last request, one gets it.
+    # The clocks of two machines may differ, so that time may seem to go back: never fill then.
+    rows = await fetch(
+        """
+        INSERT INTO rate_buckets AS b (key, tokens, updated_at)
+        VALUES ({}, {}::float8 - 1, {})
+        ON CONFLICT (key) DO UPDATE SET
+            tokens = least({}::float8, b.tokens + {}::float8 * greatest(0,
+                extract(epoch FROM excluded.updated_at - b.updated_at)::float8)) - 1,
+            updated_at = greatest(b.updated_at, excluded.updated_at)
+        WHERE least({}::float8, b.tokens + {}::float8 * greatest(0,
+            extract(epoch FROM excluded.updated_at - b.updated_at)::float8)) >= 1
+        RETURNING tokens
+        """,
+        bucket,
+        size,
+        now,
+        size,
+        rate,
+        size,
+        rate,
+    )
+    return float(rows[0]["tokens"]) if rows else None
+
+
+async def _peek(bucket: str, *, size: float, rate: float, now: datetime) -> float:
+    rows = await fetch("SELECT tokens, updated_at FROM rate_buckets WHERE key = {}", bucket)
+    if not rows:
+        return size
+    passed = max(0.0, (now - rows[0]["updated_at"]).total_seconds())
+    return float(min(size, rows[0]["tokens"] + rate * passed))
+
+
+async def count(window: Window, subject: str) -> None:
+    """Count one use of *window* by *subject*, such as an address or an id.
+
+    Call it before an operation's transaction: what is rolled back is not counted.
+
+    Raises:
+        TooManyRequests: *subject* has had all of them.
+    """
+    key, now = f"{window.name}:{subject}"[:200], clock.now()
+    rows = await fetch(
+        """
+        INSERT INTO rate_buckets AS b (key, tokens, updated_at) VALUES ({}, 1, {})
+        ON CONFLICT (key) DO UPDATE SET
+            tokens = CASE WHEN b.updated_at <= {} THEN 1 ELSE b.tokens + 1 END,
+            updated_at = CASE WHEN b.updated_at <= {} THEN excluded.updated_at
+                ELSE b.updated_at END
+        WHERE b.tokens < {}::float8 OR b.updated_at <= {}
+        RETURNING tokens
+        """,
+        key,
+        now,
+        now - window.period,
+        now - window.period,
+        window.limit,
+        now - window.period,
+    )
+    if not rows:
+        raise await _too_many(window, key, now)
+
+
+async def _too_many(window: Window, key: str, now: datetime) -> TooManyRequests:
+    rows = await fetch("SELECT updated_at FROM rate_buckets WHERE key = {}", key)
+    began = rows[0]["updated_at"] if rows else now
+    seconds = max(1, math.ceil((began + window.period - now).total_seconds()))
+    return TooManyRequests(
+        f"At most {window.limit} in {int(window.period.total_seconds())} s; try again in "
+        f"{seconds} s.",
+        retry_after_seconds=seconds,
+    )
+
+
+def address_subject(address: str) -> str:
+    """Return what limits per address count by: the address, or the /64 of an IPv6 one.
+
+    A customer of nearly every provider has 2^64 addresses of one network to choose from.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped:
+            return str(found.ipv4_mapped)
+        return str(ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,243 @@
+"""Signing in and out."""
+
+import uuid
+from dataclasses import dataclass
+
+from ...accounts.operations import join_by_invitation, set_password
+from ...accounts.queries import Person, find_person, get_person
+from ...accounts.rules import UserStatus, checked_email, email_key
+from ...audit import operations as audit
+from ...core import clock
+from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Role, UserId
+from ...core.database import fetch, transaction
+from ...core.errors import DetailCode, ErrorCode, InvalidInput, NotFound, NotPermitted
+from .. import attempts, limits, passwords
+from ..credentials import actor_from_token
+from ..errors import CredentialsWrong, UserDisabled
+from ..tokens import IssuedToken, issue, signing_keys
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A token, and the actor that its next request will be."""
+
+    token: IssuedToken
+    actor: Actor
+
+
+async def log_in(
+    *,
+    email: str,
+    password: str,
+    organization: str | None = None,
+    invitation_token: str | None = None,
+    origin: Origin,
+) -> SignedIn:
+    """Sign a person in to the organization with that slug, or to the one they joined first.
+
+    An invitation is accepted on the way, and is then where they are signed in to.
+
+    Raises:
+        TooManyRequests: ten a minute came from this network address.
+        InvalidInput: the email address is none, or the password is too long.
+        AccountLocked: five attempts with this email address failed within 15 minutes.
+        CredentialsWrong: the address is unknown or the password is wrong.
+        UserDisabled: the person may not sign in, or belongs nowhere.
+        InvitationInvalid: the invitation cannot be accepted.
+    """
+    if origin.source_address is not None:
+        await limits.count(limits.LOG_IN, limits.address_subject(origin.source_address))
+    user = await _proven(email, password, origin)
+    user_id = user.id
+    fresh = await passwords.hashed(password) if passwords.is_outdated(user.password_hash) else None
+    async with transaction() as tx:
+        await attempts.forget(tx, user.email_key)
+        joined = None
+        if invitation_token is not None:
+            joined, _ = await join_by_invitation(
+                tx, user_id, email=user.email, token=invitation_token, origin=origin
+            )
+        organization_id = await _home(user_id, slug=organization, organization_id=joined)
+        await fetch(
+            "UPDATE users SET last_login_at = {}, password_hash = coalesce({}, password_hash) "
+            "WHERE id = {}",
+            clock.now(),
+            fresh,
+            user_id,
+        )
+        await audit.record_for_user(
+            tx,
+            user_id,
+            organization_id=organization_id,
+            action="user.login",
+            target_type="user",
+            target_id=user_id,
+            origin=origin,
+        )
+    return await sign_in(user_id, organization_id, origin)
+
+
+async def _proven(email: str, password: str, origin: Origin) -> Person:
+    """Return the person with this address and password; takes as long when there is nobody."""
+    key = email_key(checked_email(email))
+    _check_length(password, field="password")
+    await attempts.begin(key)
+    user = await find_person(email=key)
+    good = await passwords.verify(password, user.password_hash if user else None)
+    if user is None or not good:
+        # Written for an unknown address as well: it is logged, and it takes the same time.
+        user_id = user.id if user else UserId(uuid.UUID(int=0))
+        home = await _find_home(user_id)
+        async with transaction() as tx:
+            await audit.record_for_user(
+                tx,
+                user_id,
+                organization_id=home,
+                action="user.login_failed",
+                target_type="user",
+                target_id=user_id,
+                origin=origin,
+            )
+        raise CredentialsWrong
+    if user.status != UserStatus.ACTIVE:
+        raise UserDisabled
+    return user
+
+
+async def log_out(actor: Actor) -> None:
+    """End the token that this request came with; another one of the person stays good.
+
+    Raises:
+        NotPermitted: an API key does not sign out; delete it instead.
+    """
+    if actor.token_id is None or actor.expires_at is None:
+        raise NotPermitted("Only a token can be signed out; delete or rotate an API key instead.")
+    async with transaction() as tx:
+        # Kept somewhat longer than the token is good, for the leeway of its end.
+        await fetch(
+            "INSERT INTO token_revocations (jti, reason, expires_at) "
+            "VALUES ({}, 'signed out', to_timestamp({}::float8) + interval '1 hour') "
+            "ON CONFLICT (jti) DO NOTHING",
+            actor.token_id,
+            actor.expires_at,
+        )
+        await audit.record(
+            tx, actor, action="user.logout", target_type="user", target_id=str(actor.user_id)
+        )
+
+
+async def switch_organization(actor: Actor, organization_id: OrganizationId) -> SignedIn:
+    """Return a token of the same person for another of their organizations.
+
+    Raises:
+        NotPermitted: an API key acts for one organization.
+        NotFound: the person does not belong there.
+    """
+    user_id = _person(actor)
+    await _home(user_id, organization_id=organization_id)
+    found = await sign_in(user_id, organization_id, actor.origin)
+    async with transaction() as tx:
+        await audit.record(
+            tx,
+            found.actor,
+            action="user.switched",
+            target_type="organization",
+            target_id=organization_id,
+        )
+    return found
+
+
+async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
+    """Replace the signed-in person's password; every token of theirs ends, but for a new one.
+
+    Raises:
+        NotPermitted: an API key has no password.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: *current* is not the password.
+        WeakPassword: *new* is too short, too long or too easy to guess.
+    """
+    user_id = _person(actor)
+    user = await get_person(user_id)
+    _check_length(current, field="currentPassword")
+    await passwords.check(new, known=[user.email, user.name], field="newPassword")
+    await attempts.begin(user.email_key)
+    if not await passwords.verify(current, user.password_hash):
+        raise CredentialsWrong("The current password is wrong.")
+    new_hash = await passwords.hashed(new)
+    async with transaction() as tx:
+        await attempts.forget(tx, user.email_key)
+        await set_password(tx, user_id, new_hash)
+        await audit.record(
+            tx, actor, action="user.password_changed", target_type="user", target_id=user_id
+        )
+    return await sign_in(user_id, actor.organization_id, actor.origin)
+
+
+async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Origin) -> SignedIn:
+    """Return a new token for a person whose identity has been proven.
+
+    Raises:
+        NotFound: the person does not belong to the organization.
+    """
+    rows = await fetch(
+        "SELECT m.role, u.token_version FROM memberships m JOIN users u ON u.id = m.user_id "
+        "WHERE m.user_id = {} AND m.organization_id = {}",
+        user_id,
+        organization_id,
+    )
+    if not rows:
+        raise NotFound
+    token = issue(
+        await signing_keys(),
+        user_id=user_id,
+        organization_id=organization_id,
+        role=Role(rows[0]["role"]),
+        token_version=rows[0]["token_version"],
+    )
+    return SignedIn(token, await actor_from_token(token.text, origin))
+
+
+async def _home(
+    user_id: UserId, *, slug: str | None = None, organization_id: OrganizationId | None = None
+) -> OrganizationId:
+    found = await _find_home(user_id, slug=slug, organization_id=organization_id)
+    if found is not None:
+        return found
+    if slug is not None or organization_id is not None:
+        raise NotFound("You do not belong to this organization.")
+    raise NotPermitted(
+        "You belong to no organization any more; sign in with an invitation.",
+        code=ErrorCode.USER_DISABLED,
+    )
+
+
+async def _find_home(
+    user_id: UserId, *, slug: str | None = None, organization_id: OrganizationId | None = None
+) -> OrganizationId | None:
+    """Return the organization asked for, or the one joined first, or None."""
+    rows = await fetch(
+        "SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id "
+        "WHERE m.user_id = {} AND ({}::text IS NULL OR o.slug = {}) "
+        "AND ({}::uuid IS NULL OR o.id = {}) ORDER BY m.id LIMIT 1",
+        user_id,
+        slug,
+        slug,
+        organization_id,
+        organization_id,
+    )
+    return OrganizationId(rows[0]["id"]) if rows else None
+
+
+def _person(actor: Actor) -> UserId:
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    return actor.user_id
+
+
+def _check_length(password: str, *, field: str) -> None:
+    if not 1 <= len(password) <= passwords.LONGEST:
+        raise InvalidInput.of(
+            field,
+            DetailCode.TOO_LONG if password else DetailCode.REQUIRED,
+            f"A password has 1 to {passwords.LONGEST} characters.",
+        )

@@ -1,0 +1,35 @@
+"""What the platform does for itself: forgetting what is over, rotating the signing key."""
+
+from datetime import timedelta
+
+from ..core import clock
+from ..core.database import fetch, transaction
+from . import attempts, idempotency
+from .tables import SigningKey
+from .tokens import RETIRED_FOR, new_private_key
+
+USES_KEPT = timedelta(days=2)
+BUCKETS_KEPT = timedelta(hours=24)
+"""Longer than any bucket or window needs to be as if it had never been used."""
+
+
+async def tidy() -> None:
+    """Delete what is over; run it as often as you like."""
+    now = clock.now()
+    await fetch("DELETE FROM idempotency_records WHERE created_at < {}", now - idempotency.KEPT)
+    await fetch("DELETE FROM token_revocations WHERE expires_at < {}", now)
+    await fetch("DELETE FROM rate_buckets WHERE updated_at < {}", now - BUCKETS_KEPT)
+    await fetch("DELETE FROM login_attempts WHERE since < {}", now - attempts.WITHIN)
+    await fetch("DELETE FROM api_key_uses WHERE hour < {}", now - USES_KEPT)
+    await fetch("DELETE FROM api_key_secrets WHERE expires_at < {}", now)
+    await fetch("DELETE FROM signing_keys WHERE retired_at < {}", now - RETIRED_FOR)
+
+
+async def rotate_signing_key() -> None:
+    """Sign tokens with a new key from now on; those of the old one are good until they end.
+
+    Other processes follow within a minute, and verify by the new key at once.
+    """
+    async with transaction():
+        await fetch("UPDATE signing_keys SET retired_at = {} WHERE retired_at IS NULL", clock.now())
+        await SigningKey.insert(SigningKey(private_key=new_private_key()))

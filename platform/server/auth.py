@@ -1,0 +1,94 @@
+"""From the headers of a request to whoever sends it.
+
+    Authorization: Bearer pmta_...     an API key
+    Authorization: Bearer <anything>   a token, or an API key in a foreign form
+    X-API-Key: ...                     an API key
+
+Credentials are read from headers only, never from a query string: addresses are logged.
+"""
+
+from litestar.types import HTTPScope
+
+from ..core.actor import Actor, Origin
+from ..core.errors import ErrorCode, NotAuthenticated
+from ..security.credentials import actor_from_api_key, actor_from_token, principal
+from ..security.errors import KeyUnknown, TokenInvalid
+from ..security.rules import is_key_form
+
+LONGEST_HEADER = 4_096
+"""Bytes of a credential header; a token has about 500."""
+
+
+class AmbiguousCredentials(NotAuthenticated):
+    """Two credentials came with one request, and they do not name one principal."""
+
+    code = ErrorCode.AMBIGUOUS_CREDENTIALS
+    message = "Send one credential: Authorization or X-API-Key, not two different ones."
+
+
+async def authenticate(scope: HTTPScope) -> Actor | None:
+    """Return who sent the request, or None if it names nobody.
+
+    Raises:
+        NotAuthenticated: a credential is malformed, unknown or over, or there are two.
+        NotPermitted: the person is disabled, or the key may not be used from there.
+    """
+    origin = origin_of(scope)
+    bearer = _bearer(_values(scope, b"authorization"))
+    keys = _values(scope, b"x-api-key")
+    if len(keys) > 1 and len(set(keys)) > 1:
+        raise AmbiguousCredentials
+    by_bearer = None if bearer is None else await actor_from_bearer(bearer, origin)
+    if not keys:
+        return by_bearer
+    if bearer == keys[0]:
+        return by_bearer
+    by_key = await actor_from_api_key(keys[0], origin)
+    if by_bearer is not None and principal(by_bearer) != principal(by_key):
+        raise AmbiguousCredentials
+    return by_key
+
+
+async def actor_from_bearer(text: str, origin: Origin) -> Actor:
+    """Return whom a bearer value names: an API key in any of its forms, or a token.
+
+    Raises:
+        NotAuthenticated: it is malformed, unknown or over.
+        NotPermitted: the person is disabled, or the key may not be used from there.
+    """
+    # A token has two dots, which no form of a key has.
+    if text.startswith("pmta_") or is_key_form(text):
+        return await actor_from_api_key(text, origin)
+    return await actor_from_token(text, origin)
+
+
+def origin_of(scope: HTTPScope) -> Origin:
+    """Return where the request came from, as the edge of the application found it."""
+    state = scope["state"]
+    return Origin(state["client_address"], state["request_id"])
+
+
+def _values(scope: HTTPScope, name: bytes) -> list[str]:
+    """Return the values of one header; a text that no credential can be refuses the request."""
+    found = []
+    for key, value in scope["headers"]:
+        if key.lower() == name:
+            if len(value) > LONGEST_HEADER or not value.isascii():
+                raise KeyUnknown if name == b"x-api-key" else TokenInvalid
+            found.append(value.decode("ascii").strip())
+    return found
+
+
+def _bearer(values: list[str]) -> str | None:
+    """Return the bearer value, or None if there is no Authorization header.
+
+    Source: RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1).
+    """
+    if not values:
+        return None
+    if len(set(values)) > 1:
+        raise AmbiguousCredentials
+    scheme, _, text = values[0].partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise TokenInvalid("Authorization must be 'Bearer' and a token or an API key.")
+    return text.strip()
