@@ -23,6 +23,7 @@ AREAS = (
     "events",
     "messages",
     "protection",
+    "registration",
     "security",
     "suppressions",
     "tracking",

@@ -1,0 +1,143 @@
+"""Beginning: registering a person, and making an organization."""
+
+from dataclasses import dataclass
+
+from ..accounts.operations import (
+    NewUser,
+    add_organization,
+    add_user,
+    is_first_user,
+    join_by_invitation,
+)
+from ..accounts.rules import Plan, checked_email, checked_name, checked_timezone
+from ..audit import operations as audit
+from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
+from ..core.database import Tx, transaction
+from ..core.errors import DetailCode, InvalidInput, NotPermitted
+from ..core.settings import settings
+from ..credits.operations import grant
+from ..credits.rules import LotSource
+from ..security import limits, passwords
+from ..security.operations import SignedIn, sign_in
+from ..vmtas.operations import create_default_pool
+from .errors import RegistrationClosed
+
+TRIAL_CREDITS = 1_000
+"""Credits of type `email` that a trial begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What somebody who registers says."""
+
+    email: str
+    password: str
+    name: str
+    organization_name: str | None = None
+    invitation_token: str | None = None
+    """Joins the inviting organization instead of making one."""
+    timezone: str = "UTC"
+
+
+async def register(asked: Registration, origin: Origin) -> SignedIn:
+    """Make a person, their organization or their place in the inviting one, and sign them in.
+
+    The first person of a deployment looks after it. An invitation is good even where
+    registration is closed.
+
+    Raises:
+        TooManyRequests: five an hour came from this network address.
+        RegistrationClosed: the deployment takes no new accounts.
+        InvalidInput: a value cannot be one, or the invitation is for another address.
+        WeakPassword: the password is too short, too long or too easy to guess.
+        EmailTaken: somebody has the address.
+        InvitationInvalid: the invitation is unknown, withdrawn, used or too old.
+    """
+    if origin.source_address is not None:
+        await limits.count(limits.REGISTER, limits.address_subject(origin.source_address))
+    if settings().registration == "closed" and asked.invitation_token is None:
+        raise RegistrationClosed
+    organization_name = _organization_name(asked)
+    new = await _checked(asked)
+    async with transaction() as tx:
+        user_id = await _add_user(tx, new, invited=asked.invitation_token is not None)
+        if asked.invitation_token is not None:
+            organization_id, _ = await join_by_invitation(
+                tx, user_id, email=new.email, token=asked.invitation_token, origin=origin
+            )
+        else:
+            organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
+        await audit.record_for_user(
+            tx,
+            user_id,
+            organization_id=organization_id,
+            action="user.registered",
+            target_type="user",
+            target_id=user_id,
+            changes={"email": new.email, "name": new.name},
+            origin=origin,
+        )
+    return await sign_in(user_id, organization_id, origin)
+
+
+async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
+    """Make another organization, owned by the signed-in person.
+
+    Raises:
+        NotPermitted: an API key owns nothing.
+        RegistrationClosed: the deployment takes no new organizations from anybody else than
+            whoever looks after it.
+        InvalidInput: the name cannot be one.
+    """
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    if settings().registration != "open" and not actor.platform_admin:
+        raise RegistrationClosed("On this deployment only its administrator makes organizations.")
+    wanted = checked_name(name, field="name")
+    if actor.source_address is not None:
+        await limits.count(limits.REGISTER, limits.address_subject(actor.source_address))
+    async with transaction() as tx:
+        return await _begin(tx, actor.user_id, name=wanted, origin=actor.origin)
+
+
+async def _add_user(tx: Tx, new: NewUser, *, invited: bool) -> UserId:
+    first = await is_first_user(tx)
+    if settings().registration == "first_user" and not first and not invited:
+        raise RegistrationClosed
+    return await add_user(tx, new, platform_admin=first)
+
+
+async def _begin(tx: Tx, owner_id: UserId, *, name: str, origin: Origin) -> OrganizationId:
+    plan = Plan.SELF_HOSTED if settings().payment == "manual" else Plan.TRIAL
+    organization_id = await add_organization(
+        tx, name=name, plan=plan, owner_id=owner_id, origin=origin
+    )
+    await create_default_pool(tx, organization_id)
+    if plan is Plan.TRIAL:
+        await grant(tx, organization_id, amount=TRIAL_CREDITS, source=LotSource.INCLUDED)
+    return organization_id
+
+
+def _organization_name(asked: Registration) -> str:
+    if asked.invitation_token is not None:
+        return ""
+    if asked.organization_name is None:
+        raise InvalidInput.of(
+            "organizationName",
+            DetailCode.REQUIRED,
+            "Name your organization, or register with an invitation.",
+        )
+    return checked_name(asked.organization_name, field="organizationName")
+
+
+async def _checked(asked: Registration) -> NewUser:
+    email = checked_email(asked.email)
+    name = checked_name(asked.name, field="name")
+    timezone = checked_timezone(asked.timezone)
+    await passwords.check(asked.password, known=[email, name])
+    return NewUser(
+        email=email,
+        name=name,
+        password_hash=await passwords.hashed(asked.password),
+        timezone=timezone,
+    )
