@@ -28,6 +28,11 @@ class Context:
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.actor)
 
+    def become(self, actor: Actor) -> None:
+        """Let the rest of the document ask as *actor*, who has just signed in."""
+        self.actor = actor
+        self.loaders = Loaders(actor)
+
 
 Info: TypeAlias = strawberry.Info[Context, None]
 

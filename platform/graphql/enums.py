@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import strawberry
 
+from ..core.actor import Mode
 from ..core.errors import DetailCode, ErrorCode
 
 AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
@@ -51,6 +52,8 @@ describe_enum(
         "EMAIL_TAKEN": "Somebody has this email address already.",
         "CANNOT_CHANGE_OWN_ROLE": "Nobody changes their own role.",
         "LAST_OWNER": "An organization keeps at least one owner.",
+        "MEMBER_EXISTS": "The person belongs to the organization already.",
+        "PROJECT_EXISTS": "The organization has a project with this slug already.",
         "API_KEY_DISABLED": "The API key is switched off.",
         "API_KEY_LIMIT_REACHED": "The organization has as many API keys as it may have.",
         "DOMAIN_EXISTS": "The organization has this domain already.",
@@ -104,5 +107,13 @@ describe_enum(
         "NOT_FOUND": "What it refers to is not there.",
         "WEAK_PASSWORD": "The password is too easy to guess.",
         "NOT_PUBLIC_IP": "It is not a public IP address.",
+    },
+)
+describe_enum(
+    Mode,
+    "Whether mail really leaves.",
+    {
+        "LIVE": "It does.",
+        "SANDBOX": "Mail is accepted and shown, but not delivered, and costs nothing.",
     },
 )

@@ -48,14 +48,6 @@ describe_enum(
     },
 )
 describe_enum(
-    Mode,
-    "Whether mail really leaves.",
-    {
-        "LIVE": "It is delivered and costs credits.",
-        "SANDBOX": "It is accepted and checked, never delivered, and costs nothing.",
-    },
-)
-describe_enum(
     Stream,
     "What kind of mail it is.",
     {

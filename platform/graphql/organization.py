@@ -6,18 +6,33 @@ from uuid import UUID
 import strawberry
 
 from ..core.actor import Actor
-from . import credits, deliveries, domains, messages, suppressions, vmtas
+from . import (
+    accounts,
+    api_keys,
+    audit,
+    credits,
+    deliveries,
+    domains,
+    messages,
+    suppressions,
+    users,
+    vmtas,
+)
 from .nodes import Node, register
 
 
 @strawberry.type(description="A tenant: everything in it is hidden from every other one.")
 class Organization(
-    # One line for each area, in alphabetical order: `accounts.OrganizationFields,`
+    # One line for each area, in alphabetical order.
+    accounts.OrganizationFields,
+    api_keys.OrganizationFields,
+    audit.OrganizationFields,
     credits.OrganizationFields,
     deliveries.OrganizationFields,
     domains.OrganizationFields,
     messages.OrganizationFields,
     suppressions.OrganizationFields,
+    users.OrganizationFields,
     vmtas.OrganizationFields,
     Node,
 ): ...

@@ -16,7 +16,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from ..core.errors import DetailCode, ErrorCode, NotAuthenticated
-from . import domain_changes, nodes, sending, suppressions
+from . import accounts, api_keys, domain_changes, nodes, sending, sessions, suppressions, users
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
 from .nodes import LARGEST_LIST, Node
@@ -25,8 +25,10 @@ from .scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-# One line for each area with root fields, in alphabetical order: `accounts.Query,`
-class Query:
+# One line for each area with root fields, in alphabetical order.
+class Query(
+    sessions.Query,
+):
     @strawberry.field(description="The organization that the credential acts for.")
     async def organization(self, info: Info) -> Organization:
         return Organization(uuid=actor_of(info).organization_id)
@@ -58,11 +60,15 @@ class Query:
 
 
 @strawberry.type(description="Everything that can be changed.")
-# One line for each area, in alphabetical order: `accounts.Mutation,`
+# One line for each area, in alphabetical order.
 class Mutation(
+    accounts.Mutation,
+    api_keys.Mutation,
     domain_changes.Mutation,
     sending.Mutation,
+    sessions.Mutation,
     suppressions.Mutation,
+    users.Mutation,
 ): ...
 
 

@@ -1,0 +1,194 @@
+"""The organization itself, and its projects."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from ..accounts import operations, queries
+from ..accounts.rules import OrganizationStatus, Plan
+from ..accounts.tables import Organization as OrganizationRow
+from ..accounts.tables import Project as ProjectRow
+from ..core.actor import Actor, ProjectId
+from .context import Info, actor_of
+from .enums import describe_enum
+from .nodes import Node, parse_id, register
+from .paging import After, Before, Connection, First, Last, page_request, to_connection
+
+describe_enum(
+    OrganizationStatus,
+    "What an organization may do.",
+    {"ACTIVE": "Everything.", "SUSPENDED": "Read, and change nothing."},
+)
+describe_enum(
+    Plan,
+    "What an organization pays for.",
+    {
+        "TRIAL": "Nothing, for a while; 300 requests a minute.",
+        "STARTER": "A small plan; 1,000 requests a minute.",
+        "PROFESSIONAL": "A large plan; 10,000 requests a minute.",
+        "ENTERPRISE": "By contract; any number of requests.",
+        "SELF_HOSTED": "Nothing, because the deployment is its own; no limits.",
+    },
+)
+
+
+@strawberry.type(description="A mail stream with its own keys and its own message log.")
+class Project(Node):
+    row: strawberry.Private[ProjectRow]
+
+    @strawberry.field(description="Lower-case name in addresses; it never changes.")
+    def slug(self) -> str:
+        return self.row.slug
+
+    @strawberry.field(description="Name.")
+    def name(self) -> str:
+        return self.row.name
+
+    @strawberry.field(description="When it was made.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field(description="When it last changed.")
+    def updated_at(self) -> datetime:
+        return self.row.updated_at
+
+
+def _project(row: ProjectRow) -> Project:
+    return Project(uuid=row.id, row=row)
+
+
+async def load_projects(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Project]:
+    """Return those of *ids* that the actor may see."""
+    found = await queries.find_projects(actor, [ProjectId(id) for id in ids])
+    return {id: _project(row) for id, row in found.items()}
+
+
+register(Project, load_projects)
+
+
+async def load_organization(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, OrganizationRow]:
+    """Return the row of the actor's organization, read once for all of its fields."""
+    return {actor.organization_id: await queries.get_organization(actor)}
+
+
+async def _row(info: Info) -> OrganizationRow:
+    key: UUID = actor_of(info).organization_id
+    row: OrganizationRow | None = await info.context.loaders.load(load_organization, key)
+    assert row is not None  # load_organization raises if it is gone
+    return row
+
+
+@strawberry.type
+class OrganizationFields:
+    @strawberry.field(description="Lower-case name in addresses; it never changes.")
+    async def slug(self, info: Info) -> str:
+        return (await _row(info)).slug
+
+    @strawberry.field(description="Name.")
+    async def name(self, info: Info) -> str:
+        return (await _row(info)).name
+
+    @strawberry.field(description="What the organization may do.")
+    async def status(self, info: Info) -> OrganizationStatus:
+        return OrganizationStatus((await _row(info)).status)
+
+    @strawberry.field(description="What the organization pays for.")
+    async def plan(self, info: Info) -> Plan:
+        return Plan((await _row(info)).plan)
+
+    @strawberry.field(description="When it was made.")
+    async def created_at(self, info: Info) -> datetime:
+        return (await _row(info)).created_at
+
+    @strawberry.field(description="Its mail streams, the oldest first. Needs `projects:read`.")
+    async def projects(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Project]:
+        actor = actor_of(info)
+        page = await queries.list_projects(actor, page_request(first, after, last, before))
+        return to_connection(page, _project, count=lambda: queries.count_projects(actor))
+
+    @strawberry.field(description="One mail stream.")
+    async def project(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Id of the project.")],
+    ) -> Project:
+        project_id = ProjectId(parse_id(id, "Project"))
+        return _project(await queries.get_project(actor_of(info), project_id))
+
+
+@strawberry.input(description="The project to make.")
+class CreateProjectInput:
+    name: str = strawberry.field(description="1 to 100 characters.")
+    slug: str | None = strawberry.field(
+        default=None,
+        description="1 to 63 lower-case letters, digits and inner hyphens, unique in the "
+        "organization; made of the name if absent.",
+    )
+
+
+@strawberry.type(description="What `createProject` made.")
+class CreateProjectPayload:
+    project: Project = strawberry.field(description="The project.")
+
+
+@strawberry.input(description="The project to change.")
+class UpdateProjectInput:
+    project_id: strawberry.ID = strawberry.field(description="Id of the project.")
+    name: str = strawberry.field(description="1 to 100 characters.")
+
+
+@strawberry.type(description="What `updateProject` changed.")
+class UpdateProjectPayload:
+    project: Project = strawberry.field(description="The project.")
+
+
+@strawberry.input(description="What to change of the organization.")
+class UpdateOrganizationInput:
+    name: str = strawberry.field(description="1 to 100 characters.")
+
+
+@strawberry.type(description="What `updateOrganization` changed.")
+class UpdateOrganizationPayload:
+    name: str = strawberry.field(description="The organization's name now.")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(description="Make a project. Needs `projects:write`.")
+    async def create_project(
+        self,
+        info: Info,
+        input: Annotated[CreateProjectInput, strawberry.argument(description="The project.")],
+    ) -> CreateProjectPayload:
+        actor = actor_of(info)
+        id = await operations.create_project(actor, name=input.name, slug=input.slug)
+        return CreateProjectPayload(project=_project(await queries.get_project(actor, id)))
+
+    @strawberry.mutation(description="Change a project. Needs `projects:write`.")
+    async def update_project(
+        self,
+        info: Info,
+        input: Annotated[UpdateProjectInput, strawberry.argument(description="The change.")],
+    ) -> UpdateProjectPayload:
+        actor, id = actor_of(info), ProjectId(parse_id(input.project_id, "Project"))
+        await operations.rename_project(actor, id, name=input.name)
+        return UpdateProjectPayload(project=_project(await queries.get_project(actor, id)))
+
+    @strawberry.mutation(description="Change the organization's name. Needs `users:write`.")
+    async def update_organization(
+        self,
+        info: Info,
+        input: Annotated[UpdateOrganizationInput, strawberry.argument(description="The change.")],
+    ) -> UpdateOrganizationPayload:
+        await operations.rename_organization(actor_of(info), name=input.name)
+        return UpdateOrganizationPayload(name=(await _row(info)).name)

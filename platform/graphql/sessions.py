@@ -1,0 +1,337 @@
+"""Who one is: registering, signing in and out, and what the credential may do."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+
+from ..accounts import operations as accounts
+from ..accounts import queries
+from ..core.actor import ActorKind, Mode, OrganizationId, Origin, Role
+from ..core.errors import NotFound
+from ..registration import operations as registration
+from ..security import operations
+from ..security.operations import SignedIn
+from .accounts import Project, load_projects
+from .api_keys import ApiKey, load_api_keys
+from .context import Info, actor_of
+from .enums import describe_enum
+from .nodes import global_id, parse_id
+from .scalars import EmailAddress
+from .users import User, load_users
+
+if TYPE_CHECKING:
+    from .organization import Organization
+
+OrganizationType = Annotated["Organization", strawberry.lazy(".organization")]
+
+describe_enum(
+    ActorKind,
+    "How somebody signed in.",
+    {
+        "USER": "A person, with a token.",
+        "API_KEY": "A program, with an API key.",
+        "PLATFORM": "The platform itself.",
+    },
+)
+
+
+@strawberry.type(description="The credential that came with the request.")
+class Credential:
+    kind: ActorKind = strawberry.field(description="How it signed in.")
+    mode: Mode = strawberry.field(description="Whether mail really leaves.")
+    scopes: list[str] = strawberry.field(description="What it may do now, in alphabetical order.")
+    expires_at: datetime | None = strawberry.field(description="Its end; null is never.")
+    rate_limit_per_minute: int | None = strawberry.field(
+        description="Requests a minute; null is any number."
+    )
+
+    @strawberry.field(description="The API key; null for a person's token.")
+    async def api_key(self, info: Info) -> ApiKey | None:
+        key_id: UUID | None = actor_of(info).api_key_id
+        return None if key_id is None else await info.context.loaders.load(load_api_keys, key_id)
+
+    @strawberry.field(description="The only project it may touch; null is every one.")
+    async def project(self, info: Info) -> Project | None:
+        project_id: UUID | None = actor_of(info).project_id
+        if project_id is None:
+            return None
+        return await info.context.loaders.load(load_projects, project_id)
+
+
+@strawberry.type(description="A place where the person belongs.")
+class ViewerMembership:
+    belonging: strawberry.Private[queries.Belonging]
+
+    @strawberry.field(description="Global id of the organization, for `switchOrganization`.")
+    def organization_id(self) -> strawberry.ID:
+        return global_id("Organization", self.belonging.organization_id)
+
+    @strawberry.field(description="UUID of the organization.")
+    def organization_uuid(self) -> UUID:
+        return self.belonging.organization_id
+
+    @strawberry.field(description="Lower-case name of the organization in addresses.")
+    def slug(self) -> str:
+        return self.belonging.slug
+
+    @strawberry.field(description="Name of the organization.")
+    def name(self) -> str:
+        return self.belonging.name
+
+    @strawberry.field(description="The person's role there.")
+    def role(self) -> Role:
+        return self.belonging.role
+
+
+@strawberry.type(description="Who sent the request.")
+class Viewer:
+    platform_admin: bool = strawberry.field(
+        description="Whether the person looks after the whole deployment."
+    )
+
+    @strawberry.field(description="The person; for an API key, who made it.")
+    async def user(self, info: Info) -> User:
+        return await _own_user(info)
+
+    @strawberry.field(description="The organization that the credential acts for.")
+    async def organization(self, info: Info) -> OrganizationType:
+        return _organization(info)
+
+    @strawberry.field(
+        description="Where the person belongs, by name; an API key sees its own place only."
+    )
+    async def memberships(self, info: Info) -> list[ViewerMembership]:
+        found = await queries.list_belongings(actor_of(info))
+        return [ViewerMembership(belonging=belonging) for belonging in found]
+
+    @strawberry.field(description="The credential itself.")
+    def credential(self, info: Info) -> Credential:
+        actor = actor_of(info)
+        expires_at = actor.expires_at
+        return Credential(
+            kind=actor.kind,
+            mode=actor.mode,
+            scopes=sorted(p.value for p in actor.permissions if actor.may(p)),
+            expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+            rate_limit_per_minute=actor.rate_limit_per_minute,
+        )
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(description="Who sent this request. Needs no scope.")
+    def viewer(self, info: Info) -> Viewer:
+        return Viewer(platform_admin=actor_of(info).platform_admin)
+
+
+@strawberry.input(description="Who registers.")
+class RegisterInput:
+    email: EmailAddress = strawberry.field(description="At most 254 characters; not taken yet.")
+    password: str = strawberry.field(
+        description="12 to 128 characters, not common, neither the address nor the name."
+    )
+    name: str = strawberry.field(description="1 to 100 characters.")
+    organization_name: str | None = strawberry.field(
+        default=None,
+        description="1 to 100 characters; needed unless there is an invitation.",
+    )
+    invitation_token: str | None = strawberry.field(
+        default=None, description="Joins the inviting organization instead of making one."
+    )
+    timezone: str = strawberry.field(default="UTC", description="IANA name.")
+
+
+@strawberry.input(description="Who signs in.")
+class LogInInput:
+    email: EmailAddress = strawberry.field(description="The address that was registered.")
+    password: str = strawberry.field(description="The password.")
+    organization_slug: str | None = strawberry.field(
+        default=None, description="Where to; the organization joined first if absent."
+    )
+    invitation_token: str | None = strawberry.field(
+        default=None, description="Accepts this invitation on the way, and signs in there."
+    )
+
+
+@strawberry.input(description="Where to.")
+class SwitchOrganizationInput:
+    organization_id: strawberry.ID = strawberry.field(description="Id of the organization.")
+
+
+@strawberry.input(description="The old and the new password.")
+class ChangePasswordInput:
+    current_password: str = strawberry.field(description="The password until now.")
+    new_password: str = strawberry.field(
+        description="12 to 128 characters, not common, neither the address nor the name."
+    )
+
+
+@strawberry.input(description="Which invitation to accept.")
+class AcceptInvitationInput:
+    token: str = strawberry.field(description="The token that the inviter was given.")
+
+
+@strawberry.input(description="The organization to make.")
+class CreateOrganizationInput:
+    name: str = strawberry.field(description="1 to 100 characters.")
+
+
+@strawberry.input(description="What to change of oneself; an absent field stays.")
+class UpdateViewerInput:
+    name: str | None = strawberry.field(default=None, description="1 to 100 characters.")
+    timezone: str | None = strawberry.field(default=None, description="IANA name.")
+
+
+@strawberry.type(description="A token, shown this once, and whom it signs in where.")
+class SignInPayload:
+    token: str = strawberry.field(description="Send it as `Authorization: Bearer ...`.")
+    token_type: str = strawberry.field(description="Always `Bearer`.")
+    expires_at: datetime = strawberry.field(description="When it ends.")
+    expires_in_seconds: int = strawberry.field(description="How long it lasts.")
+
+    @strawberry.field(description="The person.")
+    async def user(self, info: Info) -> User:
+        return await _own_user(info)
+
+    @strawberry.field(description="The organization that the token acts for.")
+    async def organization(self, info: Info) -> OrganizationType:
+        return _organization(info)
+
+
+@strawberry.type(description="What `logOut` did.")
+class LogOutPayload:
+    logged_out: bool = strawberry.field(description="Always true.")
+
+
+@strawberry.type(description="What `updateViewer` changed.")
+class UpdateViewerPayload:
+    user: User = strawberry.field(description="Oneself.")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(
+        description="Make a person and their organization, or their place in the inviting one, "
+        "and sign them in. Five an hour from one network address. Needs no credential."
+    )
+    async def register(
+        self,
+        info: Info,
+        input: Annotated[RegisterInput, strawberry.argument(description="Who registers.")],
+    ) -> SignInPayload:
+        asked = registration.Registration(
+            email=input.email,
+            password=input.password,
+            name=input.name,
+            organization_name=input.organization_name,
+            invitation_token=input.invitation_token,
+            timezone=input.timezone,
+        )
+        return _payload(info, await registration.register(asked, _origin(info)))
+
+    @strawberry.mutation(
+        description="Sign in. Ten a minute from one network address; five failures lock an email "
+        "address for 15 minutes. Needs no credential."
+    )
+    async def log_in(
+        self,
+        info: Info,
+        input: Annotated[LogInInput, strawberry.argument(description="Who signs in.")],
+    ) -> SignInPayload:
+        found = await operations.log_in(
+            email=input.email,
+            password=input.password,
+            organization=input.organization_slug,
+            invitation_token=input.invitation_token,
+            origin=_origin(info),
+        )
+        return _payload(info, found)
+
+    @strawberry.mutation(description="End the token that this request came with.")
+    async def log_out(self, info: Info) -> LogOutPayload:
+        await operations.log_out(actor_of(info))
+        return LogOutPayload(logged_out=True)
+
+    @strawberry.mutation(
+        description="Get a token for another organization of yours; this one stays good."
+    )
+    async def switch_organization(
+        self,
+        info: Info,
+        input: Annotated[SwitchOrganizationInput, strawberry.argument(description="Where to.")],
+    ) -> SignInPayload:
+        id = OrganizationId(parse_id(input.organization_id, "Organization"))
+        return _payload(info, await operations.switch_organization(actor_of(info), id))
+
+    @strawberry.mutation(
+        description="Change your password: every token of yours ends, but for the one answered."
+    )
+    async def change_password(
+        self,
+        info: Info,
+        input: Annotated[ChangePasswordInput, strawberry.argument(description="Old and new.")],
+    ) -> SignInPayload:
+        found = await operations.change_password(
+            actor_of(info), current=input.current_password, new=input.new_password
+        )
+        return _payload(info, found)
+
+    @strawberry.mutation(description="Join the inviting organization, and sign in there.")
+    async def accept_invitation(
+        self,
+        info: Info,
+        input: Annotated[AcceptInvitationInput, strawberry.argument(description="Which.")],
+    ) -> SignInPayload:
+        actor = actor_of(info)
+        joined = await accounts.accept_invitation(actor, token=input.token)
+        return _payload(info, await operations.switch_organization(actor, joined))
+
+    @strawberry.mutation(description="Make another organization, own it, and sign in there.")
+    async def create_organization(
+        self,
+        info: Info,
+        input: Annotated[CreateOrganizationInput, strawberry.argument(description="What.")],
+    ) -> SignInPayload:
+        actor = actor_of(info)
+        made = await registration.create_organization(actor, name=input.name)
+        return _payload(info, await operations.switch_organization(actor, made))
+
+    @strawberry.mutation(description="Change your own name or time zone.")
+    async def update_viewer(
+        self,
+        info: Info,
+        input: Annotated[UpdateViewerInput, strawberry.argument(description="The change.")],
+    ) -> UpdateViewerPayload:
+        await accounts.update_user(actor_of(info), name=input.name, timezone=input.timezone)
+        return UpdateViewerPayload(user=await _own_user(info))
+
+
+def _origin(info: Info) -> Origin:
+    return Origin(info.context.source_address, info.context.request_id)
+
+
+def _payload(info: Info, found: SignedIn) -> SignInPayload:
+    # What the rest of the document asks of the answer, it asks as whoever signed in.
+    info.context.become(found.actor)
+    return SignInPayload(
+        token=found.token.text,
+        token_type="Bearer",
+        expires_at=found.token.expires_at,
+        expires_in_seconds=found.token.lifetime_seconds,
+    )
+
+
+async def _own_user(info: Info) -> User:
+    user_id: UUID | None = actor_of(info).user_id
+    found = None if user_id is None else await info.context.loaders.load(load_users, user_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _organization(info: Info) -> "Organization":
+    from .organization import Organization
+
+    return Organization(uuid=actor_of(info).organization_id)
