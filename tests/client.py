@@ -16,8 +16,9 @@ class Client(httpx.AsyncClient):
     how one signs in.
     """
 
-    def __init__(self, app: Any, actors: dict[str, Actor]) -> None:
-        transport = httpx.ASGITransport(app, client=("192.0.2.1", 40000))
+    def __init__(self, app: Any, actors: dict[str, Actor], *, address: str = "192.0.2.1") -> None:
+        self.address = address
+        transport = httpx.ASGITransport(app, client=(address, 40000))
         super().__init__(transport=transport, base_url="http://postlane.test")
         self._actors = actors
 

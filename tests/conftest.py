@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from postlane.core.actor import Actor
 from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
 from postlane.mail.dns import resolver
+from postlane.server import auth
 from postlane.server.app import build_app
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
@@ -39,6 +41,9 @@ __all__ = ["pytest_terminal_summary"]
 from .client import Client
 from .dns_server import DnsServer
 from .sink import Sink
+
+NETWORKS = count(1)
+"""Each client has a network of its own, so that limits per address are its own, too."""
 
 
 @pytest.fixture(scope="session")
@@ -88,10 +93,10 @@ async def client(database: None) -> AsyncIterator[Client]:
         for name, value in scope["headers"]:
             if name == b"x-test-actor":
                 return actors[value.decode()]
-        return None
+        return await auth.authenticate(scope)
 
     app = build_app(authenticate=authenticate, opens_pool=False)
-    async with Client(app, actors) as opened:
+    async with Client(app, actors, address=f"2001:db8:{next(NETWORKS):x}::1") as opened:
         yield opened
 
 
