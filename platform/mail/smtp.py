@@ -178,7 +178,7 @@ class _Transaction:
 
     def __init__(self, connection: Connection, envelope: Envelope, *, needs_reset: bool) -> None:
         self.decision: Reply | None = None
-        self.step = "RSET"
+        self.step = "MAIL"
         self._connection = connection
         self._envelope = envelope
         self._needs_reset = needs_reset
