@@ -15,23 +15,23 @@ class JobName(StrEnum):
     """Every kind of job."""
 
     DRAIN = "drain"
-    SWEEP = "sweep"
     CHECK_DOMAIN = "check_domain"
     TIDY = "tidy"
 
 
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
-    """How long a job may run, and how often it is tried."""
+    """How long a job may run, how often it is tried, and when it counts as dead."""
 
     timeout: timedelta
     retries: int
+    heartbeat: timedelta = timedelta()
+    """A job that says nothing for longer died with its worker; zero asks for no signs of life."""
 
 
 POLICIES: dict[JobName, JobPolicy] = {
     # A drain ends by itself well before this; what it leaves, the sweep finds.
-    JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1),
-    JobName.SWEEP: JobPolicy(timedelta(minutes=1), retries=1),
+    JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1, heartbeat=timedelta(seconds=40)),
     JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
     JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
 }
@@ -79,6 +79,7 @@ async def enqueue(
         name.value,
         timeout=int(policy.timeout.total_seconds()),
         retries=policy.retries,
+        heartbeat=int(policy.heartbeat.total_seconds()),
         # Finished jobs are deleted at once: SAQ on PostgreSQL refuses a key whose finished
         # row is from the same second, and mail that came in that second would wait.
         ttl=-1,

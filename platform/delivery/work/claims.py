@@ -49,7 +49,9 @@ class Content:
     body: bytes
 
 
-async def claim_batch(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
+async def claim_batch(
+    queue_id: uuid.UUID, limit: int = 100, *, lease: timedelta = LEASE
+) -> list[Claim]:
     """Take up to *limit* due deliveries of one queue for one attempt each.
 
     Transactional mail goes first, then whatever has been due longest. A queue that is held,
@@ -108,12 +110,12 @@ async def claim_batch(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
         limit,
         queue_id,
         limit,
-        now + LEASE,
+        now + lease,
     )
     return [Claim(**row) for row in rows]
 
 
-async def renew_claims(claims: Collection[Claim]) -> set[uuid.UUID]:
+async def renew_claims(claims: Collection[Claim], *, lease: timedelta = LEASE) -> set[uuid.UUID]:
     """Begin the lease of each claim anew and return the deliveries that are still claimed so.
 
     One that is missing was taken over by another worker: nothing may be done with it.
@@ -125,7 +127,7 @@ async def renew_claims(claims: Collection[Claim]) -> set[uuid.UUID]:
         "FROM unnest({}::uuid[], {}::integer[]) AS held (id, attempt) "
         "WHERE deliveries.id = held.id AND deliveries.attempts = held.attempt "
         "AND deliveries.state = 'sending' RETURNING deliveries.id",
-        clock.now() + LEASE,
+        clock.now() + lease,
         [claim.delivery_id for claim in claims],
         [claim.attempt for claim in claims],
     )

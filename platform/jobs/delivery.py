@@ -1,0 +1,289 @@
+"""Draining a queue: claim, prepare, converse, settle, all at the same time."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..core import clock
+from ..core.queue import JobName, enqueue
+from ..delivery.work import (
+    Claim,
+    QueueRoute,
+    Settlement,
+    claim_batch,
+    find_queue,
+    has_due,
+    renew_claims,
+)
+from ..mail.outcome import BounceClass, Failure, Outcome, Verdict, outcome_of_failure
+from ..mail.smtp import Envelope
+from .outbound import ByteWindow, Conversation, Outbound
+from .preparing import Prepared, prepare
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Deliveries claimed at once. The next are claimed when half of them wait for a connection."""
+
+CONNECTIONS = 10
+"""Conversations that one drain holds at once, whatever more its vMTA allows."""
+
+DRAIN_SECONDS = 50.0
+"""How long one drain claims; then it lets other queues have its place."""
+
+BYTES_AHEAD = 8 * 1024 * 1024
+"""Bytes that one drain holds prepared, so that a slow host does not fill the memory."""
+
+LONGEST_ATTEMPT_SECONDS = 480.0
+"""An attempt that takes longer is given up, so that every drain ends before its time limit."""
+
+LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.5, 2.0)
+"""Waits between looks for new mail while conversations are still going on."""
+
+
+async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
+    """Send what is due in one queue until nothing is, or its time is up.
+
+    Two drains of one queue do not disturb each other: each has its own claims.
+    """
+    queue = await find_queue(uuid.UUID(queue_id))
+    if queue is not None:
+        job = ctx.get("job")
+        await Drain(ctx["outbound"], queue, alive=job.update if job else None).run()
+
+
+async def look_again(ctx: dict[str, Any]) -> None:
+    """Ask for another drain if mail came in after the last look of the one that just ended.
+
+    While a job runs its key is taken, and a wake-up under that key is refused. This runs
+    when the key is free again.
+    """
+    job = ctx.get("job")
+    if job is None or job.function != JobName.DRAIN.value:
+        return
+    queue_id = job.kwargs["queue_id"]
+    if await has_due(uuid.UUID(queue_id)):
+        await enqueue(JobName.DRAIN, key=drain_key(queue_id), queue_id=queue_id)
+
+
+def drain_key(queue_id: str, slot: int = 0) -> str:
+    """Return the key of a queue's drain; *slot* counts those that may run beside the first."""
+    return f"drain:{queue_id}" if slot == 0 else f"drain:{queue_id}:{slot}"
+
+
+class Drain:
+    """One run over one queue.
+
+    One task claims and prepares. Lanes, each with a conversation of its own, send what is
+    ready and end when nothing is. Outcomes go to the process's settler. Nothing of the
+    database is held while the network is waited for.
+    """
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        queue: QueueRoute,
+        *,
+        alive: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._outbound = outbound
+        self._queue = queue
+        self._alive = alive
+        self._ready: asyncio.Queue[Prepared] = asyncio.Queue()
+        self._hungry = asyncio.Event()
+        self._room = ByteWindow(BYTES_AHEAD)
+        self._held: dict[uuid.UUID, tuple[Claim, float]] = {}
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._most_lanes = max(1, min(CONNECTIONS, queue.max_connections))
+        self._settling: set[asyncio.Future[None]] = set()
+
+    async def run(self) -> None:
+        """Send what is due, and return when everything that was begun is written down."""
+        renewing = asyncio.create_task(self._renew())
+        try:
+            await self._feed()
+            await self._put_back()
+            if self._lanes:
+                await asyncio.wait(self._lanes)
+            if self._settling:
+                await asyncio.wait(self._settling)
+        finally:
+            # Only a run that is cancelled or failed has lanes left. Their deliveries are
+            # due again when the leases end.
+            for task in (renewing, *self._lanes):
+                task.cancel()
+            await asyncio.gather(renewing, *self._lanes, return_exceptions=True)
+
+    async def _feed(self) -> None:
+        """Claim and prepare, a little ahead of the lanes, until nothing is due."""
+        end_at = time.monotonic() + DRAIN_SECONDS
+        looks = 0
+        while time.monotonic() < end_at and not self._outbound.stopping.is_set():
+            claims = await self._claim()
+            if claims:
+                looks = 0
+                await self._prepare(claims)
+                await self._wait_for_hunger()
+            elif self._lanes:
+                pause = LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS) - 1)]
+                looks += 1
+                await asyncio.wait(self._lanes, timeout=pause)
+            else:
+                return
+
+    async def _claim(self) -> list[Claim]:
+        until = time.monotonic() + self._outbound.lease.total_seconds()
+        claims = await claim_batch(self._queue.queue_id, BATCH, lease=self._outbound.lease)
+        for claim in claims:
+            self._held[claim.delivery_id] = (claim, until)
+        now = clock.now()
+        for claim in claims:
+            if claim.expires_at <= now:
+                await self._settle(claim, None)
+        return [claim for claim in claims if claim.expires_at > now]
+
+    async def _prepare(self, claims: list[Claim]) -> None:
+        async for group in prepare(claims):
+            for prepared in group:
+                if self._outbound.stopping.is_set():
+                    await self._settle(prepared.claim, None)
+                    continue
+                await self._room.acquire(prepared.share)
+                await self._outbound.memory.acquire(prepared.share)
+                self._ready.put_nowait(prepared)
+                self._start_lane()
+
+    def _start_lane(self) -> None:
+        if len(self._lanes) < self._most_lanes and not self._outbound.stopping.is_set():
+            lane = asyncio.create_task(self._lane())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lane_ended)
+
+    def _lane_ended(self, lane: asyncio.Task[None]) -> None:
+        self._lanes.discard(lane)
+        if not lane.cancelled() and (error := lane.exception()):
+            log.error("a lane broke; its delivery is due again soon", exc_info=error)
+
+    async def _wait_for_hunger(self) -> None:
+        self._hungry.clear()
+        if self._ready.qsize() > BATCH // 2 and self._lanes:
+            await self._hungry.wait()
+
+    async def _put_back(self) -> None:
+        """Make claims that no lane has begun due again at once."""
+        while not self._ready.empty():
+            prepared = self._ready.get_nowait()
+            await self._settle(prepared.claim, None)
+            await self._release(prepared)
+
+    async def _lane(self) -> None:
+        conversation: Conversation | None = None
+        try:
+            while not self._ready.empty() and not self._outbound.stopping.is_set():
+                prepared = self._ready.get_nowait()
+                if self._ready.qsize() <= BATCH // 2:
+                    self._hungry.set()
+                if self._is_ours(prepared.claim):
+                    outcome, conversation = await self._attempt(prepared, conversation)
+                    await self._settle(prepared.claim, outcome)
+                await self._release(prepared)
+            await self._put_back()
+        finally:
+            self._hungry.set()
+            if conversation is not None:
+                await self._outbound.conversations.give_back(conversation)
+
+    async def _attempt(
+        self, prepared: Prepared, conversation: Conversation | None
+    ) -> tuple[Outcome, Conversation | None]:
+        """Return what came of one attempt, and the conversation to go on with."""
+        started_at = clock.now()
+        if isinstance(prepared.envelope, Failure):
+            return outcome_of_failure(prepared.envelope, started_at=started_at), conversation
+        try:
+            async with asyncio.timeout(LONGEST_ATTEMPT_SECONDS):
+                return await self._send(prepared.envelope, conversation)
+        except TimeoutError:
+            failure = _TOO_SLOW
+        except Exception:  # an edge: whatever a peer does must not stop the other lanes
+            log.exception("delivery %s failed in an unforeseen way", prepared.claim.delivery_id)
+            failure = _UNFORESEEN
+        # Nobody knows where the conversation stands, so it is not used again.
+        return outcome_of_failure(failure, started_at=started_at), None
+
+    async def _send(
+        self, envelope: Envelope, conversation: Conversation | None
+    ) -> tuple[Outcome, Conversation | None]:
+        conversations = self._outbound.conversations
+        while True:
+            if conversation is not None and not conversation.is_usable:
+                await conversations.give_back(conversation)
+                conversation = None
+            if conversation is None:
+                way = await self._outbound.transport.find_way(self._queue)
+                if isinstance(way, Failure):
+                    return outcome_of_failure(way, started_at=clock.now()), None
+                taken = await conversations.take(way)
+                if isinstance(taken, Outcome):
+                    return taken, None
+                conversation = taken
+            is_used = conversation.message_count > 0
+            outcome = await conversation.deliver(envelope)
+            if not (is_used and _went_stale(conversation, outcome)):
+                return outcome, conversation
+
+    async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
+        settlement = Settlement(claim, self._queue.vmta, outcome)
+        written = await self._outbound.settler.settle(settlement)
+        self._settling.add(written)
+        written.add_done_callback(self._settling.discard)
+        written.add_done_callback(lambda _: self._held.pop(claim.delivery_id, None))
+
+    async def _release(self, prepared: Prepared) -> None:
+        await self._room.release(prepared.share)
+        await self._outbound.memory.release(prepared.share)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        held = self._held.get(claim.delivery_id)
+        return held is not None and held[1] > time.monotonic()
+
+    async def _renew(self) -> None:
+        """Keep the leases, and our job's key, for as long as the run takes."""
+        while True:
+            await asyncio.sleep(self._outbound.lease.total_seconds() / 4)
+            try:
+                if self._alive is not None:
+                    await self._alive()
+                until = time.monotonic() + self._outbound.lease.total_seconds()
+                claims = [claim for claim, _ in self._held.values()]
+                ours = await renew_claims(claims, lease=self._outbound.lease)
+            except Exception:  # an edge: without the database the leases just run out
+                log.warning("leases could not be renewed", exc_info=True)
+                continue
+            for claim in claims:
+                if claim.delivery_id in ours:
+                    self._held[claim.delivery_id] = (claim, until)
+                else:
+                    self._held.pop(claim.delivery_id, None)
+
+
+def _went_stale(conversation: Conversation, outcome: Outcome) -> bool:
+    """Say whether the host had enough of a conversation before it got this message's content.
+
+    It hung up, or says 421 as many do after so many messages. Once the content was sent it
+    may have been taken, and sending it at once again would be likely to deliver it twice.
+    """
+    is_content = any(line.startswith("C: (") for line in outcome.transcript)
+    has_ended = conversation.session.closed and outcome.code in (None, 421)
+    return has_ended and not is_content
+
+
+_TOO_SLOW = Failure(
+    Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "the conversation took too long", "4.4.2"
+)
+_UNFORESEEN = Failure(
+    Verdict.DEFERRED, BounceClass.TEMPORARY_FAILURE, "the attempt failed on our side", "4.3.0"
+)

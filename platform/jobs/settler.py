@@ -1,0 +1,78 @@
+"""Settling in groups: the outcomes of all drains of a process share transactions."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from ..delivery.work import Settlement, settle_batch
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.01
+"""How long outcomes gather before they are written.
+
+What was delivered and is not yet written goes out twice if the process is killed, so this
+is short; a transaction for each would cost more than the delivery.
+"""
+
+LARGEST = 200
+MAX_WAITING = 1000
+"""Outcomes that may wait while the database does not answer; then sending pauses."""
+
+GIVE_UP_SECONDS = 300.0
+
+
+class Settler:
+    """Writes outcomes down, again and again while the database is away."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Settlement, asyncio.Future[None]]] = []
+        self._some = asyncio.Event()
+        self._room = asyncio.Condition()
+
+    async def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
+        """Take *settlement*; the future that comes back is done once it is on disk."""
+        async with self._room:
+            await self._room.wait_for(lambda: len(self._waiting) < MAX_WAITING)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((settlement, future))
+        self._some.set()
+        return future
+
+    async def run(self) -> None:
+        """Write for as long as the process runs."""
+        while True:
+            await self._some.wait()
+            if len(self._waiting) < LARGEST:
+                await asyncio.sleep(GATHER_SECONDS)
+            taken, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            if not self._waiting:
+                self._some.clear()
+            await self._write([settlement for settlement, _ in taken])
+            for _, future in taken:
+                if not future.done():
+                    future.set_result(None)
+            async with self._room:
+                self._room.notify_all()
+
+    async def _write(self, settlements: Sequence[Settlement]) -> None:
+        """Write once, or give up after minutes: then the leases end and it is tried again."""
+        give_up_at = asyncio.get_running_loop().time() + GIVE_UP_SECONDS
+        pause = 0.1
+        while True:
+            try:
+                settled = await settle_batch(settlements)
+            except Exception:  # an edge: mail was sent, and forgetting it would send it twice
+                if asyncio.get_running_loop().time() + pause > give_up_at:
+                    log.exception("%d outcomes could not be written", len(settlements))
+                    return
+                log.warning("outcomes could not be written; trying again", exc_info=True)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            else:
+                if settled < len(settlements):
+                    log.warning(
+                        "%d outcomes came too late; others had taken over",
+                        len(settlements) - settled,
+                    )
+                return

@@ -1,0 +1,120 @@
+"""The three ways out: kept here, straight to the receiver, or through a smarthost."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from ..core.settings import Address, Settings
+from ..delivery.work import QueueRoute
+from ..mail.dns import Resolver, route
+from ..mail.outcome import BounceClass, Failure, Verdict
+from ..mail.smtp import Host, Tls
+from .capture import CaptureListener
+from .outbound import Transport, Way, pick_family
+
+
+class Capture:
+    """Sends everything to the listener of this process, over SMTP like any other mail."""
+
+    def __init__(self, listener: CaptureListener, *, hostname: str) -> None:
+        self._listener = listener
+        self._hostname = hostname
+
+    async def find_way(self, queue: QueueRoute) -> Way | Failure:
+        """Return the way to our own listener."""
+        host = Host("capture", "127.0.0.1", self._listener.port)
+        return Way((host,), queue.ehlo or self._hostname, tls=Tls.DISABLED)
+
+
+class Direct:
+    """Sends to the mail exchangers of the recipient's domain."""
+
+    def __init__(self, resolver: Resolver, *, port: int, hostname: str) -> None:
+        self._resolver = resolver
+        self._port = port
+        self._hostname = hostname
+
+    async def find_way(self, queue: QueueRoute) -> Way | Failure:
+        """Return the exchangers of the queue's domain, each address on its own."""
+        found = await route(self._resolver, queue.domain, own_names={self._hostname})
+        if found.failure is not None:
+            return found.failure
+        hosts = tuple(
+            Host(host.name, address, self._port)
+            for host in found.hosts
+            for address in pick_family(host.addresses, queue.source_address)
+        )
+        if not hosts:
+            return _NO_COMMON_FAMILY
+        return Way(
+            hosts,
+            queue.ehlo or self._hostname,
+            source_address=queue.source_address,
+            tls=queue.tls,
+        )
+
+
+class Relay:
+    """Hands everything to one smarthost.
+
+    The URL is `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte;
+    `?tls=disabled`, `required` or `verified` says how much encryption `smtp://` needs.
+    """
+
+    def __init__(self, url: str, *, hostname: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("POSTLANE_RELAY_URL is written smtp://user:password@host:port")
+        self._implicit_tls = parts.scheme == "smtps"
+        self._address = Address(parts.hostname, parts.port or (465 if self._implicit_tls else 25))
+        self._username = unquote(parts.username) if parts.username else None
+        self._password = unquote(parts.password) if parts.password else None
+        self._tls = Tls(parse_qs(parts.query).get("tls", [Tls.OPPORTUNISTIC.value])[0])
+        self._hostname = hostname
+
+    async def find_way(self, queue: QueueRoute) -> Way | Failure:
+        """Return the way to the smarthost, whatever the queue's domain."""
+        addresses = await _look_up(self._address)
+        if not addresses:
+            return _NO_RELAY
+        return Way(
+            tuple(Host(self._address.host, each, self._address.port) for each in addresses),
+            queue.ehlo or self._hostname,
+            tls=self._tls,
+            implicit_tls=self._implicit_tls,
+            username=self._username,
+            password=self._password,
+        )
+
+
+def make_transport(settings: Settings, capture: CaptureListener) -> Transport:
+    """Return the way out that `POSTLANE_DELIVERY` names."""
+    if settings.delivery == "direct":
+        servers = [(server.host, server.port) for server in settings.dns_servers]
+        return Direct(Resolver(servers), port=settings.mx_port, hostname=settings.hostname)
+    if settings.delivery == "relay":
+        return Relay(settings.relay_url, hostname=settings.hostname)
+    return Capture(capture, hostname=settings.hostname)
+
+
+async def _look_up(address: Address) -> Sequence[str]:
+    # The system's resolver, because a smarthost is often named in /etc/hosts only.
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM
+        )
+    except OSError:
+        return []
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+_NO_COMMON_FAMILY = Failure(
+    Verdict.DEFERRED,
+    BounceClass.CONNECTION_FAILURE,
+    "the domain's hosts cannot be reached from the vMTA's address",
+    "4.4.1",
+)
+_NO_RELAY = Failure(
+    Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "the smarthost has no address", "4.4.3"
+)

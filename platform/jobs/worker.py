@@ -1,0 +1,126 @@
+"""The worker process: takes jobs from the queue and runs them until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvloop
+from saq import Queue, Worker
+
+from ..core.database import close_pool, start_pool
+from ..core.queue import JobName, close_queue, open_queue
+from ..core.settings import settings
+from .capture import CaptureListener
+from .delivery import drain, look_again
+from .outbound import Outbound
+from .schedule import cron_jobs
+from .sweep import keep_sweeping
+from .tidy import tidy
+from .transports import make_transport
+
+log = logging.getLogger(__name__)
+
+Function = Callable[..., Awaitable[None]]
+
+FUNCTIONS: dict[JobName, Function] = {JobName.DRAIN: drain, JobName.TIDY: tidy}
+"""What each kind of job runs."""
+
+STOP_SECONDS = 25.0
+"""How long conversations may go on after the signal to stop; then their leases run out."""
+
+REAP_SECONDS = 5.0
+DATABASE_CONNECTIONS = 10
+
+
+class PatientWorker(Worker[Any]):
+    """SAQ's worker, without its signals and its own idea of when jobs are stuck."""
+
+    SIGNALS: list[signal.Signals] = []
+
+    async def upkeep(self) -> list[asyncio.Task[None]]:
+        """Start what SAQ does beside jobs, and look for jobs of dead workers."""
+        return [*await super().upkeep(), asyncio.create_task(self._reap())]
+
+    async def _reap(self) -> None:
+        while not self.event.is_set():
+            # For each stuck job SAQ waits for the worker to say that it gave up; 5 seconds
+            # unless told otherwise, and a dead one says nothing.
+            try:
+                await self.queue.sweep(lock=int(REAP_SECONDS), abort=0.2)
+            except Exception:  # an edge: a job may end while it is looked at
+                log.debug("looking for stuck jobs failed", exc_info=True)
+            await asyncio.sleep(REAP_SECONDS)
+
+
+def run_worker(*, database_url: str, concurrency: int | None = None) -> None:
+    """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given."""
+    uvloop.run(work(database_url, concurrency=concurrency or settings().worker_concurrency))
+
+
+async def work(database_url: str, *, concurrency: int) -> None:
+    """Run jobs until SIGTERM or SIGINT, then finish what is on the wire and put back the rest."""
+    await start_pool(database_url, size=DATABASE_CONNECTIONS)
+    queue = await open_queue(database_url)
+    capture = CaptureListener()
+    await capture.start()
+    outbound = Outbound(make_transport(settings(), capture))
+    settling = asyncio.create_task(outbound.settler.run())
+    housekeeping = [
+        asyncio.create_task(outbound.keep_house()),
+        asyncio.create_task(keep_sweeping()),
+    ]
+    try:
+        await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)
+    finally:
+        for task in (*housekeeping, settling):
+            task.cancel()
+        await asyncio.gather(*housekeeping, settling, return_exceptions=True)
+        await outbound.conversations.close_idle(older_than=0)
+        await capture.stop()
+        await close_queue()
+        await close_pool()
+
+
+def make_worker(queue: Queue, outbound: Outbound, *, concurrency: int) -> PatientWorker:
+    """Return a worker that runs every kind of job we have."""
+    worker = PatientWorker(
+        queue,
+        [(name.value, function) for name, function in FUNCTIONS.items()],
+        concurrency=concurrency,
+        cron_jobs=cron_jobs(),
+        after_process=look_again,
+    )
+    worker.context["outbound"] = outbound
+    return worker
+
+
+async def _run_until_signal(worker: PatientWorker, outbound: Outbound) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    running = asyncio.create_task(worker.start())
+    waiting = asyncio.create_task(told.wait())
+    log.info("worker started")
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if told.is_set():
+        await finish(worker, outbound)
+    await running
+    log.info("worker stopped")
+
+
+async def finish(worker: PatientWorker, outbound: Outbound) -> None:
+    """Let the jobs at work end, for STOP_SECONDS at most, then stop the worker."""
+    log.info("worker stopping; conversations at work finish first")
+    outbound.stopping.set()
+    give_up_at = time.monotonic() + STOP_SECONDS
+    # SAQ has no event for "nothing is running".
+    while worker.job_task_contexts and time.monotonic() < give_up_at:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    with contextlib.suppress(asyncio.CancelledError):
+        await worker.stop()

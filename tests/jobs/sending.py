@@ -1,0 +1,40 @@
+"""One worker's sending side inside a test: real SMTP to a sink, by way of a real DNS server."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from postlane.delivery.work import LEASE, find_queue
+from postlane.jobs.delivery import Drain
+from postlane.jobs.outbound import Outbound, Transport
+from postlane.jobs.transports import Direct
+from postlane.mail.dns import Resolver
+from tests.dns_server import DnsServer
+
+
+@asynccontextmanager
+async def sending(transport: Transport, *, lease: timedelta = LEASE) -> AsyncIterator[Outbound]:
+    """Run the parts of a worker that its drains share."""
+    outbound = Outbound(transport, lease=lease)
+    settling = asyncio.create_task(outbound.settler.run())
+    try:
+        yield outbound
+    finally:
+        settling.cancel()
+        await asyncio.gather(settling, return_exceptions=True)
+        await outbound.conversations.close_idle(older_than=0)
+
+
+def direct(dns: DnsServer, port: int) -> Direct:
+    """Return the transport that looks exchangers up at *dns* and connects to *port*."""
+    resolver = Resolver([dns.server], timeout=timedelta(seconds=1))
+    return Direct(resolver, port=port, hostname="mail.postlane.test")
+
+
+async def drain_queue(outbound: Outbound, queue_id: uuid.UUID) -> None:
+    """Drain one queue, as its job does."""
+    queue = await find_queue(queue_id)
+    assert queue is not None
+    await Drain(outbound, queue).run()
