@@ -136,6 +136,11 @@ class Sink:
             self._loop.close()
             self._server = None
 
+    def hang_up_on_all(self) -> None:
+        """Close every connection without a word, and go on listening."""
+        for talk in list(self._talks):
+            self._loop.call_soon_threadsafe(talk.hang_up)
+
     def clear(self) -> None:
         """Forget what was taken and counted."""
         self.messages.clear()

@@ -1,4 +1,4 @@
-"""The sweep: finds mail that is due and that no job is coming for."""
+"""The sweep: finds what is due and what no job is coming for."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from datetime import timedelta
 from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import DueQueue, due_queues
+from ..domains.work import ask_for_check, due_for_check
 from .delivery import drain_key
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,19 @@ SLOTS = 4
 """Drains that work on one queue at the same time at most, on as many workers."""
 
 
+DOMAINS_AT_ONCE = 100
+
+
 async def sweep() -> int:
     """Ask for a drain of every queue that has something due; return how many were put in.
 
-    The queue refuses those that are waiting or running already.
+    Domains that it is time to look at are asked for as well. The job queue refuses what is
+    waiting or running already.
     """
-    return sum([await _ask_for_drain(queue) for queue in await due_queues()])
+    asked = sum([await _ask_for_drain(queue) for queue in await due_queues()])
+    for domain_id in await due_for_check(limit=DOMAINS_AT_ONCE):
+        await ask_for_check(domain_id)
+    return asked
 
 
 async def _ask_for_drain(queue: DueQueue) -> bool:

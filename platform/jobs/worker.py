@@ -16,6 +16,7 @@ from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from .capture import CaptureListener
 from .delivery import drain, look_again
+from .domains import check_domain
 from .outbound import Outbound
 from .schedule import cron_jobs
 from .sweep import keep_sweeping
@@ -26,7 +27,11 @@ log = logging.getLogger(__name__)
 
 Function = Callable[..., Awaitable[None]]
 
-FUNCTIONS: dict[JobName, Function] = {JobName.DRAIN: drain, JobName.TIDY: tidy}
+FUNCTIONS: dict[JobName, Function] = {
+    JobName.DRAIN: drain,
+    JobName.CHECK_DOMAIN: check_domain,
+    JobName.TIDY: tidy,
+}
 """What each kind of job runs."""
 
 STOP_SECONDS = 25.0
