@@ -1,0 +1,91 @@
+"""Edges are loaded for a whole page at once, and nothing is kept between tenants or batches."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from postlane.core.actor import ROLE_PERMISSIONS, Actor, ActorKind, OrganizationId, Role
+from postlane.core.errors import NotAuthenticated, NotFound
+from postlane.graphql.loaders import Loaders
+from tests.client import Client
+from tests.factories import make_actor, make_domain
+from tests.statements import count_statements
+
+PAGE = """
+query ($n: Int!) { organization { messages(first: $n) { nodes {
+  id status completedAt
+  deliveries { id state attempts { number } }
+} } } }
+"""
+SEND = """
+mutation ($input: SendMessagesInput!) { sendMessages(input: $input) { accepted } }
+"""
+
+
+async def send(client: Client, actor: Actor, *, number: int) -> None:
+    domain = await make_domain(actor.organization_id)
+    message = {
+        "from": f"shop@{domain.name}",
+        "to": ["ada@example.net", "bob@example.org"],
+        "subject": "Hello",
+        "text": "Hello there.",
+    }
+    await client.data(SEND, {"input": {"messages": [message] * number}}, actor=actor)
+
+
+async def test_statements_do_not_grow_with_the_page(client: Client) -> None:
+    actor = await make_actor()
+    await send(client, actor, number=20)
+
+    counts = {}
+    for size in (1, 20):
+        with count_statements() as sent:
+            data = await client.data(PAGE, {"n": size}, actor=actor)
+        assert len(data["organization"]["messages"]["nodes"]) == size
+        counts[size] = len(sent)
+
+    assert counts[1] == counts[20] == 4
+
+
+async def test_keys_asked_for_side_by_side_are_loaded_together() -> None:
+    calls: list[list[int]] = []
+
+    async def load(actor: Actor, keys: Sequence[int]) -> Mapping[int, str]:
+        calls.append(list(keys))
+        return {key: str(key) for key in keys if key != 3}
+
+    loaders = Loaders(actor())
+    found = await asyncio.gather(*(loaders.load(load, key) for key in (1, 2, 3, 2)))
+    again = await loaders.load(load, 1)
+
+    assert found == ["1", "2", None, "2"]
+    assert again == "1"
+    assert calls == [[1, 2, 3], [1]]
+
+
+async def test_a_loader_that_fails_fails_for_each_that_asked() -> None:
+    async def load(actor: Actor, keys: Sequence[int]) -> Mapping[int, str]:
+        raise NotFound
+
+    loaders = Loaders(actor())
+    found = await asyncio.gather(
+        *(loaders.load(load, key) for key in (1, 2)), return_exceptions=True
+    )
+
+    assert [type(error) for error in found] == [NotFound, NotFound]
+
+
+async def test_a_stranger_loads_nothing() -> None:
+    async def load(actor: Actor, keys: Sequence[int]) -> Mapping[int, str]:
+        raise AssertionError("it was asked")
+
+    with pytest.raises(NotAuthenticated):
+        await Loaders(None).load(load, 1)
+
+
+def actor() -> Actor:
+    return Actor(
+        ActorKind.USER, OrganizationId(uuid.uuid4()), Role.OWNER, ROLE_PERMISSIONS[Role.OWNER]
+    )
