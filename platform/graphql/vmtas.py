@@ -68,7 +68,7 @@ class Vmta(Node):
     def max_connections(self) -> int:
         return self.row.max_connections
 
-    @strawberry.field(description="opportunistic, required or disabled.")
+    @strawberry.field(description="`opportunistic`, `required` or `disabled`.")
     def tls(self) -> str:
         return self.row.tls
 

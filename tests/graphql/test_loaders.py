@@ -3,12 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import pytest
 
+from postlane.core import clock
 from postlane.core.actor import ROLE_PERMISSIONS, Actor, ActorKind, OrganizationId, Role
+from postlane.core.database import fetch
 from postlane.core.errors import NotAuthenticated, NotFound
+from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.graphql.loaders import Loaders
+from postlane.mail.outcome import outcome_of_reply
 from tests.client import Client
 from tests.factories import make_actor, make_domain
 from tests.statements import count_statements
@@ -33,6 +38,21 @@ async def send(client: Client, actor: Actor, *, number: int) -> None:
         "text": "Hello there.",
     }
     await client.data(SEND, {"input": {"messages": [message] * number}}, actor=actor)
+    await defer_everything(actor)
+
+
+async def defer_everything(actor: Actor) -> None:
+    """Make one attempt for each delivery, which fails for the moment."""
+    outcome = outcome_of_reply(
+        450, "4.2.1 Later", started_at=clock.now(), duration=timedelta(milliseconds=5)
+    )
+    rows = await fetch(
+        "SELECT DISTINCT queue_id FROM deliveries WHERE organization_id = {}",
+        actor.organization_id,
+    )
+    for row in rows:
+        claims = await claim_batch(row["queue_id"])
+        await settle_batch([Settlement(claim, "default", outcome) for claim in claims])
 
 
 async def test_statements_do_not_grow_with_the_page(client: Client) -> None:
@@ -43,7 +63,8 @@ async def test_statements_do_not_grow_with_the_page(client: Client) -> None:
     for size in (1, 20):
         with count_statements() as sent:
             data = await client.data(PAGE, {"n": size}, actor=actor)
-        assert len(data["organization"]["messages"]["nodes"]) == size
+        nodes = data["organization"]["messages"]["nodes"]
+        assert [len(d["attempts"]) for n in nodes for d in n["deliveries"]] == [1, 1] * size
         counts[size] = len(sent)
 
     assert counts[1] == counts[20] == 4
