@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from graphql import OperationType
@@ -35,6 +35,30 @@ log = logging.getLogger(__name__)
 Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
 """Returns who sent the request, None for nobody, or raises what is wrong with the credential."""
 
+
+class Rate(Protocol):
+    """How much of a credential's rate limit is left after a request."""
+
+    @property
+    def limit(self) -> int:
+        """Requests per minute."""
+
+    @property
+    def remaining(self) -> int:
+        """Requests that may follow at once."""
+
+    @property
+    def reset_at(self) -> int:
+        """Unix seconds at which nothing is used."""
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """How long to wait, if this request is one too many."""
+
+
+Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
+"""Counts one request of an actor; None is for those without a limit."""
+
 STATUS = {
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.ACCOUNT_LOCKED: 429,
@@ -48,7 +72,11 @@ STATUS = {
 """For refusals before a document is read; any other one of a credential is 401."""
 CORS = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"Idempotent-Replayed, Retry-After, X-Request-Id"),
+    (
+        b"access-control-expose-headers",
+        b"Idempotent-Replayed, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
+        b"X-RateLimit-Reset, X-Request-Id",
+    ),
 )
 PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
@@ -74,8 +102,15 @@ class Answer:
 class GraphQLOverHttp:
     """The ASGI application behind `/graphql`."""
 
-    def __init__(self, authenticate: Authenticate, *, introspection_is_public: bool) -> None:
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        *,
+        meter: Meter | None = None,
+        introspection_is_public: bool,
+    ) -> None:
         self._authenticate = authenticate
+        self._meter = meter
         self._introspection_is_public = introspection_is_public
         self._documents = Documents()
 
@@ -95,6 +130,7 @@ class GraphQLOverHttp:
         state = scope["state"]
         request_id: str = state["request_id"]
         media_type = accepted(headers.get("accept"))
+        rate: Rate | None = None
         try:
             if media_type is None:
                 raise HttpRefusal(
@@ -103,6 +139,8 @@ class GraphQLOverHttp:
             if scope["method"] not in ("GET", "HEAD", "POST"):
                 raise HttpRefusal(405, "Send a POST, or a GET for a query.", allow="GET, POST")
             actor = await self._who(scope)
+            rate = await self._counted(actor)
+            _check_rate(rate)
             context = Context(
                 actor=actor,
                 request_id=request_id,
@@ -111,15 +149,17 @@ class GraphQLOverHttp:
                 may_introspect=actor is not None or self._introspection_is_public,
             )
             request = await self._request(scope, receive, headers, actor)
-            return await self._run(request, context, scope["method"], media_type)
+            answer = await self._run(request, context, scope["method"], media_type)
         except HttpRefusal as refused:
-            return _refused(
+            answer = _refused(
                 refused.status, [refused.refusal], request_id, media_type, allow=refused.allow
             )
         except OperationError as error:
             refusal = refuse(error)
             status = STATUS.get(refusal.code, 401)
-            return _refused(status, [refusal], request_id, media_type)
+            answer = _refused(status, [refusal], request_id, media_type)
+        answer.headers = [*answer.headers, *_rate_headers(rate)]
+        return answer
 
     async def _who(self, scope: HTTPScope) -> Actor | None:
         try:
@@ -128,6 +168,15 @@ class GraphQLOverHttp:
             if not is_unreachable(error):
                 raise
             log.error("a credential could not be looked up", exc_info=error)
+            raise Unavailable(retry_after_seconds=5) from error
+
+    async def _counted(self, actor: Actor | None) -> Rate | None:
+        if self._meter is None or actor is None:
+            return None
+        try:
+            return await self._meter(actor)
+        except UNREACHABLE as error:
+            log.error("a request could not be counted", exc_info=error)
             raise Unavailable(retry_after_seconds=5) from error
 
     async def _request(
@@ -206,6 +255,24 @@ def _refused(
         headers.append((b"retry-after", str(errors[0].retry_after_seconds).encode()))
     body = {"errors": [error.formatted(request_id) for error in errors]}
     return Answer(status, body, media_type or JSON, headers)
+
+
+def _check_rate(rate: Rate | None) -> None:
+    if rate is not None and rate.retry_after_seconds is not None:
+        raise LimitReached(
+            f"This credential may make {rate.limit} requests a minute.",
+            retry_after_seconds=rate.retry_after_seconds,
+        )
+
+
+def _rate_headers(rate: Rate | None) -> Sequence[tuple[bytes, bytes]]:
+    if rate is None:
+        return ()
+    return (
+        (b"x-ratelimit-limit", str(rate.limit).encode()),
+        (b"x-ratelimit-remaining", str(rate.remaining).encode()),
+        (b"x-ratelimit-reset", str(rate.reset_at).encode()),
+    )
 
 
 async def _send(

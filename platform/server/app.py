@@ -20,7 +20,8 @@ from ..rest_compat.dialects import DIALECTS, POSTMTA
 from ..rest_compat.handlers import Meter
 from ..rest_compat.openapi import describe, openapi_handler
 from ..rest_compat.postmta.dialect import ERRORS
-from . import unsubscribe
+from ..security import limits, uses
+from . import auth, unsubscribe
 from .edge import BROKEN, Edge, failure
 from .health import HealthMonitor
 from .public import build_handlers
@@ -34,8 +35,8 @@ POOL_SIZE = 10
 def build_app(
     found: Settings | None = None,
     *,
-    authenticate: Authenticate,
-    meter: Meter | None = None,
+    authenticate: Authenticate = auth.authenticate,
+    meter: Meter | None = limits.take,
     opens_pool: bool = True,
 ) -> Edge:
     """Return the application.
@@ -49,7 +50,9 @@ def build_app(
     found = found or settings()
     check_documents()
     graphql = GraphQLOverHttp(
-        authenticate, introspection_is_public=found.environment == "development"
+        authenticate,
+        meter=meter,
+        introspection_is_public=found.environment == "development",
     )
 
     @asgi("/graphql", copy_scope=False)
@@ -83,6 +86,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await uses.flush()
         await close_queue()
         await close_pool()
 
