@@ -38,7 +38,12 @@ LIFETIME_RANGE = (timedelta(minutes=5), timedelta(days=5))
 TAG = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 BATCH_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}\Z")
-CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
+CONTENT_TYPE = re.compile(
+    r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}"
+    r'(?:\s*;\s*[a-z0-9!#$&^_.+-]{1,100}=(?:[a-z0-9!#$&^_.+:-]{1,100}|"[ !#-\[\]-~]{0,100}"))*\Z',
+    re.IGNORECASE,
+)
+OCTETS = "application/octet-stream"
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -320,7 +325,7 @@ def _attachment(new: NewAttachment, field: str, faults: Faults) -> Attachment | 
             DetailCode.INVALID_FORMAT,
             "A name has no path separators and no control characters.",
         )
-    content_type = new.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    content_type = new.content_type or _guess_type(name)
     if not CONTENT_TYPE.match(content_type):
         faults.add(f"{field}.contentType", DetailCode.INVALID_FORMAT, "Write it as type/subtype.")
     inline = new.disposition is Disposition.INLINE
@@ -336,6 +341,11 @@ def _attachment(new: NewAttachment, field: str, faults: Faults) -> Attachment | 
     if len(faults.details) > before or content is None:
         return None
     return Attachment(name, content, content_type, inline, new.content_id)
+
+
+def _guess_type(name: str) -> str:
+    guessed, encoding = mimetypes.guess_type(name)
+    return OCTETS if encoding or not guessed else guessed
 
 
 def _decode(content: str, field: str, faults: Faults) -> bytes | None:

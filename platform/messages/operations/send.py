@@ -1,5 +1,6 @@
 """Sending: one message, up to a hundred, or one that the customer built."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ from ..rules import (
 )
 from .accept import accept, rejected_batch, replay
 from .submission import Outcome, Receipt, Submission
+
+LARGE_BYTES = 256 * 2**10
+"""From this size on a message is checked in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ async def send_message(
         message = check_message(new, now=clock.now())
         return request.submission([message], source=source)
 
-    outcome = await request.answer(check)
+    outcome = await request.answer(check, size_bytes=_size(new))
     return _only(outcome), outcome.replayed
 
 
@@ -109,7 +113,7 @@ async def send_messages(
             raise rejected_batch(refused, atomic=atomic)
         return request.submission(messages, source=Source.BATCH, batch_id=name, atomic=atomic)
 
-    outcome = await request.answer(check)
+    outcome = await request.answer(check, size_bytes=sum(map(_size, new)))
     results = [
         ItemResult(index, result, None)
         if isinstance(result, Receipt)
@@ -153,7 +157,7 @@ async def send_raw_message(
     def check() -> Submission:
         return request.submission([_checked_raw(new)], source=new.source)
 
-    outcome = await request.answer(check)
+    outcome = await request.answer(check, size_bytes=len(new.data))
     return _only(outcome), outcome.replayed
 
 
@@ -197,23 +201,32 @@ class _Request:
             fingerprint=self.fingerprint,
         )
 
-    async def answer(self, check: Callable[[], Submission]) -> Outcome:
+    async def answer(self, check: Callable[[], Submission], *, size_bytes: int) -> Outcome:
         """Return the stored answer, or check and accept; keep a refusal for the key."""
         if self.key is None:
-            return await accept(check())
+            return await accept(await _run(check, size_bytes))
         # Before anything is checked: what was valid yesterday is answered as it was then.
         owner = self.actor.organization_id
         stored = await idempotency.find(owner, self.operation, self.key, self.fingerprint)
         if stored is not None:
             return replay(stored)
         try:
-            submission = check()
+            submission = await _run(check, size_bytes)
         except InvalidInput as refusal:
             await idempotency.store_refusal(
                 owner, self.operation, self.key, self.fingerprint, refusal
             )
             raise
         return await accept(submission)
+
+
+async def _run(check: Callable[[], Submission], size_bytes: int) -> Submission:
+    # Decoding and reading megabytes would keep the loop from everybody else's requests.
+    return await asyncio.to_thread(check) if size_bytes > LARGE_BYTES else check()
+
+
+def _size(new: NewMessage) -> int:
+    return sum(len(file.content) for file in new.attachments)
 
 
 def _only(outcome: Outcome) -> Receipt:
