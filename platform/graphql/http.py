@@ -175,7 +175,9 @@ class GraphQLOverHttp:
             return None
         try:
             return await self._meter(actor)
-        except UNREACHABLE as error:
+        except Exception as error:
+            if not is_unreachable(error):
+                raise
             log.error("a request could not be counted", exc_info=error)
             raise Unavailable(retry_after_seconds=5) from error
 
