@@ -67,16 +67,26 @@ async def register(asked: Registration, origin: Origin) -> SignedIn:
             )
         else:
             organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
-        await audit.record_for_user(
-            tx,
-            user_id,
-            organization_id=organization_id,
-            action="user.registered",
-            target_type="user",
-            target_id=user_id,
-            changes={"email": new.email, "name": new.name},
-            origin=origin,
-        )
+        await _record(tx, user_id, organization_id, new=new, origin=origin)
+    return await sign_in(user_id, organization_id, origin)
+
+
+async def found_organization(asked: Registration, origin: Origin) -> SignedIn:
+    """Make a person and their organization for whoever runs the deployment; sign them in.
+
+    The setting that closes registration and the limit per address do not count here.
+
+    Raises:
+        InvalidInput: a value cannot be one.
+        WeakPassword: the password is too short, too long or too easy to guess.
+        EmailTaken: somebody has the address.
+    """
+    organization_name = _organization_name(asked)
+    new = await _checked(asked)
+    async with transaction() as tx:
+        user_id = await add_user(tx, new, platform_admin=await is_first_user(tx))
+        organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
+        await _record(tx, user_id, organization_id, new=new, origin=origin)
     return await sign_in(user_id, organization_id, origin)
 
 
@@ -98,6 +108,21 @@ async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
         await limits.count(limits.REGISTER, limits.address_subject(actor.source_address))
     async with transaction() as tx:
         return await _begin(tx, actor.user_id, name=wanted, origin=actor.origin)
+
+
+async def _record(
+    tx: Tx, user_id: UserId, organization_id: OrganizationId, *, new: NewUser, origin: Origin
+) -> None:
+    await audit.record_for_user(
+        tx,
+        user_id,
+        organization_id=organization_id,
+        action="user.registered",
+        target_type="user",
+        target_id=user_id,
+        changes={"email": new.email, "name": new.name},
+        origin=origin,
+    )
 
 
 async def _add_user(tx: Tx, new: NewUser, *, invited: bool) -> UserId:

@@ -14,6 +14,7 @@ from piccolo.apps.migrations.tables import Migration
 from ..core.database import DB, close_pool, fetch, start_pool
 from ..vmtas.work import ensure_default_vmta
 from .connection import open_database
+from .faults import CommandFailed
 from .piccolo_app import APP_CONFIG, migrations_folder
 
 LOCK = 7_021_917
@@ -62,6 +63,21 @@ async def migrate_at(url: str) -> Sequence[str]:
         return await migrate()
     finally:
         await close_pool()
+
+
+async def require_current() -> None:
+    """Do nothing if every migration has run.
+
+    Raises:
+        CommandFailed: some have not.
+    """
+    [table] = await fetch("SELECT to_regclass('migration') IS NOT NULL AS made")
+    rows = await fetch("SELECT name FROM migration") if table["made"] else []
+    if missing := set(known_migrations()) - {row["name"] for row in rows}:
+        raise CommandFailed(
+            f"The database is not up to date: {len(missing)} migrations have not run. Run "
+            "`postlane migrate` first; `postlane up` does so by itself."
+        )
 
 
 def known_migrations() -> list[str]:
