@@ -63,3 +63,5 @@ def start_logging(*, form: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # SAQ logs two lines a job at INFO, which at full speed is most of the log.
     logging.getLogger("saq").setLevel(logging.WARNING)
+    # aiosmtpd logs every line of every conversation under this name.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)

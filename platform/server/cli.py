@@ -48,6 +48,42 @@ class Command:
 
 COMMANDS = (
     Command(
+        "up",
+        "Run everything on this machine, supervised, until Ctrl-C.",
+        "up:run",
+        ("postlane up", "POSTLANE_LISTEN=127.0.0.1:8080 postlane up --demo"),
+        (
+            argument(
+                "--demo",
+                action="store_true",
+                help="make an organization with a verified domain once, and send one message",
+            ),
+        ),
+        "Starts the embedded PostgreSQL unless POSTLANE_DATABASE_URL is set, makes a secret key "
+        "in the data directory unless POSTLANE_SECRET_KEY is set, migrates, and keeps web and "
+        "worker running.",
+    ),
+    Command(
+        "web",
+        "Serve the APIs over HTTP.",
+        "web:run",
+        ("POSTLANE_DATABASE_URL=postgresql://postlane@db/postlane postlane web",),
+    ),
+    Command(
+        "worker",
+        "Run jobs: deliveries, checks, tidying.",
+        "worker:run",
+        ("postlane worker --concurrency 40",),
+        (
+            argument(
+                "--concurrency",
+                type=int,
+                metavar="N",
+                help="jobs at a time; the default is POSTLANE_WORKER_CONCURRENCY",
+            ),
+        ),
+    ),
+    Command(
         "smtp",
         "Accept mail for sending over SMTP (not part of this version).",
         "smtp:run",
@@ -87,10 +123,61 @@ COMMANDS = (
         "Refuses a database that is in use, and one that is not empty unless --force is given.",
     ),
     Command(
+        "create-organization",
+        "Make an organization with an owner and an API key, and print the key once.",
+        "create_organization:run",
+        ("postlane create-organization 'Acme Ltd' --email owner@acme.example",),
+        (
+            argument("name", metavar="NAME", help="as people read it"),
+            argument("--email", required=True, metavar="ADDRESS", help="the owner's address"),
+            argument("--owner", metavar="NAME", help="the owner's name; the default is the email"),
+        ),
+    ),
+    Command(
+        "send-test",
+        "Send one message through the API and follow it until it is settled.",
+        "send_test:run",
+        ("postlane send-test --from hi@acme.example --to you@there.example --key-file key.txt",),
+        (
+            argument(
+                "--from",
+                dest="sender",
+                required=True,
+                metavar="ADDRESS",
+                help="the sender, at a verified domain of the organization",
+            ),
+            argument(
+                "--to", dest="recipient", required=True, metavar="ADDRESS", help="the recipient"
+            ),
+            argument("--key-file", type=Path, metavar="FILE", help="file that holds the API key"),
+            argument("--url", metavar="URL", help="of the API; the default is POSTLANE_PUBLIC_URL"),
+            argument(
+                "--wait", type=float, default=30.0, metavar="SECONDS", help="how long to follow it"
+            ),
+        ),
+        "The API key is read from --key-file, or from standard input.",
+    ),
+    Command(
+        "requeue",
+        "Make waiting deliveries due now.",
+        "requeue:run",
+        ("postlane requeue --domain example.com", "postlane requeue --all"),
+        (
+            argument("--domain", metavar="DOMAIN", help="only those to this destination"),
+            argument("--all", action="store_true", help="those to every destination"),
+        ),
+    ),
+    Command(
         "print-schema",
         "Print the GraphQL schema.",
         "printing:schema",
         ("postlane print-schema > schema.graphql",),
+    ),
+    Command(
+        "print-openapi",
+        "Print the OpenAPI document of the REST APIs.",
+        "printing:openapi",
+        ("postlane print-openapi > openapi.json",),
     ),
     Command(
         "print-settings",

@@ -1,11 +1,12 @@
 """Documents about Postlane, made from the code: schema, OpenAPI, settings."""
 
 import argparse
+import json
 import os
 import socket
 from dataclasses import fields
 
-from ..core.settings import PREFIX, Settings
+from ..core.settings import PREFIX, Settings, load
 
 DEPENDS_ON_MACHINE = {
     "web_workers": (str(os.cpu_count() or 1), "the number of cores"),
@@ -20,6 +21,18 @@ def schema(arguments: argparse.Namespace) -> int:
     from ..graphql.schema import printed
 
     print(printed(), end="")
+    return 0
+
+
+def openapi(arguments: argparse.Namespace) -> int:
+    """Print the OpenAPI document of the REST API."""
+    from ..rest_compat.dialects import POSTMTA
+    from ..rest_compat.openapi import describe
+    from ..rest_compat.postmta.dialect import ERRORS
+
+    url = load(os.environ).public_url
+    document = describe(POSTMTA.routes, words=ERRORS, server_url=url)
+    print(json.dumps(document, indent=2))
     return 0
 
 

@@ -1,5 +1,6 @@
 """The command line: what it says when asked, and when something is wrong."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,40 @@ async def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> Non
     )
     assert "Traceback" not in answer.err
     assert "hush" not in answer.err
+
+
+async def test_web_without_a_database_says_what_to_do(tmp_path: Path) -> None:
+    answer = await postlane_command("web", env=environment(tmp_path, secret_key="k" * 40))
+
+    assert answer.code == 1
+    assert "There is no database" in answer.err
+    assert "postlane up" in answer.err
+
+
+async def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = await postlane_command("up", env=environment(tmp_path, listen=f"127.0.0.1:{port}"))
+
+    assert answer.code == 1
+    assert f"Port {port} on 127.0.0.1 is in use by another program." in answer.err
+    assert not (tmp_path / "postgres").exists()
+
+
+async def test_a_host_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    answer = await postlane_command("up", env=environment(tmp_path, listen="192.0.2.1:8000"))
+
+    assert answer.code == 1
+    assert "POSTLANE_LISTEN=192.0.2.1:8000 cannot be listened on" in answer.err
+
+
+async def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("")
+    answer = await postlane_command("up", env=environment(tmp_path / "var"))
+
+    assert answer.code == 1
+    assert "cannot be written" in answer.err
+    assert "Traceback" not in answer.err
 
 
 async def test_smtp_says_that_it_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""The web processes: Granian with the Litestar application."""
+
+import argparse
+import gc
+import multiprocessing
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from ..core.logs import start_logging
+from ..core.settings import settings
+from .connection import require_database
+from .launch import end_with_parent
+from .listening import ensure_free, resolve
+
+if TYPE_CHECKING:
+    from .edge import Edge
+
+DRAIN_SECONDS = 20
+"""How long a web worker may finish what it is answering."""
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+"""Granian's own lines go where ours go, in the same form."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes; what is being answered then is answered first."""
+    found = settings()
+    start_logging(form=found.log_format, level=found.log_level)
+    os.environ["POSTLANE_DATABASE_URL"] = require_database(found)
+    ensure_free(found.listen, setting="POSTLANE_LISTEN")
+    server = Granian(
+        __name__,
+        address=resolve(found.listen, setting="POSTLANE_LISTEN"),
+        port=found.listen.port,
+        interface=Interfaces.ASGI,
+        workers=found.web_workers,
+        websockets=False,
+        # A worker that dies is started again without the others noticing.
+        respawn_failed_workers=True,
+        workers_kill_timeout=DRAIN_SECONDS,
+        log_level=LogLevels.warning,
+        log_dictconfig=LOGGING,
+    )
+    server.on_startup(preload)
+    # Granian's own loader would put the working directory first on the path.
+    server.serve(target_loader=application, wrap_loader=False)
+    return 0
+
+
+def preload() -> None:
+    """Import the application in the process that the workers are forked from.
+
+    What is imported before the fork is in memory once for all of them. Frozen, so that the
+    collector does not touch, and so copy, those pages.
+    """
+    from . import app, auth  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def application() -> "Edge":
+    """Return the application; called once in each web worker."""
+    from ..security import limits
+    from .app import build_app
+    from .auth import authenticate
+
+    main = multiprocessing.parent_process()
+    if main is not None and main.pid is not None:
+        # A worker whose main process was killed would hold the port for ever.
+        end_with_parent(signal.SIGTERM, parent=main.pid)
+    return build_app(authenticate=authenticate, meter=limits.take)

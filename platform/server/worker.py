@@ -1,0 +1,23 @@
+"""The worker processes: jobs on the queue, until a signal comes."""
+
+import argparse
+
+from ..core.logs import start_logging
+from ..core.settings import settings
+from .connection import require_database
+from .faults import CommandFailed
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run jobs until a signal comes; what is on the wire then may finish."""
+    from ..jobs.worker import run_worker
+
+    found = settings()
+    start_logging(form=found.log_format, level=found.log_level)
+    concurrency = found.worker_concurrency
+    if arguments.concurrency is not None:
+        concurrency = arguments.concurrency
+    if concurrency < 1:
+        raise CommandFailed("A worker needs a concurrency of at least 1.")
+    run_worker(database_url=require_database(found), concurrency=concurrency)
+    return 0
