@@ -7,6 +7,8 @@ The documents of the other edges are constants: parsed at import, checked agains
 when the app starts, and therefore neither limited nor validated when they run.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
@@ -14,12 +16,15 @@ from typing import Any, TypeGuard, cast
 from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, parse, validate
 from strawberry.execution import optimized_is_awaitable
 
-from ..core.errors import OperationError
+from ..core.errors import ErrorCode, LimitReached, OperationError
+from . import limits
 from .context import Context
-from .errors import Refusal, refusals, refuse
+from .errors import Refusal, refusals, refuse, refuse_bug
 from .executor import LeanExecutor, plain_fields, shorten
 from .schema import CORE
 from .variables import check_text, coercion_error
+
+log = logging.getLogger(__name__)
 
 
 class Executor(LeanExecutor):
@@ -90,11 +95,30 @@ async def run(
     variables: Mapping[str, Any],
     context: Context,
 ) -> Result:
-    """Run an operation of a parsed document that has been found valid."""
+    """Run an operation of a parsed document that has been found valid.
+
+    It is stopped when it takes longer than `limits.EXECUTION_SECONDS`, and never raises.
+    """
     try:
         check_text(variables)
+        async with asyncio.timeout(limits.EXECUTION_SECONDS):
+            return await _run(node, operation, variables, context)
     except OperationError as error:
         return Result(None, [refuse(error)])
+    except TimeoutError:
+        log.warning("a document ran out of time", extra={"request_id": context.request_id})
+        message = f"It took longer than the {limits.EXECUTION_SECONDS:g} seconds it may take."
+        return Result(None, [refuse(LimitReached(message, code=ErrorCode.TIME_LIMIT))], ran=True)
+    except Exception as error:  # an edge: nothing but a masked answer leaves
+        return Result(None, [refuse_bug(error, request_id=context.request_id)], ran=True)
+
+
+async def _run(
+    node: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    context: Context,
+) -> Result:
     # What schema.execute() does besides, parsing, validating and calling extensions, has
     # been done or is not wanted; see docs/decisions.
     executor = Executor.build(

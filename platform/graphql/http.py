@@ -3,23 +3,22 @@
 Source: https://graphql.github.io/graphql-over-http/draft/
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from graphql import OperationType
 from litestar.types import HTTPScope, Receive, Send
 
 from ..core.actor import Actor
 from ..core.errors import ErrorCode, LimitReached, OperationError, Unavailable
 from . import limits
 from .context import Context
-from .documents import DocumentRefused, Documents, Operation, Prepared
-from .errors import Refusal, is_unreachable, refuse, refuse_bug
-from .execute import Result, run
+from .documents import DocumentRefused, Documents
+from .errors import Refusal, is_unreachable, refuse
+from .execute import run
 from .media import GRAPHQL_RESPONSE, JSON, accepted
 from .request import (
     GraphQLRequest,
@@ -29,8 +28,11 @@ from .request import (
     request_of_body,
     request_of_query,
 )
+from .scalars import write_time
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
 """Returns who sent the request, None for nobody, or raises what is wrong with the credential."""
@@ -115,6 +117,7 @@ class GraphQLOverHttp:
         self._documents = Documents()
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["method"] == "OPTIONS":
             await _send(send, 204, b"", [*PREFLIGHT, *CORS])
             return
@@ -149,7 +152,7 @@ class GraphQLOverHttp:
                 may_introspect=actor is not None or self._introspection_is_public,
             )
             request = await self._request(scope, receive, headers, actor)
-            answer = await self._run(request, context, scope["method"], media_type)
+            answer = await self._run(request, context, scope["method"], media_type, rate=rate)
         except HttpRefusal as refused:
             answer = _refused(
                 refused.status, [refused.refusal], request_id, media_type, allow=refused.allow
@@ -162,24 +165,12 @@ class GraphQLOverHttp:
         return answer
 
     async def _who(self, scope: HTTPScope) -> Actor | None:
-        try:
-            return await self._authenticate(scope)
-        except Exception as error:
-            if not is_unreachable(error):
-                raise
-            log.error("a credential could not be looked up", exc_info=error)
-            raise Unavailable(retry_after_seconds=5) from error
+        return await _asked(self._authenticate(scope))
 
     async def _counted(self, actor: Actor | None) -> Rate | None:
         if self._meter is None or actor is None:
             return None
-        try:
-            return await self._meter(actor)
-        except Exception as error:
-            if not is_unreachable(error):
-                raise
-            log.error("a request could not be counted", exc_info=error)
-            raise Unavailable(retry_after_seconds=5) from error
+        return await _asked(self._meter(actor))
 
     async def _request(
         self, scope: HTTPScope, receive: Receive, headers: Headers, actor: Actor | None
@@ -191,7 +182,13 @@ class GraphQLOverHttp:
         return request_of_body(await read_body(headers, receive, most=most))
 
     async def _run(
-        self, request: GraphQLRequest, context: Context, method: str, media_type: str
+        self,
+        request: GraphQLRequest,
+        context: Context,
+        method: str,
+        media_type: str,
+        *,
+        rate: Rate | None,
     ) -> Answer:
         request_id = context.request_id
         try:
@@ -205,32 +202,30 @@ class GraphQLOverHttp:
             return _not_run(refused.refusals, request_id, media_type)
         except OperationError as error:
             return _not_run([refuse(error)], request_id, media_type)
-        result = await _within_time(prepared, operation, request, context)
+        result = await run(prepared.node, operation.node, request.variables, context)
         if not result.ran:
             return _not_run(result.errors, request_id, media_type)
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [refusal.formatted(request_id) for refusal in result.errors]
-        body["extensions"] = {"cost": {"requested": cost}}
+        body["extensions"] = {"cost": {"requested": cost, "throttle": _throttle(rate)}}
         replayed = [(b"idempotent-replayed", b"true")] if context.replayed else []
         return Answer(200, body, media_type, replayed)
 
 
-async def _within_time(
-    prepared: Prepared, operation: Operation, request: GraphQLRequest, context: Context
-) -> Result:
+async def _asked(question: Awaitable[T]) -> T:
+    """Return what the database says about a credential.
+
+    Raises:
+        Unavailable: it cannot be asked.
+    """
     try:
-        async with asyncio.timeout(limits.EXECUTION_SECONDS):
-            return await run(prepared.node, operation.node, request.variables, context)
-    except TimeoutError:
-        kind = "mutation" if operation.node.operation is OperationType.MUTATION else "query"
-        log.warning("a document ran out of time", extra={"request_id": context.request_id})
-        message = (
-            f"The {kind} took longer than the {limits.EXECUTION_SECONDS:g} seconds it may take."
-        )
-        return Result(None, [refuse(LimitReached(message, code=ErrorCode.TIME_LIMIT))], ran=True)
-    except Exception as error:  # an edge: nothing but a masked answer leaves
-        return Result(None, [refuse_bug(error, request_id=context.request_id)], ran=True)
+        return await question
+    except Exception as error:
+        if not is_unreachable(error):
+            raise
+        log.error("a credential could not be looked up", exc_info=error)
+        raise Unavailable(retry_after_seconds=5) from error
 
 
 def _not_run(errors: Sequence[Refusal], request_id: str, media_type: str) -> Answer:
@@ -265,6 +260,13 @@ def _check_rate(rate: Rate | None) -> None:
             f"This credential may make {rate.limit} requests a minute.",
             retry_after_seconds=rate.retry_after_seconds,
         )
+
+
+def _throttle(rate: Rate | None) -> dict[str, Any] | None:
+    if rate is None:
+        return None
+    reset_at = write_time(datetime.fromtimestamp(rate.reset_at, UTC))
+    return {"limit": rate.limit, "remaining": rate.remaining, "resetAt": reset_at}
 
 
 def _rate_headers(rate: Rate | None) -> Sequence[tuple[bytes, bytes]]:

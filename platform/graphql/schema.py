@@ -15,7 +15,7 @@ from graphql import (
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from ..core.errors import DetailCode, ErrorCode, NotAuthenticated
+from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
 from . import accounts, api_keys, domain_changes, nodes, sending, sessions, suppressions, users
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
@@ -29,9 +29,21 @@ from .scalars import SCALARS
 class Query(
     sessions.Query,
 ):
-    @strawberry.field(description="The organization that the credential acts for.")
-    async def organization(self, info: Info) -> Organization:
-        return Organization(uuid=actor_of(info).organization_id)
+    @strawberry.field(
+        description="The organization that the credential acts for. With a slug, it is found "
+        "only if the slug is its own: `switchOrganization` gives a token for another one."
+    )
+    async def organization(
+        self,
+        info: Info,
+        slug: Annotated[
+            str | None, strawberry.argument(description="Lower-case name of the organization.")
+        ] = None,
+    ) -> Organization:
+        found = Organization(uuid=actor_of(info).organization_id)
+        if slug is not None and slug != await found.slug(info):
+            raise NotFound
+        return found
 
     @strawberry.field(
         description="The object with this global id; null if there is none in your organization."

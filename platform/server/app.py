@@ -4,11 +4,12 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 from litestar import Litestar, Request, Response, asgi
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from ..core.database import close_pool, start_pool
 from ..core.queue import close_queue, open_queue
@@ -57,7 +58,10 @@ def build_app(
 
     @asgi("/graphql", copy_scope=False)
     async def serve_graphql(scope: Scope, receive: Receive, send: Send) -> None:
-        await graphql(cast("HTTPScope", scope), receive, send)
+        if scope["type"] == ScopeType.HTTP:
+            await graphql(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
     monitor = HealthMonitor(found)
     app = Litestar(

@@ -67,3 +67,12 @@ async def test_a_hundred_ids_are_the_most(client: Client) -> None:
 
 async def test_a_stranger_is_told_to_sign_in(client: Client) -> None:
     assert await client.refusal(NODE, {"id": "x"}) == "NOT_AUTHENTICATED"
+
+
+async def test_an_organization_is_found_by_its_own_slug_only(client: Client) -> None:
+    actor, other = await make_actor(), await make_actor()
+    slug = (await client.data("{ organization { slug } }", actor=actor))["organization"]["slug"]
+    query = "query ($slug: String!) { organization(slug: $slug) { slug } }"
+
+    assert await client.data(query, {"slug": slug}, actor=actor) == {"organization": {"slug": slug}}
+    assert await client.refusal(query, {"slug": slug}, actor=other) == "NOT_FOUND"
