@@ -5,9 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from piccolo.custom_types import Combinable
+
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
-from ..core.errors import NotFound
+from ..core.errors import Detail, DetailCode, InvalidInput, NotFound
+from ..core.ids import parse_id
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import InvalidAddress, parse_domain
 from ..mail.dkim import KeyAlgorithm
@@ -77,14 +80,31 @@ async def list_domains(
     order: Order = BY_NAME,
 ) -> Page[Domain]:
     """Return the organization's domains; *search* is part of a name."""
+    query = Domain.objects().where(*_conditions(actor, status, search))
+    scope = f"{status or ''}/{_wanted(search)}"
+    return await fetch_page(query, page, order, scope=scope)
+
+
+async def count_domains(
+    actor: Actor, status: DomainStatus | None = None, search: str | None = None
+) -> int:
+    """Return how many such domains the organization has."""
+    found: int = await Domain.count().where(*_conditions(actor, status, search))
+    return found
+
+
+def _conditions(actor: Actor, status: DomainStatus | None, search: str | None) -> list[Combinable]:
     actor.require(Permission.READ_DOMAINS)
-    query = Domain.objects().where(Domain.organization_id == actor.organization_id)
+    found: list[Combinable] = [Domain.organization_id == actor.organization_id]
     if status is not None:
-        query = query.where(Domain.status == status.value)
-    wanted = (search or "").strip().lower()
-    if wanted:
-        query = query.where(Domain.name.like(f"%{_searchable(wanted)}%"))
-    return await fetch_page(query, page, order, scope=f"{status or ''}/{wanted}")
+        found.append(Domain.status == status.value)
+    if wanted := _wanted(search):
+        found.append(Domain.name.like(f"%{_searchable(wanted)}%"))
+    return found
+
+
+def _wanted(search: str | None) -> str:
+    return (search or "").strip().lower()
 
 
 async def find_domains(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Domain]:
@@ -93,6 +113,26 @@ async def find_domains(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Dom
     return await Domain.objects().where(
         (Domain.organization_id == actor.organization_id) & Domain.id.is_in(list(ids))
     )
+
+
+async def domain_names(actor: Actor, texts: Sequence[str]) -> list[str]:
+    """Return *texts* with each UUID replaced by the name of the domain it stands for.
+
+    Raises:
+        InvalidInput: there is no such domain in the organization.
+    """
+    ids = {text: found for text in texts if (found := parse_id(text)) is not None}
+    names: dict[uuid.UUID, str] = {}
+    if ids:
+        names = {row.id: row.name for row in await find_domains(actor, list(ids.values()))}
+    wrong = [
+        Detail(f"allowedDomains[{n}]", DetailCode.NOT_FOUND, "There is no such domain.")
+        for n, text in enumerate(texts)
+        if text in ids and ids[text] not in names
+    ]
+    if wrong:
+        raise InvalidInput.all(wrong)
+    return [names[ids[text]] if text in ids else text for text in texts]
 
 
 async def list_keys(actor: Actor, domain_ids: Collection[uuid.UUID]) -> Sequence[KeyView]:

@@ -9,6 +9,7 @@ import strawberry
 
 from ..core.actor import Actor, ApiKeyId, Mode, ProjectId
 from ..core.errors import DetailCode, InvalidInput, NotFound
+from ..domains.queries import domain_names
 from ..security import operations, queries
 from ..security.operations import IssuedKey, NewKey
 from ..security.queries import KeyFilter, KeyOrder, KeyView
@@ -240,7 +241,8 @@ class CreateApiKeyInput:
         default_factory=list, description="Up to 50 addresses or CIDR blocks; empty is any."
     )
     allowed_domains: list[str] = strawberry.field(
-        default_factory=list, description="Up to 50 names of sending domains; empty is any."
+        default_factory=list,
+        description="Up to 50 sending domains, by name or UUID; empty is any.",
     )
     rate_limit_per_minute: int | None = strawberry.field(
         default=None, description="From 1 up to the plan's limit; absent is the plan's limit."
@@ -301,6 +303,7 @@ class Mutation:
         info: Info,
         input: Annotated[CreateApiKeyInput, strawberry.argument(description="The API key.")],
     ) -> ApiKeyPayload:
+        actor = actor_of(info)
         new = NewKey(
             name=input.name,
             scopes=input.scopes,
@@ -309,10 +312,10 @@ class Mutation:
             project_id=_project_id(input.project_id),
             expires_at=input.expires_at,
             allowed_networks=input.allowed_networks,
-            allowed_domains=input.allowed_domains,
+            allowed_domains=await domain_names(actor, input.allowed_domains),
             rate_limit_per_minute=input.rate_limit_per_minute,
         )
-        return _payload(await operations.create_api_key(actor_of(info), new))
+        return _payload(await operations.create_api_key(actor, new))
 
     @strawberry.mutation(
         description="Replace the secret of an API key; the old one stays good for a while, one "

@@ -82,10 +82,17 @@ describe_enum(
 @strawberry.enum(description="An order of domains.")
 class DomainOrder(Enum):
     NAME = strawberry.enum_value(queries.BY_NAME.name, description="By name, from a to z.")
+    NAME_DESCENDING = strawberry.enum_value("-name", description="By name, from z to a.")
     CREATED_AT = strawberry.enum_value(queries.NEWEST_FIRST.name, description="The newest first.")
+    CREATED_AT_ASCENDING = strawberry.enum_value("-created_at", description="The oldest first.")
 
 
-_ORDERS = {DomainOrder.NAME: queries.BY_NAME, DomainOrder.CREATED_AT: queries.NEWEST_FIRST}
+_ORDERS = {
+    DomainOrder.NAME: queries.BY_NAME,
+    DomainOrder.NAME_DESCENDING: queries.BY_NAME.reversed,
+    DomainOrder.CREATED_AT: queries.NEWEST_FIRST,
+    DomainOrder.CREATED_AT_ASCENDING: queries.NEWEST_FIRST.reversed,
+}
 
 
 @strawberry.type(description="A DKIM key of a domain; its private half is never shown.")
@@ -364,15 +371,19 @@ class OrganizationFields:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Domain]:
-        wanted = filter or DomainFilter()
+        actor, wanted = actor_of(info), filter or DomainFilter()
         found = await queries.list_domains(
-            actor_of(info),
-            page=page_request(first, after, last, before),
+            actor,
+            page=page_request(first, after, last, before, maximum=500),
             status=wanted.status,
             search=wanted.search,
             order=_ORDERS[order_by],
         )
-        return to_connection(found, domain_type)
+        return to_connection(
+            found,
+            domain_type,
+            count=lambda: queries.count_domains(actor, wanted.status, wanted.search),
+        )
 
     @strawberry.field(description="One domain, from stored results. Needs `domains:read`.")
     async def domain(

@@ -75,8 +75,7 @@ class Gate:
     """What `server` hands in: who asks, and whether not too often."""
 
     authenticate: Authenticate
-    meter: Meter | None = None
-    """None counts nothing."""
+    meter: Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
 async def _admit(turn: _Turn, route: CompatRoute) -> Actor:
     try:
         actor = known(await turn.gate.authenticate(turn.request.scope))
-        rate = await turn.gate.meter(actor) if turn.gate.meter else None
+        rate = await turn.gate.meter(actor)
     except UNREACHABLE as error:
         log.error("a credential could not be looked up", exc_info=error)
         raise Unavailable from error

@@ -37,7 +37,7 @@ def build_app(
     found: Settings | None = None,
     *,
     authenticate: Authenticate = auth.authenticate,
-    meter: Meter | None = limits.take,
+    meter: Meter = limits.take,
     opens_pool: bool = True,
 ) -> Edge:
     """Return the application.

@@ -38,6 +38,8 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.EMAIL_TAKEN: (409, "email_taken"),
     ErrorCode.CANNOT_CHANGE_OWN_ROLE: (409, "cannot_change_own_role"),
     ErrorCode.LAST_OWNER: (409, "last_owner"),
+    ErrorCode.MEMBER_EXISTS: (409, "member_exists"),
+    ErrorCode.PROJECT_EXISTS: (409, "project_exists"),
     ErrorCode.API_KEY_DISABLED: (409, "api_key_disabled"),
     ErrorCode.API_KEY_LIMIT_REACHED: (409, "api_key_limit_reached"),
     ErrorCode.DOMAIN_EXISTS: (409, "domain_exists"),
@@ -60,6 +62,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.ACCOUNT_LOCKED: (429, "account_locked"),
     ErrorCode.DNS_UNAVAILABLE: (503, "dns_unavailable"),
     ErrorCode.SERVICE_UNAVAILABLE: (503, "service_unavailable"),
+    ErrorCode.TIME_LIMIT: (503, "service_unavailable"),
     # Documents are ours, so that one which does not fit is our mistake.
     ErrorCode.DOCUMENT_INVALID: (500, "internal_error"),
     ErrorCode.DOCUMENT_TOO_COMPLEX: (500, "internal_error"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...graphql.execute import Document
 from ..answers import Shape
-from ..fields import Choice, Flag, Integer, Text
+from ..fields import Choice, Flag, Integer, Text, enum_name
 from ..parameters import Param, Params
 from ..route import Call
 
@@ -49,6 +49,15 @@ def list_params(*filters: Param, sorts: Mapping[str, Any], usual: str) -> Params
         ),
         *filters,
     )
+
+
+def both_ways(*fields: str) -> dict[str, dict[str, Any]]:
+    """Return the sorts of a list whose order is an input of a field and a direction."""
+    return {
+        sign + field: {"field": enum_name(field), "descending": sign == "-"}
+        for field in fields
+        for sign in ("", "-")
+    }
 
 
 def list_document(field: str, shape: Shape, *, declared: str, passed: str) -> Document:

@@ -58,6 +58,13 @@ EVENT_TYPES = tuple(
         "unsubscribed",
     )
 )
+ROLES = ("owner", "admin", "developer", "billing", "viewer")
+ROLE = word(*ROLES)
+USER_STATUS = word("active", "disabled")
+ORGANIZATION_STATUS = word("active", "suspended")
+PLAN = word("trial", "starter", "professional", "enterprise", "self_hosted")
+KEY_STATUSES = ("active", "expired", "disabled", "rotating")
+KEY_STATUS = word(*KEY_STATUSES)
 
 
 def bracketed() -> Leaf:

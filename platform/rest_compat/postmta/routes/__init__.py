@@ -1,12 +1,15 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
-from . import batches, credits, domains, messages, sending
+from . import api_keys, auth, batches, credits, domains, messages, sending, users
 
 ROUTES = (
+    *auth.ROUTES,
+    *users.ROUTES,
     *credits.ROUTES,
-    *domains.ROUTES,
+    *api_keys.ROUTES,
     sending.SEND,
     batches.SEND_BATCH,
     *messages.ROUTES,
+    *domains.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""

@@ -202,7 +202,12 @@ def _verification(data: Any, call: Call) -> dict[str, Any]:
     return {**_VERDICT.write(domain), **_CHECK.write(payload), **_DATES.write(domain)}
 
 
-SORTS = {"domain": "NAME", "-created_at": "CREATED_AT"}
+SORTS = {
+    "domain": "NAME",
+    "-domain": "NAME_DESCENDING",
+    "-created_at": "CREATED_AT",
+    "created_at": "CREATED_AT_ASCENDING",
+}
 ROUTES = (
     CompatRoute(
         method="POST",
