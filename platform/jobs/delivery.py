@@ -59,10 +59,11 @@ async def look_again(ctx: dict[str, Any]) -> None:
     """Ask for another drain if mail came in after the last look of the one that just ended.
 
     While a job runs its key is taken, and a wake-up under that key is refused. This runs
-    when the key is free again.
+    when the key is free again. A worker that is to end leaves it to the sweep of others, or
+    it would take the job itself, over and over.
     """
     job = ctx.get("job")
-    if job is None or job.function != JobName.DRAIN.value:
+    if job is None or job.function != JobName.DRAIN.value or ctx["outbound"].stopping.is_set():
         return
     queue_id = job.kwargs["queue_id"]
     if await has_due(uuid.UUID(queue_id)):

@@ -44,12 +44,12 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
     return False
 
 
-async def keep_sweeping() -> None:
-    """Sweep every few seconds for as long as the process runs.
+async def keep_sweeping(stopping: asyncio.Event) -> None:
+    """Sweep every few seconds until the process is to end.
 
     It is no job, so that it does not wait behind jobs.
     """
-    while True:
+    while not stopping.is_set():
         try:
             await sweep()
         except Exception:  # an edge: the next sweep finds what this one missed

@@ -76,7 +76,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
     settling = asyncio.create_task(outbound.settler.run())
     housekeeping = [
         asyncio.create_task(outbound.keep_house()),
-        asyncio.create_task(keep_sweeping()),
+        asyncio.create_task(keep_sweeping(outbound.stopping)),
     ]
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)
