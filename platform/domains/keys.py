@@ -78,14 +78,14 @@ async def choose_selector(
         SelectorInUse: the domain has, or had, a key with that selector.
         InvalidInput: it is no selector.
     """
+    chosen = None if selector is None else checked_selector(selector, domain.name)
     keys = await read_keys(domain.id)
     _refuse_rotation(keys, algorithm, force=force)
     used = {key.selector for key in keys}
-    if selector is None:
+    if chosen is None:
         return next_selector(
             domain.dkim_selector, algorithm, name=domain.name, now=clock.now(), used=used
         )
-    chosen = checked_selector(selector, domain.name)
     if chosen in used:
         raise SelectorInUse
     return chosen

@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 from ..mail.dkim import KeyAlgorithm, record_value
-from .rules import KeyState, report_uri
+from .rules import KeyState
 
 TTL_SECONDS = 3600
 """The lifetime we propose for every record."""
@@ -78,7 +79,7 @@ def required_records(
     spf = f"v=spf1 include:{spf_include(hostname)} ~all"
     dmarc = "v=DMARC1; p=none"
     if domain.dmarc_rua:
-        dmarc += f"; rua={report_uri(domain.dmarc_rua)}"
+        dmarc += f"; rua={_report_uri(domain.dmarc_rua)}"
     P = RecordPurpose
     records += [
         RecordSpec(P.RETURN_PATH, "CNAME", domain.return_path_domain, f"bounce.{hostname}", True),
@@ -164,3 +165,8 @@ def _dkim(domain: str, key: PublicKey) -> RecordSpec:
         value=record_value(key.algorithm, key.public_value),
         required=key.algorithm is KeyAlgorithm.RSA_2048 and key.state is not KeyState.RETIRING,
     )
+
+
+def _report_uri(address: str) -> str:
+    """Return the `mailto:` of a DMARC record, in which `,`, `;` and `!` have meanings."""
+    return "mailto:" + quote(address, safe="@+-._~")

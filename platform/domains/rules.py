@@ -1,13 +1,13 @@
 """What a domain may be called, what it may do, and when it is looked at again."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from functools import lru_cache
 from string import ascii_lowercase
-from urllib.parse import quote
+from typing import Any
 
 from publicsuffixlist import PublicSuffixList
 
@@ -92,15 +92,18 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class DomainChanges:
-    """What of a domain is to change."""
+    """What of a domain is to change; None clears, where there is something to clear."""
 
-    track_opens: bool | Absent = ABSENT
-    track_clicks: bool | Absent = ABSENT
-    default_pool: str | Absent = ABSENT
-    inbound_enabled: bool | Absent = ABSENT
+    track_opens: bool | Absent | None = ABSENT
+    track_clicks: bool | Absent | None = ABSENT
+    default_pool: str | Absent | None = ABSENT
+    inbound_enabled: bool | Absent | None = ABSENT
     tracking_domain: str | Absent | None = ABSENT
     dmarc_rua: str | Absent | None = ABSENT
     dkim_rotation_days: int | Absent | None = ABSENT
+
+
+CLEARABLE = frozenset({"tracking_domain", "dmarc_rua", "dkim_rotation_days"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +145,28 @@ def check_request(request: DomainRequest, *, hostname: str) -> CheckedDomain:
     )
 
 
-def check_settings(
-    name: str,
-    *,
-    return_path_domain: str,
-    tracking_domain: str | None,
-    dmarc_rua: str | None,
-    rotation_days: int | None,
-) -> tuple[str | None, str | None]:
-    """Return tracking domain and report address of the domain *name* in their stored form.
+def check_changes(
+    wanted: Mapping[str, Any], *, name: str, return_path_domain: str
+) -> dict[str, Any]:
+    """Return the changes of a domain called *name*, by field, with names in their stored form.
 
     Raises:
         InvalidInput: names every field that breaks a rule.
     """
     problems = _Problems()
-    tracking = problems.of(_tracking(tracking_domain, name, return_path=return_path_domain))
-    rua = problems.of(_report_address(dmarc_rua))
-    problems.of(_rotation_days(rotation_days))
+    checked = dict(wanted)
+    for field, value in wanted.items():
+        if value is None and field not in CLEARABLE:
+            message = "It can be changed, but not taken away."
+            problems.of(Detail(_camel_case(field), DetailCode.REQUIRED, message))
+    if "tracking_domain" in wanted:
+        tracking = _tracking(wanted["tracking_domain"], name, return_path=return_path_domain)
+        checked["tracking_domain"] = problems.of(tracking) or None
+    if "dmarc_rua" in wanted:
+        checked["dmarc_rua"] = problems.of(_report_address(wanted["dmarc_rua"])) or None
+    problems.of(_rotation_days(wanted.get("dkim_rotation_days")))
     problems.refuse()
-    return tracking or None, rua or None
+    return checked
 
 
 def checked_name(text: str, *, hostname: str) -> str:
@@ -372,11 +378,6 @@ def _report_address(text: str | None) -> str | Detail | None:
     return wrong if found.display_name else found.address
 
 
-def report_uri(address: str) -> str:
-    """Return the `mailto:` of a DMARC record, in which `,`, `;` and `!` have meanings."""
-    return "mailto:" + quote(address, safe="@+-._~")
-
-
 def _algorithms(given: Sequence[KeyAlgorithm] | None) -> Detail | None:
     if given is None or KeyAlgorithm.RSA_2048 in given:
         return None
@@ -389,3 +390,8 @@ def _rotation_days(days: int | None) -> Detail | None:
         return None
     code = DetailCode.TOO_SMALL if days < ROTATION_DAYS.start else DetailCode.TOO_LARGE
     return Detail("dkimRotationDays", code, "Keys rotate every 30 to 365 days, or never.")
+
+
+def _camel_case(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.title() for word in rest)

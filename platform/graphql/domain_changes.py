@@ -66,16 +66,16 @@ class CreateDomainPayload:
 @strawberry.input(description="What of a domain to change; what is left out stays.")
 class UpdateDomainInput:
     domain: DomainRef = strawberry.field(description="Which one.")
-    track_opens: strawberry.Maybe[bool] = strawberry.field(
+    track_opens: strawberry.Maybe[bool | None] = strawberry.field(
         description="Messages that do not say track opens."
     )
-    track_clicks: strawberry.Maybe[bool] = strawberry.field(
+    track_clicks: strawberry.Maybe[bool | None] = strawberry.field(
         description="Messages that do not say track clicks."
     )
-    default_pool: strawberry.Maybe[str] = strawberry.field(
+    default_pool: strawberry.Maybe[str | None] = strawberry.field(
         description="Pool of messages that name none."
     )
-    inbound_enabled: strawberry.Maybe[bool] = strawberry.field(
+    inbound_enabled: strawberry.Maybe[bool | None] = strawberry.field(
         description="Receive mail for the domain."
     )
     tracking_domain: strawberry.Maybe[str | None] = strawberry.field(

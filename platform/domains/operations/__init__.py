@@ -1,0 +1,16 @@
+"""Writes of domains: setting up, changing, verifying, replacing keys, deleting."""
+
+from .change import delete_domain, stop_sending, update_domain
+from .create import CreatedDomain, create_domain
+from .verify import Verification, rotate_dkim, verify_domain
+
+__all__ = [
+    "CreatedDomain",
+    "Verification",
+    "create_domain",
+    "delete_domain",
+    "rotate_dkim",
+    "stop_sending",
+    "update_domain",
+    "verify_domain",
+]

@@ -1,0 +1,92 @@
+"""What happens to a domain without anybody asking."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.domains.setup import HOST, create, publish
+from tests.factories import make_actor
+
+from postlane.core import clock
+from postlane.core.database import fetch
+from postlane.core.ids import new_id
+from postlane.domains.work import check, due_for_check
+
+
+async def row_of(name: str) -> dict[str, object]:
+    rows = await fetch(
+        "SELECT id, status, last_checked_at, next_check_at FROM domains WHERE name = {}", name
+    )
+    return rows[0]
+
+
+async def test_a_new_domain_is_looked_at_and_then_every_hour_for_two_weeks(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    actor = await make_actor()
+    made = await create(client, actor, "fresh.example")
+    domain_id = uuid.UUID(made["uuid"])
+
+    assert domain_id in await due_for_check(limit=1000)
+    await check(domain_id)
+
+    assert (await row_of("fresh.example"))["next_check_at"] == frozen + timedelta(hours=1)
+    assert domain_id not in await due_for_check(limit=1000)
+    with clock.frozen(frozen + timedelta(days=14)):
+        await check(domain_id)
+    assert (await row_of("fresh.example"))["next_check_at"] is None
+
+
+async def test_the_background_check_verifies_too(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    actor = await make_actor()
+    made = await create(client, actor, "quiet.example")
+    await publish(client, actor, dns, "quiet.example")
+
+    await check(uuid.UUID(made["uuid"]))
+
+    row = await row_of("quiet.example")
+    assert (row["status"], row["next_check_at"]) == ("verified", frozen + timedelta(days=1))
+    entries = await fetch(
+        "SELECT actor_kind, action FROM audit_entries WHERE target_id = {} ORDER BY id",
+        made["uuid"],
+    )
+    assert [tuple(entry.values()) for entry in entries] == [
+        ("user", "domain.created"),
+        ("platform", "domain.verified"),
+    ]
+
+
+async def test_a_check_that_is_not_due_asks_nothing(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    made = await create(client, await make_actor(), "early.example")
+    await check(uuid.UUID(made["uuid"]))
+    asked = sum(dns.queries.values())
+
+    await check(uuid.UUID(made["uuid"]))
+    await check(new_id())
+
+    assert sum(dns.queries.values()) == asked
+
+
+async def test_a_dead_resolver_puts_the_check_off(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    made = await create(client, await make_actor(), "dead.example")
+    for name in (
+        HOST,
+        "dead.example",
+        "bounce.dead.example",
+        "_dmarc.dead.example",
+        "pmta._domainkey.dead.example",
+    ):
+        dns.fail(name, "REFUSED")
+
+    await check(uuid.UUID(made["uuid"]))
+
+    row = await row_of("dead.example")
+    assert row["last_checked_at"] is None
+    assert row["next_check_at"] == frozen + timedelta(minutes=15)
