@@ -1,0 +1,338 @@
+"""What belongs to one tenant is not there for another: every place that takes a reference.
+
+The places are found by walking the schema. A new field that takes an id fails here until
+`KINDS` says whose id it takes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+)
+
+from postlane.core import clock
+from postlane.core.actor import Actor, ActorKind, ApiKeyId
+from postlane.core.database import fetch
+from postlane.graphql.nodes import global_id, registered
+from postlane.graphql.scalars import write_time
+from postlane.graphql.schema import CORE
+from postlane.vmtas.tables import Pool, Vmta
+from tests.client import Client
+from tests.factories import (
+    make_actor,
+    make_api_key,
+    make_domain,
+    make_membership,
+    make_organization,
+    make_project,
+    make_suppression,
+)
+
+TEXT_REFERENCES = frozenset({"vmta", "pool", "defaultPool", "targetId"})
+"""Fields that refer to something by a plain string."""
+
+MESSAGE = {"to": ["ada@example.net"], "subject": "Hello", "text": "Hello there."}
+
+KINDS = {
+    "Mutation.cancelMessage(input.id)": "Message",
+    "Mutation.changeRole(input.userId)": "User",
+    "Mutation.createDomain(input.defaultPool)": "Pool name",
+    "Mutation.createApiKey(input.projectId)": "Project",
+    "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
+    "Mutation.deleteDomain(input.domain.id)": "Domain",
+    "Mutation.deleteDomain(input.domain.name)": "Domain name",
+    "Mutation.removeMember(input.userId)": "User",
+    "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
+    "Mutation.removeSuppression(input.suppression.id)": "Suppression",
+    "Mutation.rotateApiKey(input.apiKeyId)": "ApiKey",
+    "Mutation.rotateDomainDkim(input.domain.id)": "Domain",
+    "Mutation.rotateDomainDkim(input.domain.name)": "Domain name",
+    "Mutation.sendMessage(input.pool)": "Pool name",
+    "Mutation.sendMessage(input.vmta)": "Vmta uuid",
+    "Mutation.switchOrganization(input.organizationId)": "Organization",
+    "Mutation.updateApiKey(input.apiKeyId)": "ApiKey",
+    "Mutation.updateDomain(input.defaultPool)": "Pool name",
+    "Mutation.updateDomain(input.domain.id)": "Domain",
+    "Mutation.updateDomain(input.domain.name)": "Domain name",
+    "Mutation.updateProject(input.projectId)": "Project",
+    "Mutation.verifyDomain(input.domain.id)": "Domain",
+    "Mutation.verifyDomain(input.domain.name)": "Domain name",
+    "Mutation.withdrawInvitation(input.invitationId)": "Invitation",
+    "Organization.apiKey(id)": "ApiKey",
+    "Organization.auditLog(filter.apiKeyId)": "ApiKey",
+    "Organization.auditLog(filter.targetId)": "Message uuid",
+    "Organization.auditLog(filter.userId)": "User",
+    "Organization.delivery(id)": "Delivery",
+    "Organization.domain(ref.id)": "Domain",
+    "Organization.domain(ref.name)": "Domain name",
+    "Organization.member(id)": "User",
+    "Organization.message(id)": "Message",
+    "Organization.messages(filter.apiKey)": "ApiKey",
+    "Organization.messages(filter.domain)": "Domain",
+    "Organization.messages(filter.pool)": "Pool name",
+    "Organization.messages(filter.vmta)": "Vmta uuid",
+    "Organization.project(id)": "Project",
+    "Organization.vmta(ref.id)": "Vmta",
+    "Organization.vmta(ref.name)": "Vmta name",
+    "Organization.vmtas(filter.pool)": "Pool name",
+    "Query.node(id)": "Message",
+    "Query.nodes(ids)": "Domain",
+}
+"""What each place refers to: a type, or another way to name one of its objects."""
+
+PERSONAL = frozenset({"switchOrganization"})
+"""What only a person does."""
+
+
+def given(field: str, world: "World") -> dict[str, Any]:
+    """Return what a mutation needs beside the reference."""
+    needed: dict[str, dict[str, Any]] = {
+        "changeRole": {"role": "VIEWER"},
+        "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
+        "createDomain": {"name": f"other-{world.domain}"},
+        "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
+        "updateApiKey": {"name": "Renamed"},
+        "updateDomain": {"domain": {"name": world.domain}, "trackOpens": True},
+        "updateProject": {"name": "Renamed"},
+    }
+    return needed.get(field, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A way into the schema by a reference: a field, and the path to it in an argument."""
+
+    on: str
+    field: str
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.on}.{self.field}({'.'.join(self.path)})"
+
+    @property
+    def definition(self) -> GraphQLField:
+        parent = CORE.type_map[self.on]
+        assert isinstance(parent, GraphQLObjectType)
+        return parent.fields[self.field]
+
+    def document(self) -> str:
+        """Return a document that calls the field with one variable."""
+        type_ = self.definition.args[self.path[0]].type
+        call = f"{self.field}({self.path[0]}: $value){selection(self.definition)}"
+        if self.on == "Organization":
+            call = f"organization {{ {call} }}"
+        kind = "mutation" if self.on == "Mutation" else "query"
+        return f"{kind} ($value: {type_}) {{ {call} }}"
+
+    def variables(self, reference: str, world: "World") -> dict[str, Any]:
+        """Return the variable that holds *reference* where the path ends."""
+        argument: GraphQLArgument = self.definition.args[self.path[0]]
+        is_list = isinstance(get_nullable_type(argument.type), GraphQLList)
+        value: Any = [reference] if is_list else reference
+        for step in reversed(self.path[1:]):
+            value = {step: value}
+        if self.on == "Mutation":
+            value = given(self.field, world) | value
+        return {"value": value}
+
+
+def selection(definition: GraphQLField) -> str:
+    named = get_named_type(definition.type)
+    if isinstance(named, GraphQLObjectType) and "pageInfo" in named.fields:
+        return " { nodes { __typename } }"
+    return " { __typename }"
+
+
+def places() -> Iterator[Place]:
+    """Yield every place of the schema that takes a reference."""
+    for name, type_ in sorted(CORE.type_map.items()):
+        if isinstance(type_, GraphQLObjectType) and not name.startswith("__"):
+            for field, definition in type_.fields.items():
+                for argument, declared in definition.args.items():
+                    for path in references(declared.type, (argument,)):
+                        yield Place(name, field, path)
+
+
+def references(type_: GraphQLInputType, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    named = get_named_type(type_)
+    if named.name == "ID" or (named.name == "String" and path[-1] in TEXT_REFERENCES):
+        yield path
+    elif isinstance(named, GraphQLInputObjectType):
+        for name, field in named.fields.items():
+            if named.name.endswith("Ref"):
+                yield (*path, name)
+            elif not isinstance(nullable(field.type), GraphQLList):
+                # What is in a list of inputs is the same input as in the single field.
+                yield from references(field.type, (*path, name))
+
+
+def nullable(type_: GraphQLInputType) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A tenant with one object of every kind."""
+
+    actor: Actor
+    """Asks with an API key, so that something was sent with one."""
+    person: Actor
+    domain: str
+    names: dict[str, str]
+    """How each kind of object is referred to."""
+    uuids: dict[str, UUID]
+
+
+async def make_world(client: Client) -> World:
+    organization = await make_organization()
+    membership = await make_membership(organization)
+    key = await make_api_key(organization, membership=membership)
+    actor = await make_actor(
+        organization,
+        kind=ActorKind.API_KEY,
+        user_id=membership.user_id,
+        api_key_id=ApiKeyId(key.row.id),
+    )
+    domain = await make_domain(organization.id)
+    suppression = await make_suppression(organization.id, f"gone@{domain.name}")
+    pool = Pool(organization_id=organization.id, name=f"pool-{domain.name}")
+    await pool.save()
+    vmta = Vmta(organization_id=organization.id, name=f"vmta-{domain.name}")
+    await vmta.save()
+    tomorrow = clock.now() + timedelta(days=1)
+    sent = await client.data(
+        """mutation ($send: SendMessageInput!, $invite: InviteMemberInput!) {
+          sendMessage(input: $send) { message { uuid deliveries { uuid } } }
+          inviteMember(input: $invite) { invitation { uuid } }
+        }""",
+        {
+            "send": MESSAGE | {"from": f"shop@{domain.name}", "sendAt": write_time(tomorrow)},
+            "invite": {"email": f"new@{domain.name}", "role": "VIEWER"},
+        },
+        actor=actor,
+    )
+    message = sent["sendMessage"]["message"]
+    entries = await fetch(
+        "SELECT id FROM audit_entries WHERE organization_id = {} LIMIT 1", organization.id
+    )
+    member = await make_membership(organization)
+    project = await make_project(organization)
+    uuids = {
+        "ApiKey": key.row.id,
+        "AuditEntry": entries[0]["id"],
+        "Delivery": UUID(message["deliveries"][0]["uuid"]),
+        "Domain": domain.id,
+        "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),
+        "Message": UUID(message["uuid"]),
+        "Organization": organization.id,
+        "Pool": pool.id,
+        "Project": project.id,
+        "Suppression": suppression.id,
+        "User": member.user_id,
+        "Vmta": vmta.id,
+    }
+    names = {kind: str(global_id(kind, uuid)) for kind, uuid in uuids.items()}
+    names |= {f"{kind} uuid": str(uuid) for kind, uuid in uuids.items()}
+    names |= {
+        "Domain name": domain.name,
+        "Pool name": pool.name,
+        "Suppression address": suppression.address,
+        "Vmta name": vmta.name,
+    }
+    return World(actor, await make_actor(organization), domain.name, names, uuids)
+
+
+@pytest.fixture(scope="module")
+def strangers() -> list[World]:
+    """The tenant that asks for what it does not have; it never changes, so one will do."""
+    return []
+
+
+async def fingerprint() -> dict[str, str]:
+    """Return a digest of every table."""
+    tables = await fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+        "AND tablename NOT LIKE 'saq%' AND tablename <> 'rate_buckets'"
+    )
+    found = {}
+    for row in tables:
+        sql = f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) AS d FROM {row['tablename']} t"
+        digest = (await fetch(sql))[0]["d"]  # type: ignore[arg-type]
+        found[row["tablename"]] = str(digest)
+    return found
+
+
+def is_hidden(place: Place, body: dict[str, Any]) -> bool:
+    """Say whether an answer is that of something that is not there."""
+    if errors := body.get("errors"):
+        return all(is_not_found(error["extensions"]) for error in errors)
+    data = body["data"]["organization"] if place.on == "Organization" else body["data"]
+    return data[place.field] in (None, [None], {"nodes": []})
+
+
+def is_not_found(extensions: dict[str, Any]) -> bool:
+    details = {detail["code"] for detail in extensions.get("details", ())}
+    return extensions["code"] == "NOT_FOUND" or details == {"NOT_FOUND"}
+
+
+PLACES = list(places())
+
+
+def test_every_place_that_takes_a_reference_has_an_example() -> None:
+    assert sorted(map(str, PLACES)) == sorted(KINDS)
+
+
+async def stranger(client: Client, strangers: list[World]) -> World:
+    if not strangers:
+        strangers.append(await make_world(client))
+    return strangers[0]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+async def test_a_stranger_finds_nothing_and_changes_nothing(
+    client: Client, strangers: list[World], place: Place
+) -> None:
+    ours, theirs = await stranger(client, strangers), await make_world(client)
+    reference = theirs.names[KINDS[str(place)]]
+    before = await fingerprint()
+
+    refused = await call(client, place, reference, ours)
+    after = await fingerprint()
+    allowed = await call(client, place, reference, theirs)
+
+    assert is_hidden(place, refused), refused
+    assert after == before
+    assert not any(is_not_found(e["extensions"]) for e in allowed.get("errors", ())), allowed
+
+
+async def call(client: Client, place: Place, reference: str, world: World) -> dict[str, Any]:
+    sent = place.variables(reference, world)
+    actor = world.person if place.field in PERSONAL else world.actor
+    return await client.graphql(place.document(), sent, actor=actor)
+
+
+@pytest.mark.parametrize("kind", sorted(registered()))
+async def test_a_strangers_node_is_not_there(
+    client: Client, strangers: list[World], kind: str
+) -> None:
+    ours, theirs = await stranger(client, strangers), await make_world(client)
+    query = "query ($id: ID!) { node(id: $id) { uuid } }"
+
+    found = await client.data(query, {"id": theirs.names[kind]}, actor=theirs.actor)
+    hidden = await client.data(query, {"id": theirs.names[kind]}, actor=ours.actor)
+
+    assert found == {"node": {"uuid": str(theirs.uuids[kind])}}
+    assert hidden == {"node": None}
