@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from graphql import (
@@ -16,7 +17,9 @@ from graphql import (
 
 import postlane
 from postlane.graphql import execute, nodes
-from postlane.graphql.schema import CORE
+from postlane.graphql.schema import CORE, printed
+
+SNAPSHOT = Path(__file__).parents[1] / "platform" / "graphql" / "schema.graphql"
 
 
 def own_types() -> list[GraphQLNamedType]:
@@ -38,6 +41,10 @@ def described() -> Iterator[tuple[str, str | None]]:
                 yield f"{found.name}.{name}", field.description
                 for argument, declared in field.args.items():
                     yield f"{found.name}.{name}({argument}:)", declared.description
+
+
+def test_the_committed_schema_is_the_schema() -> None:
+    assert SNAPSHOT.read_text("utf-8") == printed(), "run `make schema` and read the difference"
 
 
 def test_everything_is_described() -> None:
