@@ -84,6 +84,11 @@ async def signing_keys() -> Keys:
     return _keys
 
 
+async def refresh() -> Keys:
+    """Read the keys anew, as `signing_keys` does by itself every minute."""
+    return await _read_keys(older_than=0)
+
+
 def issue(
     keys: Keys,
     *,

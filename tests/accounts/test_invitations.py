@@ -1,0 +1,206 @@
+"""Invitations: offered, accepted once, by whom they are for."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from postlane.accounts.tables import Invitation, Membership, User
+from postlane.core import clock
+from postlane.core.actor import Actor, Role
+from tests.client import Client
+from tests.factories import make_actor, make_membership, make_organization, make_user
+from tests.people import LOG_IN, PASSWORD, REGISTER, VIEWER, new_person, registered
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+INVITE = """
+mutation ($input: InviteMemberInput!) {
+  inviteMember(input: $input) { token invitation { id uuid email role } }
+}
+"""
+ACCEPT = """
+mutation ($input: AcceptInvitationInput!) {
+  acceptInvitation(input: $input) { token organization { uuid } user { role } }
+}
+"""
+WITHDRAW = """
+mutation ($input: WithdrawInvitationInput!) { withdrawInvitation(input: $input) { withdrawnId } }
+"""
+LIST = "{ organization { invitations { totalCount nodes { email role invitedBy { uuid } } } } }"
+
+
+async def invited(
+    client: Client, actor: Actor, email: str, role: Role = Role.DEVELOPER
+) -> dict[str, Any]:
+    """Invite somebody and return the answer."""
+    data = await client.data(INVITE, {"input": {"email": email, "role": role.name}}, actor=actor)
+    answer: dict[str, Any] = data["inviteMember"]
+    return answer
+
+
+async def test_invited_person_registers_into_the_organization(client: Client) -> None:
+    organization = await make_organization(name="Inviting")
+    actor = await make_actor(organization, role=Role.ADMIN)
+    person = new_person(organizationName=None)
+    offer = await invited(client, actor, person["email"].upper())
+
+    answer = await client.data(REGISTER, {"input": person | {"invitationToken": offer["token"]}})
+
+    viewer = (await client.data(VIEWER, token=answer["register"]["token"]))["viewer"]
+    assert viewer["organization"] == {"uuid": str(organization.id), "name": "Inviting"}
+    assert viewer["user"]["role"] == "DEVELOPER"
+    assert [m["name"] for m in viewer["memberships"]] == ["Inviting"]
+
+
+async def test_signed_in_person_accepts_and_is_signed_in_there(client: Client) -> None:
+    organization = await make_organization()
+    person = await registered(client)
+    offer = await invited(client, await make_actor(organization), person["user"]["email"])
+
+    data = await client.data(ACCEPT, {"input": {"token": offer["token"]}}, token=person["token"])
+
+    assert data["acceptInvitation"]["organization"]["uuid"] == str(organization.id)
+    assert data["acceptInvitation"]["user"]["role"] == "DEVELOPER"
+
+
+async def test_person_who_belongs_nowhere_signs_in_with_an_invitation(client: Client) -> None:
+    person = await registered(client)
+    await Membership.delete().where(Membership.user_id == person["user"]["uuid"])
+    login = {"email": person["user"]["email"], "password": PASSWORD}
+    assert await client.refusal(LOG_IN, {"input": login}) == "USER_DISABLED"
+    organization = await make_organization()
+    offer = await invited(client, await make_actor(organization), person["user"]["email"])
+
+    data = await client.data(LOG_IN, {"input": login | {"invitationToken": offer["token"]}})
+
+    assert data["logIn"]["organization"]["uuid"] == str(organization.id)
+
+
+async def test_invitation_is_accepted_once(client: Client) -> None:
+    actor = await make_actor()
+    person = new_person(organizationName=None)
+    offer = await invited(client, actor, person["email"])
+    variables = {"input": person | {"invitationToken": offer["token"]}}
+
+    answers = await asyncio.gather(*(client.graphql(REGISTER, variables) for _ in range(2)))
+    again = await client.refusal(REGISTER, {"input": new_person(invitationToken=offer["token"])})
+
+    assert sum("errors" not in answer for answer in answers) == 1
+    assert again == "INVITATION_EXPIRED"
+
+
+async def test_invitation_for_another_address_is_refused_and_stays_open(client: Client) -> None:
+    offer = await invited(client, await make_actor(), "somebody-else@example.org")
+    person = new_person(invitationToken=offer["token"])
+
+    answer = await client.graphql(REGISTER, {"input": person})
+
+    details = answer["errors"][0]["extensions"]["details"]
+    assert [(d["field"], d["code"]) for d in details] == [("email", "NOT_ALLOWED")]
+    assert await User.count().where(User.email_key == person["email"]) == 0
+    row = await Invitation.objects().get(Invitation.id == offer["invitation"]["uuid"])
+    assert row is not None
+    assert row.accepted_at is None
+
+
+@pytest.mark.parametrize("token", ["nobody-made-this", "", "x" * 5_000, "töken"])
+async def test_made_up_token_is_refused(client: Client, token: str) -> None:
+    before = await User.count()
+
+    code = await client.refusal(REGISTER, {"input": new_person(invitationToken=token)})
+
+    assert code == "INVITATION_EXPIRED"
+    assert await User.count() == before
+
+
+async def test_invitation_ends_after_a_week(client: Client) -> None:
+    with clock.frozen(NOON):
+        person = new_person()
+        offer = await invited(client, await make_actor(), person["email"])
+
+    with clock.frozen(NOON + timedelta(days=7)):
+        code = await client.refusal(
+            REGISTER, {"input": person | {"invitationToken": offer["token"]}}
+        )
+
+    assert code == "INVITATION_EXPIRED"
+
+
+async def test_second_invitation_replaces_the_first(client: Client) -> None:
+    actor, person = await make_actor(), new_person()
+    first = await invited(client, actor, person["email"], Role.ADMIN)
+    await invited(client, actor, person["email"], Role.VIEWER)
+
+    data = await client.data(LIST, actor=actor)
+    code = await client.refusal(REGISTER, {"input": person | {"invitationToken": first["token"]}})
+
+    assert data["organization"]["invitations"] == {
+        "totalCount": 1,
+        "nodes": [
+            {
+                "email": person["email"],
+                "role": "VIEWER",
+                "invitedBy": {"uuid": str(actor.user_id)},
+            }
+        ],
+    }
+    assert code == "INVITATION_EXPIRED"
+
+
+async def test_withdrawn_invitation_is_refused(client: Client) -> None:
+    actor, person = await make_actor(), new_person()
+    offer = await invited(client, actor, person["email"])
+    variables = {"input": {"invitationId": offer["invitation"]["id"]}}
+
+    data = await client.data(WITHDRAW, variables, actor=actor)
+
+    assert data["withdrawInvitation"]["withdrawnId"] == offer["invitation"]["id"]
+    assert await client.refusal(WITHDRAW, variables, actor=actor) == "NOT_FOUND"
+    code = await client.refusal(REGISTER, {"input": person | {"invitationToken": offer["token"]}})
+    assert code == "INVITATION_EXPIRED"
+
+
+async def test_demoted_owner_leaves_no_invitation_behind(client: Client) -> None:
+    organization = await make_organization()
+    owner, leaving = await make_actor(organization), await make_actor(organization)
+    offer = await invited(client, leaving, "friend@example.org", Role.OWNER)
+
+    await client.data(
+        "mutation ($input: ChangeRoleInput!) { changeRole(input: $input) { user { role } } }",
+        {"input": {"userId": str(leaving.user_id), "role": "VIEWER"}},
+        actor=owner,
+    )
+
+    assert await Invitation.exists().where(Invitation.id == offer["invitation"]["uuid"]) is False
+
+
+async def test_admin_cannot_invite_an_owner(client: Client) -> None:
+    actor = await make_actor(role=Role.ADMIN)
+
+    code = await client.refusal(
+        INVITE, {"input": {"email": "a@example.org", "role": "OWNER"}}, actor=actor
+    )
+
+    assert code == "INSUFFICIENT_ROLE"
+    assert await Invitation.count().where(Invitation.organization_id == actor.organization_id) == 0
+
+
+async def test_member_is_not_invited_again(client: Client) -> None:
+    organization = await make_organization()
+    actor, user = await make_actor(organization), await make_user()
+    await make_membership(organization, user, role=Role.VIEWER)
+
+    code = await client.refusal(
+        INVITE, {"input": {"email": user.email.upper(), "role": "ADMIN"}}, actor=actor
+    )
+
+    assert code == "MEMBER_EXISTS"
+
+
+async def test_invitation_of_another_tenant_cannot_be_withdrawn(client: Client) -> None:
+    offer = await invited(client, await make_actor(), "a@example.org")
+    variables = {"input": {"invitationId": offer["invitation"]["uuid"]}}
+
+    assert await client.refusal(WITHDRAW, variables, actor=await make_actor()) == "NOT_FOUND"
+    assert await Invitation.exists().where(Invitation.id == offer["invitation"]["uuid"])
