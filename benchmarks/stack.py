@@ -159,7 +159,9 @@ def sink_command(port: int) -> list[str]:
     """Return the command of a sink: Postfix's where it is installed, as the baseline uses it."""
     found = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found:
-        return [found, f"127.0.0.1:{port}", "2000"]
+        # As root it wants a user to become; Postfix's own is there with it.
+        user = ["-u", "postfix"] if os.geteuid() == 0 else []
+        return [found, *user, f"127.0.0.1:{port}", "2000"]
     return [sys.executable, "-m", "tests.sink", "--port", str(port), "--log", os.devnull]
 
 

@@ -30,6 +30,7 @@ class Window:
 
 REGISTER = Window("register", 5, timedelta(hours=1))
 LOG_IN = Window("log_in", 10, timedelta(minutes=1))
+VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -443,3 +443,15 @@ async def test_a_verified_domain_signs_with_its_key(client: Client, dns: DnsServ
         ("signing.example", "pmtaed", "ed25519"),
     ]
     assert all(k.private_pem.startswith(b"-----BEGIN PRIVATE KEY-----") for k in keys)
+
+
+async def test_the_seventh_check_within_a_minute_is_refused(client: Client, dns: DnsServer) -> None:
+    actor = await make_actor()
+    name = "often.example"
+    await create(client, actor, name)
+    for _ in range(6):
+        await verify(client, actor, name)
+
+    refusal = await client.refusal(VERIFY, {"input": {"domain": {"name": name}}}, actor=actor)
+
+    assert refusal == "RATE_LIMITED"

@@ -14,6 +14,7 @@ from ...core.errors import NotFound
 from ...core.settings import settings
 from ...mail.dkim import KeyAlgorithm
 from ...mail.dns import resolver
+from ...security import limits
 from ...vmtas import queries as vmtas
 from ..errors import DnsUnavailable, DomainClaimed, SelectorInUse
 from ..keys import SELECTOR_INDEX, choose_selector, make_sealed_key, start_rotation
@@ -57,10 +58,12 @@ async def verify_domain(
         NotFound: the domain is absent or somebody else's.
         DomainClaimed: control is proven, but another organization holds the domain.
         DnsUnavailable: no name server answers.
+        TooManyRequests: more than 6 checks of this domain within a minute.
     """
     actor.require(Permission.WRITE_DOMAINS)
     started = time.monotonic()
     domain = await domain_of(actor, ref)
+    await limits.count(limits.VERIFY_DOMAIN, str(domain.id))
     plan = await read_plan(domain.id, purposes=purposes)
     checked = frozenset(planned.spec.purpose for planned in plan)
     if _is_fresh(domain, plan):
