@@ -1,7 +1,9 @@
 """Real parts for every test: a database made by the migrations, and frozen time on wish."""
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from tests.dns_server import DnsServer
 
 DNS = DnsServer().start()
 FOLDER = Path(tempfile.mkdtemp(prefix="postlane-tests-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 os.environ.update(
     POSTLANE_DATA_DIR=str(FOLDER),
     POSTLANE_SECRET_KEY=secrets.token_hex(32),

@@ -1,0 +1,86 @@
+"""`make docs`: writes the parts of the documents that are made from the code.
+
+python -m docs                  brings them up to date
+python -m docs release 0.2.0    joins the fragments of changelog.d into CHANGELOG.md
+"""
+
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postlane.server.cli import COMMANDS
+from postlane.server.printing import settings_lines
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAGMENTS = ROOT / "changelog.d"
+CHANGELOG = ROOT / "CHANGELOG.md"
+KINDS = ("security", "removed", "deprecated", "changed", "added", "fixed")
+"""In the order in which a reader who upgrades needs them."""
+
+
+def command_lines() -> list[str]:
+    """Return the table of commands."""
+    lines = ["| Command | Does | For example |", "|---|---|---|"]
+    for command in COMMANDS:
+        example = "<br>".join(f"`{line}`" for line in command.examples)
+        told = f"{command.summary} {command.detail}".strip()
+        lines.append(f"| `{command.name}` | {told} | {example} |".replace("||", "\\|\\|"))
+    return lines
+
+
+PARTS = {"settings": settings_lines, "commands": command_lines}
+
+
+def filled(text: str) -> str:
+    """Return *text* with what stands between each part's marks made anew."""
+    for name, lines in PARTS.items():
+        begin, end = f"<!-- {name}: made by `make docs` -->\n", f"<!-- end of {name} -->"
+        whole = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        made = begin + "\n".join(lines()) + "\n" + end
+        text = whole.sub(lambda _, made=made: made, text)
+    return text
+
+
+def generated() -> dict[Path, str]:
+    """Return every document that has made parts, and what it should say."""
+    return {path: filled(path.read_text("utf-8")) for path in [ROOT / "docs" / "operating.md"]}
+
+
+def release_notes(version: str, on: str) -> str:
+    """Return the section of *version*, from the fragments."""
+    lines = [f"## {version} ({on})", ""]
+    for kind in KINDS:
+        fragments = sorted(FRAGMENTS.glob(f"*.{kind}.md"))
+        if fragments:
+            lines += [f"### {kind.capitalize()}", ""]
+            lines += ["- " + " ".join(path.read_text("utf-8").split()) for path in fragments]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def release(version: str) -> None:
+    """Put the section of *version* first in the changelog, and delete its fragments."""
+    section = release_notes(version, datetime.now(UTC).date().isoformat())
+    head, mark, rest = CHANGELOG.read_text("utf-8").partition("<!-- releases -->\n")
+    CHANGELOG.write_text(f"{head}{mark}\n{section}{rest}", "utf-8")
+    for path in FRAGMENTS.glob("*.*.md"):
+        path.unlink()
+
+
+def main(arguments: list[str]) -> int:
+    """Do what *arguments* say and return the exit code."""
+    match arguments:
+        case []:
+            for path, text in generated().items():
+                path.write_text(text, "utf-8")
+        case ["release", version] if re.fullmatch(r"\d+\.\d+\.\d+", version):
+            release(version)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
