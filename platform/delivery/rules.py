@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from ..core.actor import OrganizationId
 from ..mail.outcome import Verdict
@@ -21,6 +21,13 @@ RETRY_AFTER = (
     timedelta(hours=8),
 )
 """Wait before the 2nd, 3rd, 4th and every later attempt, up to 10 % of jitter aside."""
+
+
+class Priority(IntEnum):
+    """What goes first where several deliveries are due: the lower."""
+
+    TRANSACTIONAL = 0
+    MARKETING = 1
 
 
 class DeliveryState(StrEnum):

@@ -2,24 +2,31 @@
 
 import asyncio
 import logging
+import re
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..delivery.contents import ContentFormat, decode_parts
+from ..delivery.rules import Priority
 from ..delivery.work import Claim, Content, read_contents, return_path_of
 from ..domains.work import signing_keys
-from ..mail.compose import compose, needs_smtputf8
+from ..mail.compose import Parts, compose, needs_smtputf8
 from ..mail.dkim import SigningKey, sign
+from ..mail.markup import text_from_html
 from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Envelope
+from ..tracking.tokens import Recipient
+from ..tracking.work import unsubscribe_headers
 
 log = logging.getLogger(__name__)
 
 MESSAGES_AT_ONCE = 20
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """How much is read from the database at once; at least one message, whatever its size."""
+
+_UNSUBSCRIBE = re.compile(rb"^list-unsubscribe[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +48,28 @@ class _Built:
 async def prepare(claims: Sequence[Claim]) -> AsyncIterator[list[Prepared]]:
     """Yield the claims with what to send, a few messages at a time.
 
-    A message is built and signed once, however many of *claims* are its deliveries.
+    A message is built and signed once, however many of *claims* are its deliveries; marketing
+    mail is signed for each delivery, as each has a link of its own to unsubscribe with.
     """
     for group in _groups(claims):
         contents = await read_contents({claim.content_id for claim in group})
         domain_ids = {claim.domain_id for claim in group if claim.domain_id}
         keys = await signing_keys(domain_ids)
         # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
-        built = await asyncio.to_thread(_build_all, _messages(group), contents, keys)
-        counts = Counter(claim.message_id for claim in group)
+        built = await asyncio.to_thread(_build_all, group, contents, keys)
+        counts = Counter(_unit(claim) for claim in group)
         yield [
-            _address(claim, built[claim.message_id], sharing=counts[claim.message_id])
-            for claim in group
+            _address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group
         ]
+
+
+def _unit(claim: Claim) -> uuid.UUID:
+    """Return the id of what is signed as one: a message, or one delivery of marketing mail."""
+    return claim.delivery_id if _is_marketing(claim) else claim.message_id
+
+
+def _is_marketing(claim: Claim) -> bool:
+    return claim.priority == Priority.MARKETING
 
 
 def _groups(claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -62,20 +78,15 @@ def _groups(claims: Sequence[Claim]) -> list[list[Claim]]:
     seen: set[uuid.UUID] = set()
     size = 0
     for claim in claims:
-        added = 0 if claim.message_id in seen else claim.content_bytes or 0
+        added = 0 if _unit(claim) in seen else claim.content_bytes or 0
         is_full = len(seen) >= MESSAGES_AT_ONCE or size + added > BYTES_AT_ONCE
-        if not groups or (claim.message_id not in seen and is_full):
+        if not groups or (_unit(claim) not in seen and is_full):
             groups.append([])
             seen, size = set(), 0
-        seen.add(claim.message_id)
+        seen.add(_unit(claim))
         size += added
         groups[-1].append(claim)
     return groups
-
-
-def _messages(claims: Collection[Claim]) -> list[Claim]:
-    """Return one claim of each message."""
-    return list({claim.message_id: claim for claim in claims}.values())
 
 
 def _build_all(
@@ -83,27 +94,68 @@ def _build_all(
     contents: Mapping[uuid.UUID, Content],
     keys: Mapping[uuid.UUID, Sequence[SigningKey]],
 ) -> dict[uuid.UUID, _Built | Failure]:
-    built: dict[uuid.UUID, _Built | Failure] = {}
+    """Return what to send by unit."""
+    composed: dict[uuid.UUID, _Built | Failure] = {}
+    signed: dict[uuid.UUID, _Built | Failure] = {}
     for claim in claims:
-        content = contents.get(claim.content_id)
-        own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
-        built[claim.message_id] = _NO_CONTENT if content is None else _build(claim, content, own)
-    return built
+        if claim.message_id not in composed:
+            composed[claim.message_id] = _compose(claim, contents.get(claim.content_id))
+        if _unit(claim) not in signed:
+            own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
+            signed[_unit(claim)] = _finish(claim, composed[claim.message_id], own)
+    return signed
 
 
-def _build(claim: Claim, content: Content, keys: Sequence[SigningKey]) -> _Built | Failure:
+def _compose(claim: Claim, content: Content | None) -> _Built | Failure:
+    """Return the message as all its recipients get it, without a signature."""
+    if content is None:
+        return _NO_CONTENT
     try:
         if content.format is ContentFormat.RAW:
-            data = content.body
-            smtputf8 = not data.partition(b"\r\n\r\n")[0].isascii()
-        else:
-            parts = decode_parts(content.body)
-            data = compose(parts)
-            smtputf8 = needs_smtputf8(parts)
-        return _Built(sign(data, keys) if keys else data, smtputf8)
+            is_ascii = content.body.partition(b"\r\n\r\n")[0].isascii()
+            return _Built(content.body, smtputf8=not is_ascii)
+        parts = _with_text(decode_parts(content.body))
+        return _Built(compose(parts), needs_smtputf8(parts))
     except Exception:  # an edge: one message that cannot be built must not stop the others
         log.exception("message %s cannot be built", claim.message_id)
         return _NOT_BUILT
+
+
+def _with_text(parts: Parts) -> Parts:
+    """Return *parts* with a text for those who do not read HTML."""
+    if parts.text is not None or parts.html is None:
+        return parts
+    return replace(parts, text=text_from_html(parts.html) or None)
+
+
+def _finish(
+    claim: Claim, composed: _Built | Failure, keys: Sequence[SigningKey]
+) -> _Built | Failure:
+    """Return what goes to this claim's recipient, signed."""
+    if isinstance(composed, Failure):
+        return composed
+    try:
+        data = composed.data
+        if _is_marketing(claim) and not _UNSUBSCRIBE.search(data.partition(b"\r\n\r\n")[0]):
+            data = _unsubscribe_fields(claim) + data
+        return _Built(sign(data, keys) if keys else data, composed.smtputf8)
+    except Exception:  # an edge, as above
+        log.exception("message %s cannot be signed", claim.message_id)
+        return _NOT_BUILT
+
+
+def _unsubscribe_fields(claim: Claim) -> bytes:
+    recipient = Recipient(
+        claim.organization_id,
+        claim.project_id,
+        claim.message_id,
+        claim.delivery_id,
+        claim.address,
+    )
+    # The link stays in one piece: some receivers do not unfold it.
+    return "".join(
+        f"{name}: {value}\r\n" for name, value in unsubscribe_headers(recipient)
+    ).encode()
 
 
 def _address(claim: Claim, built: _Built | Failure, *, sharing: int) -> Prepared:

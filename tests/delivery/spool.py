@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,8 +86,12 @@ async def make_spooled(
     priority: int = 0,
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
+    **said: Any,
 ) -> Spooled:
-    """Put a message with one delivery for each address into the spool; due now unless said."""
+    """Put a message with one delivery for each address into the spool; due now unless said.
+
+    *said* is what the message says otherwise than usual, in the words of `Parts`.
+    """
     found = await make_many(
         [addresses],
         organization=organization,
@@ -98,6 +102,7 @@ async def make_spooled(
         priority=priority,
         state=state,
         raw=raw,
+        **said,
     )
     return found[0]
 
@@ -113,6 +118,7 @@ async def make_many(
     priority: int = 0,
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
+    **said: Any,
 ) -> list[Spooled]:
     """Put many messages into the spool in one transaction."""
     organization = organization or await make_organization()
@@ -134,7 +140,7 @@ async def make_many(
                 return_path_domain="bounce.acme.example",
                 states=[state] * len(addresses),
                 content_format=(ContentFormat.RAW if raw else ContentFormat.PARTS).value,
-                content=raw or encode_parts(_parts(message_id, addresses)),
+                content=raw or encode_parts(replace(_parts(message_id, addresses), **said)),
                 created_at=now,
             )
         )

@@ -38,6 +38,7 @@ class Claim:
     domain_id: uuid.UUID | None
     return_path_domain: str
     address: str
+    priority: int
     expires_at: datetime
 
 
@@ -97,7 +98,8 @@ async def claim_batch(
             ))
         )
         SELECT claimed.id AS delivery_id, claimed.attempts AS attempt, claimed.organization_id,
-            claimed.project_id, claimed.message_id, claimed.address, claimed.expires_at,
+            claimed.project_id, claimed.message_id, claimed.address, claimed.priority,
+            claimed.expires_at,
             message.content_id, octet_length(content.body) AS content_bytes,
             message.domain_id, message.return_path_domain
         FROM claimed

@@ -26,7 +26,7 @@ from ...security import idempotency
 from ...suppressions import work as suppressions
 from ...vmtas.queries import find_vmta_for
 from ..errors import BatchRejected, DomainNotAllowed, DomainNotVerified
-from ..rules import CheckedMessage, Source, Stream
+from ..rules import CheckedMessage, Source
 from .draft import Draft, Owner, new_delivery, receipt_of, write
 from .submission import (
     Outcome,
@@ -35,8 +35,6 @@ from .submission import (
     receipt_from_json,
     receipt_to_json,
 )
-
-PRIORITIES = {Stream.TRANSACTIONAL: 0, Stream.MARKETING: 1}
 
 
 async def accept(submission: Submission) -> Outcome:

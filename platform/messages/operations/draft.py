@@ -12,7 +12,7 @@ from ...core.ids import new_id, new_token
 from ...core.settings import settings
 from ...delivery.contents import encode_parts
 from ...delivery.operations import NewDelivery, NewSpooledMessage, spool
-from ...delivery.rules import DeliveryState, message_status, queue_id
+from ...delivery.rules import DeliveryState, Priority, message_status, queue_id
 from ...domains.work import SendingDomain
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
@@ -22,7 +22,10 @@ from ...vmtas.rules import DEFAULT_POOL
 from ..rules import CheckedMessage, Source, Stream, warnings_of
 from .submission import Receipt, ReceiptRecipient
 
-PRIORITIES = {Stream.TRANSACTIONAL: 0, Stream.MARKETING: 1}
+PRIORITIES = {
+    Stream.TRANSACTIONAL: Priority.TRANSACTIONAL,
+    Stream.MARKETING: Priority.MARKETING,
+}
 
 
 @dataclass(frozen=True, slots=True)
