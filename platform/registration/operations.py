@@ -13,7 +13,7 @@ from ..accounts.rules import Plan, checked_email, checked_name, checked_timezone
 from ..audit import operations as audit
 from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx, transaction
-from ..core.errors import DetailCode, InvalidInput, NotPermitted
+from ..core.errors import DetailCode, ErrorCode, InvalidInput, NotPermitted
 from ..core.settings import settings
 from ..credits.operations import grant
 from ..credits.rules import LotSource
@@ -94,13 +94,18 @@ async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
     """Make another organization, owned by the signed-in person.
 
     Raises:
-        NotPermitted: an API key owns nothing.
+        NotPermitted: an API key owns nothing, and a suspended organization changes nothing.
         RegistrationClosed: the deployment takes no new organizations from anybody else than
             whoever looks after it.
         InvalidInput: the name cannot be one.
     """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    if actor.suspended:
+        raise NotPermitted(
+            "Your organization is suspended, so you cannot begin another one.",
+            code=ErrorCode.ORGANIZATION_SUSPENDED,
+        )
     if settings().registration != "open" and not actor.platform_admin:
         raise RegistrationClosed("On this deployment only its administrator makes organizations.")
     wanted = checked_name(name, field="name")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ..core import clock
 from ..core.actor import OrganizationId, Role, UserId
@@ -62,10 +62,13 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """This process's copy of the signing keys, by key id."""
+    """This process's copy of the signing keys."""
 
     newest: str
-    by_id: Mapping[str, Ed25519PrivateKey]
+    """Id of the key that signs."""
+    signing: Ed25519PrivateKey
+    verifying: Mapping[str, Ed25519PublicKey]
+    """Every key that is still good, by its id."""
     read_at: float
     """Monotonic seconds."""
 
@@ -112,9 +115,7 @@ def issue(
         "exp": issued_at + lifetime,
         "jti": str(token_id),
     }
-    text = jwt.encode(
-        claims, keys.by_id[keys.newest], algorithm=ALGORITHM, headers={"kid": keys.newest}
-    )
+    text = jwt.encode(claims, keys.signing, algorithm=ALGORITHM, headers={"kid": keys.newest})
     expires_at = datetime.fromtimestamp(issued_at + lifetime, UTC)
     return IssuedToken(text, token_id, expires_at, lifetime)
 
@@ -132,7 +133,7 @@ async def verified(text: str) -> Claims:
         key = await _key_of(jwt.get_unverified_header(text).get("kid"))
         claims = jwt.decode(
             text,
-            key.public_key(),
+            key,
             # One algorithm, whatever the header asks for: `none` and HS256 with a public
             # key as its secret are refused here.
             algorithms=[ALGORITHM],
@@ -179,16 +180,16 @@ def _in_time(read: tuple[Claims, int]) -> Claims:
     return claims
 
 
-async def _key_of(kid: object) -> Ed25519PrivateKey:
+async def _key_of(kid: object) -> Ed25519PublicKey:
     if not isinstance(kid, str) or parse_id(kid) is None:
         raise TokenInvalid
     keys = await signing_keys()
-    if kid not in keys.by_id:
+    if kid not in keys.verifying:
         # Another process may have rotated; but made-up ids must not cost a statement each.
         keys = await _read_keys(older_than=_RELOAD_SECONDS)
-    if kid not in keys.by_id:
+    if kid not in keys.verifying:
         raise TokenInvalid
-    return keys.by_id[kid]
+    return keys.verifying[kid]
 
 
 async def _read_keys(*, older_than: float) -> Keys:
@@ -201,14 +202,21 @@ async def _read_keys(*, older_than: float) -> Keys:
 
 async def _stored_keys() -> Keys | None:
     rows = await SigningKey.objects().order_by(SigningKey.id)
-    by_id = {
+    opened = {
         str(row.id): Ed25519PrivateKey.from_private_bytes(
             unseal(bytes(row.private_key), purpose=SEAL_PURPOSE)
         )
         for row in rows
     }
-    signing = [str(row.id) for row in rows if row.retired_at is None]
-    return Keys(signing[-1], by_id, time.monotonic()) if signing else None
+    in_use = [str(row.id) for row in rows if row.retired_at is None]
+    if not in_use:
+        return None
+    return Keys(
+        newest=in_use[-1],
+        signing=opened[in_use[-1]],
+        verifying={id: key.public_key() for id, key in opened.items()},
+        read_at=time.monotonic(),
+    )
 
 
 async def _first_key() -> Keys:

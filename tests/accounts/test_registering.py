@@ -5,16 +5,23 @@ from typing import Any
 
 import pytest
 
+from postlane.accounts.operations import NewUser, add_user, is_first_user
 from postlane.accounts.tables import Organization, User
 from postlane.audit.tables import AuditEntry
 from postlane.core.actor import Origin
+from postlane.core.database import fetch, transaction
 from postlane.core.errors import ErrorCode, OperationError
 from postlane.core.settings import settings
 from postlane.credits.tables import CreditLot
 from postlane.registration.operations import Registration, register
 from postlane.vmtas.tables import Pool
 from tests.client import Client
+from tests.factories import make_actor, make_organization, make_user
 from tests.people import PASSWORD, REGISTER, VIEWER, new_person, registered
+
+
+class ChangedMind(Exception):
+    """Ends a transaction whose effects must not stay."""
 
 
 async def people() -> tuple[int, int]:
@@ -241,3 +248,50 @@ async def test_refusals_carry_public_codes(database: None) -> None:
 
     assert refusal.value.error_code is ErrorCode.INVITATION_EXPIRED
     assert await User.count().where(User.email_key == "a@example.org") == 0
+
+
+async def test_first_person_of_a_deployment_looks_after_it(database: None) -> None:
+    await make_user()
+
+    answers = []
+
+    async def ask_where_nobody_is() -> None:
+        async with transaction() as tx:
+            answers.append(await is_first_user(tx))
+            await fetch("TRUNCATE users CASCADE")
+            answers.append(await is_first_user(tx))
+            await add_user(tx, NewUser("a@example.org", "Ada", "!", "UTC"), platform_admin=True)
+            answers.append(await is_first_user(tx))
+            raise ChangedMind
+
+    with pytest.raises(ChangedMind):
+        await ask_where_nobody_is()
+
+    assert answers == [False, True, False]
+
+
+async def test_suspended_person_begins_no_other_organization(client: Client) -> None:
+    actor = await make_actor(await make_organization(status="suspended"), suspended=True)
+    before = await people()
+
+    code = await client.refusal(
+        'mutation { createOrganization(input: {name: "Again"}) { token } }', actor=actor
+    )
+
+    assert code == "ORGANIZATION_SUSPENDED"
+    assert await people() == before
+
+
+async def test_person_begins_another_organization(client: Client) -> None:
+    person = await registered(client)
+
+    data = await client.data(
+        'mutation { createOrganization(input: {name: "Second"}) '
+        "{ token organization { name } user { role } } }",
+        token=person["token"],
+    )
+
+    assert data["createOrganization"]["organization"] == {"name": "Second"}
+    assert data["createOrganization"]["user"] == {"role": "OWNER"}
+    viewer = (await client.data(VIEWER, token=data["createOrganization"]["token"]))["viewer"]
+    assert len(viewer["memberships"]) == 2

@@ -10,7 +10,6 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from postlane.core import clock
@@ -47,7 +46,7 @@ async def forge(database: None) -> Forge:
         claims = {k: v for k, v in (claims | changes).items() if v is not None}
         return jwt.encode(
             claims,
-            key if key is not None else keys.by_id[keys.newest],
+            key if key is not None else keys.signing,
             algorithm=algorithm,
             headers={"kid": kid or keys.newest},
         )
@@ -140,7 +139,7 @@ async def test_token_without_a_signature_is_refused(forge: Forge) -> None:
 
 async def test_public_key_is_no_secret_of_an_hmac(database: None, forge: Forge) -> None:
     keys = await tokens.signing_keys()
-    public = keys.by_id[keys.newest].public_key().public_bytes_raw()
+    public = keys.signing.public_key().public_bytes_raw()
 
     assert await code(tokens.verified(forge(key=public, algorithm="HS256"))) == "INVALID_TOKEN"
 
@@ -169,11 +168,7 @@ async def test_rotated_signing_key_still_verifies_until_its_tokens_end(database:
 
 async def test_private_key_is_sealed_in_its_row(database: None) -> None:
     keys = await tokens.signing_keys()
-    raw = keys.by_id[keys.newest].private_bytes(
-        serialization.Encoding.Raw,
-        serialization.PrivateFormat.Raw,
-        serialization.NoEncryption(),
-    )
+    raw = keys.signing.private_bytes_raw()
 
     rows = await SigningKey.objects()
 
