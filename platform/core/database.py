@@ -1,15 +1,66 @@
 """The database: one engine, one pool per process, one kind of transaction."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Self
 
 import asyncpg
-from piccolo.engine.postgres import PostgresEngine
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
 log = logging.getLogger(__name__)
+
+
+CLOSE_SECONDS = 5.0
+"""How long statements that still run may take when a process leaves the database."""
+
+
+class Transaction(PostgresTransaction):
+    """Piccolo's transaction, which lets go of everything also when its end fails.
+
+    Piccolo's own keeps the connection, and the idea that a transaction is open, when commit
+    or rollback raises, as they do when the server dies: some crashes later the pool is empty,
+    and a task that goes on can never open another.
+    """
+
+    async def __aenter__(self) -> Self:
+        pool = self.engine.pool
+        self.connection = await (pool.acquire() if pool else self.engine.get_new_connection())
+        self.transaction = self.connection.transaction()
+        try:
+            await self.transaction.start()
+        except BaseException:
+            await self._give_back()
+            raise
+        self.context = self.engine.current_transaction.set(self)
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        try:
+            if error is None:
+                await self.transaction.commit()
+            else:
+                await self._undo()
+        finally:
+            self.engine.current_transaction.reset(self.context)
+            await self._give_back()
+        return error is None
+
+    async def _undo(self) -> None:
+        try:
+            await self.transaction.rollback()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # The server rolls back what has lost its connection. What broke it is what the
+            # caller should see.
+            log.debug("a transaction could not be rolled back", exc_info=True)
+
+    async def _give_back(self) -> None:
+        if self.engine.pool:
+            await self.engine.pool.release(self.connection)
+        else:
+            await self.connection.close()
 
 
 class Engine(PostgresEngine):
@@ -20,6 +71,14 @@ class Engine(PostgresEngine):
 
     async def prep_database(self) -> None:
         """Do nothing: no extension is needed."""
+
+    def transaction(self, allow_nested: bool = False) -> Transaction:
+        """Return a transaction to enter; there is none within another.
+
+        Raises:
+            TransactionError: one is open already.
+        """
+        return Transaction(self, allow_nested=False)
 
 
 DB = Engine(config={})
@@ -54,9 +113,16 @@ async def _reset(connection: asyncpg.Connection) -> None:
 
 
 async def close_pool() -> None:
-    """Close this process's connections."""
-    if DB.pool is not None:
-        await DB.close_connection_pool()
+    """Close this process's connections; what does not end in time is cut off."""
+    pool = DB.pool
+    if pool is None:
+        return
+    try:
+        await asyncio.wait_for(DB.close_connection_pool(), CLOSE_SECONDS)
+    except TimeoutError:
+        log.warning("statements were still running when the connections were closed")
+        pool.terminate()
+        DB.pool = None
 
 
 class Tx:
