@@ -87,7 +87,7 @@ def _refusal(error: GraphQLError, *, request_id: str) -> Refusal:
     if isinstance(cause, OperationError):
         return refuse(cause, path=path)
     if cause is not None and is_unreachable(cause):
-        log.error("a part is not reachable", exc_info=cause, extra={"request_id": request_id})
+        log.error("a part is not reachable: %r", cause, extra={"request_id": request_id})
         return refuse(Unavailable(retry_after_seconds=5), path=path)
     if cause is None:
         return Refusal(ErrorCode.DOCUMENT_INVALID, error.message, path, locations=places(error))

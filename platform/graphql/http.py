@@ -224,7 +224,7 @@ async def _asked(question: Awaitable[T]) -> T:
     except Exception as error:
         if not is_unreachable(error):
             raise
-        log.error("a credential could not be looked up", exc_info=error)
+        log.error("a credential could not be looked up: %r", error)
         raise Unavailable(retry_after_seconds=5) from error
 
 

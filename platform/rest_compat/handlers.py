@@ -251,7 +251,7 @@ async def _admit(turn: _Turn, route: CompatRoute) -> Actor:
         actor = known(await turn.gate.authenticate(turn.request.scope))
         rate = await turn.gate.meter(actor)
     except UNREACHABLE as error:
-        log.error("a credential could not be looked up", exc_info=error)
+        log.error("a credential could not be looked up: %r", error)
         raise Unavailable from error
     if rate is not None:
         turn.request.answer_headers += [

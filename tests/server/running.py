@@ -48,6 +48,7 @@ class OwnSink:
             *("--port", str(self.port), "--log", str(self._log)),
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            stdout=asyncio.subprocess.DEVNULL,
         )
         for _ in range(200):
             with contextlib.suppress(OSError):
@@ -68,7 +69,7 @@ class OwnSink:
         if not self._log.exists():
             return Counter()
         lines = self._log.read_text().splitlines()
-        return Counter(json.loads(line)["recipient"] for line in lines)
+        return Counter(json.loads(line)["to"] for line in lines)
 
 
 class Up:
