@@ -93,7 +93,15 @@ KINDS = {
 }
 """What each place refers to: a type, or another way to name one of its objects."""
 
-PERSONAL = frozenset({"switchOrganization"})
+PERSONAL = frozenset(
+    {
+        "acceptInvitation",
+        "changePassword",
+        "createOrganization",
+        "switchOrganization",
+        "updateViewer",
+    }
+)
 """What only a person does."""
 
 

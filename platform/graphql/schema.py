@@ -6,6 +6,7 @@ import strawberry
 from graphql import (
     GraphQLCompositeType,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLResolveInfo,
     GraphQLSchema,
@@ -128,4 +129,16 @@ def _guard_introspection(core: GraphQLSchema) -> None:
     core.get_field = guarded_field  # type: ignore[method-assign, assignment]
 
 
+def _tell_one_of(core: GraphQLSchema) -> None:
+    """Let graphql-core know of `@oneOf`, so that it validates and coerces by it.
+
+    Strawberry checks it with a rule and an error of its own, which name no field.
+    """
+    for type_ in core.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            declared = type_.extensions.get("strawberry-definition")
+            type_.is_one_of = bool(getattr(declared, "is_one_of", False))
+
+
 _guard_introspection(CORE)
+_tell_one_of(CORE)

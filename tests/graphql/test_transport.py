@@ -341,6 +341,9 @@ async def test_an_operation_is_chosen_by_name(client: Client) -> None:
         ("SendMessageInput!", {"from": "a@b.example"}, "x.to", "REQUIRED"),
         ("SendMessageInput!", {"from": "", "to": [], "by": 1}, "x.by", "UNKNOWN_FIELD"),
         ("SendMessageInput!", "text", "x", "INVALID_TYPE"),
+        ("DomainRef!", {}, "x", "MUTUALLY_EXCLUSIVE"),
+        ("DomainRef!", {"id": "a", "name": "b"}, "x", "MUTUALLY_EXCLUSIVE"),
+        ("DomainRef!", {"id": None}, "x.id", "MUTUALLY_EXCLUSIVE"),
     ],
 )
 def test_a_wrong_variable_names_its_field(type_: str, value: Any, field: str, code: str) -> None:
