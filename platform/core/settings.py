@@ -110,7 +110,12 @@ class Settings:
     web_workers: int = _setting(
         str(os.cpu_count() or 1), _number, "Web workers; the default is the number of cores."
     )
-    worker_concurrency: int = _setting("20", _number, "Jobs that one worker runs at a time.")
+    worker_concurrency: int = _setting(
+        "200",
+        _number,
+        "Jobs that one worker runs at a time. Nearly all of them wait for a mail exchanger; too "
+        "few, and mail to hosts that answer waits behind mail to hosts that do not.",
+    )
     smtp_listen: Address | None = _setting(
         "127.0.0.1:2587", _address, "SMTP submission; empty turns it off."
     )

@@ -31,6 +31,12 @@ BATCH = 100
 CONNECTIONS = 10
 """Conversations that one drain holds at once, whatever more its vMTA allows."""
 
+UNWRITTEN = 50
+"""Outcomes of one drain that wait to be written; with more, sending waits for the database.
+
+They are what may go out twice if the process is killed now.
+"""
+
 DRAIN_SECONDS = 50.0
 """How long one drain claims; then it lets other queues have its place."""
 
@@ -237,6 +243,8 @@ class Drain:
                 return outcome, conversation
 
     async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
+        while len(self._settling) >= UNWRITTEN:
+            await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
         settlement = Settlement(claim, self._queue.vmta, outcome)
         written = await self._outbound.settler.settle(settlement)
         self._settling.add(written)

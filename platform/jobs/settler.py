@@ -15,6 +15,9 @@ What was delivered and is not yet written goes out twice if the process is kille
 is short; a transaction for each would cost more than the delivery.
 """
 
+WRITERS = 2
+"""Transactions at a time: outcomes need not wait for a commit that has begun."""
+
 LARGEST = 200
 MAX_WAITING = 1000
 """Outcomes that may wait while the database does not answer; then sending pauses."""
@@ -41,6 +44,9 @@ class Settler:
 
     async def run(self) -> None:
         """Write for as long as the process runs."""
+        await asyncio.gather(*(self._keep_writing() for _ in range(WRITERS)))
+
+    async def _keep_writing(self) -> None:
         while True:
             await self._some.wait()
             if len(self._waiting) < LARGEST:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -63,7 +64,14 @@ class PatientWorker(Worker[Any]):
 
 def run_worker(*, database_url: str, concurrency: int | None = None) -> None:
     """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given."""
+    _allow_many_files()
     uvloop.run(work(database_url, concurrency=concurrency or settings().worker_concurrency))
+
+
+def _allow_many_files() -> None:
+    """Lift the limit on open files as far as the system lets us: every conversation is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def work(database_url: str, *, concurrency: int) -> None:
@@ -127,5 +135,9 @@ async def finish(worker: PatientWorker, outbound: Outbound) -> None:
     # SAQ has no event for "nothing is running".
     while worker.job_task_contexts and time.monotonic() < give_up_at:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    # What is left waits for jobs, and SAQ would complain that it does not end by itself.
+    worker.event.set()
+    for task in list(worker.tasks):
+        task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await worker.stop()
