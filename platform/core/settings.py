@@ -117,10 +117,14 @@ class Settings:
         "few, and mail to hosts that answer waits behind mail to hosts that do not.",
     )
     smtp_listen: Address | None = _setting(
-        "127.0.0.1:2587", _address, "SMTP submission; empty turns it off."
+        "127.0.0.1:2587",
+        _address,
+        "SMTP submission; empty turns it off. Not part of this version: nothing listens.",
     )
     inbound_listen: Address | None = _setting(
-        "127.0.0.1:2525", _address, "Inbound mail exchanger; empty turns it off."
+        "127.0.0.1:2525",
+        _address,
+        "Inbound mail; empty turns it off. Not part of this version: nothing listens.",
     )
     delivery: str = _setting(
         "capture",
@@ -150,12 +154,14 @@ class Settings:
     payment: str = _setting(
         "manual",
         _one_of("manual", "stripe"),
-        "Payment provider. With `manual`, new organizations are on the plan `self_hosted`.",
+        "Payment provider. With `manual`, new organizations are on the plan `self_hosted`, with "
+        "`stripe` on `trial`; taking payments is not part of this version.",
     )
     private_destinations: tuple[Network, ...] = _setting(
         "deny",
         _private_destinations,
-        "Whether webhooks may reach private addresses: `deny`, or networks to allow.",
+        "Whether webhooks may reach private addresses: `deny`, or networks to allow. Not part of "
+        "this version: there are no webhooks.",
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
