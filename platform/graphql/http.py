@@ -21,10 +21,10 @@ from .errors import Refusal, is_unreachable, refuse
 from .execute import run
 from .media import GRAPHQL_RESPONSE, JSON, accepted
 from .request import (
+    Body,
     GraphQLRequest,
     Headers,
     HttpRefusal,
-    read_body,
     request_of_body,
     request_of_query,
 )
@@ -130,6 +130,7 @@ class GraphQLOverHttp:
 
     async def _answer(self, scope: HTTPScope, receive: Receive) -> Answer:
         headers = Headers(scope)
+        body = Body(headers, receive)
         state = scope["state"]
         request_id: str = state["request_id"]
         media_type = accepted(headers.get("accept"))
@@ -151,7 +152,7 @@ class GraphQLOverHttp:
                 idempotency_key=headers.idempotency_key(),
                 may_introspect=actor is not None or self._introspection_is_public,
             )
-            request = await self._request(scope, receive, headers, actor)
+            request = await self._request(scope, body, headers, actor)
             answer = await self._run(request, context, scope["method"], media_type, rate=rate)
         except HttpRefusal as refused:
             answer = _refused(
@@ -161,6 +162,7 @@ class GraphQLOverHttp:
             refusal = refuse(error)
             status = STATUS.get(refusal.code, 401)
             answer = _refused(status, [refusal], request_id, media_type)
+        await body.discard()
         answer.headers = [*answer.headers, *_rate_headers(rate)]
         return answer
 
@@ -173,13 +175,13 @@ class GraphQLOverHttp:
         return await _asked(self._meter(actor))
 
     async def _request(
-        self, scope: HTTPScope, receive: Receive, headers: Headers, actor: Actor | None
+        self, scope: HTTPScope, body: Body, headers: Headers, actor: Actor | None
     ) -> GraphQLRequest:
         if scope["method"] != "POST":
             return request_of_query(scope["query_string"])
         headers.check_body_is_json()
         most = limits.BODY_BYTES if actor else limits.STRANGERS_BODY_BYTES
-        return request_of_body(await read_body(headers, receive, most=most))
+        return request_of_body(await body.read(most=most))
 
     async def _run(
         self,

@@ -1,5 +1,6 @@
 """A GraphQL request out of an HTTP request, or the reason why it is none."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +14,9 @@ from .errors import Refusal
 JSON_TYPES = frozenset({"application/json"})
 LONGEST_KEY = 255
 """Characters of an `Idempotency-Key`."""
+DISCARD_BYTES = 40 * 2**20
+"""Read from a refused request before the connection is given up."""
+DISCARD_SECONDS = 10.0
 LONGEST_QUERY_STRING = 32_768
 PARAMETERS = ("query", "operationName", "variables", "extensions")
 
@@ -92,28 +96,53 @@ class Headers:
             raise HttpRefusal(415, "Send the request uncompressed.")
 
 
-async def read_body(headers: Headers, receive: Receive, *, most: int) -> bytes:
-    """Return the body; what is too large is refused as soon as that is known.
+class Body:
+    """The body of one request, on its way in."""
 
-    Raises:
-        HttpRefusal: it has more than *most* bytes, or the client went away.
-    """
-    announced = headers.content_length()
-    if announced is not None and announced > most:
-        raise _too_large(most, announced)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        event = await receive()
+    def __init__(self, headers: Headers, receive: Receive) -> None:
+        self._announced = headers.content_length()
+        self._receive = receive
+        self._is_over = self._announced is None and headers.get("transfer-encoding") is None
+        self._size = 0
+
+    async def read(self, *, most: int) -> bytes:
+        """Return the body; what is too large is refused as soon as that is known.
+
+        Raises:
+            HttpRefusal: it has more than *most* bytes, or the client went away.
+        """
+        if self._announced is not None and self._announced > most:
+            raise _too_large(most, self._announced)
+        chunks: list[bytes] = []
+        self._is_over = False
+        while not self._is_over:
+            chunks.append(await self._chunk())
+            if self._size > most:
+                raise _too_large(most)
+        return b"".join(chunks)
+
+    async def discard(self) -> None:
+        """Read what has not been read, so that the client gets to read the answer.
+
+        A server that answers and closes while a client is still sending makes the client's
+        system throw the answer away. There is an end to such patience.
+        """
+        try:
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self._is_over and self._size <= DISCARD_BYTES:
+                    await self._chunk()
+        except (TimeoutError, HttpRefusal):
+            return
+
+    async def _chunk(self) -> bytes:
+        event = await self._receive()
         if event["type"] != "http.request":
+            self._is_over = True
             raise HttpRefusal(400, "The request ended before its body did.")
-        chunk = event.get("body", b"")
-        size += len(chunk)
-        if size > most:
-            raise _too_large(most)
-        chunks.append(chunk)
-        if not event.get("more_body", False):
-            return b"".join(chunks)
+        self._is_over = not event.get("more_body", False)
+        chunk: bytes = event.get("body", b"")
+        self._size += len(chunk)
+        return chunk
 
 
 def _too_large(most: int, announced: int | None = None) -> HttpRefusal:
