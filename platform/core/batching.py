@@ -6,6 +6,7 @@ delayed and a crowd costs a few statements instead of a few for each.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -26,15 +27,24 @@ class Batcher(Generic[Item, Result]):
         self,
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
         *,
-        largest: int = 100,
+        weigh: Callable[[Item], int] = lambda item: 1,
+        largest: int = 500,
+        crowd: int = 32,
         at_once: int = 2,
         splits_on: tuple[type[Exception], ...] = (),
     ) -> None:
+        """*largest* is the weight of one batch, at least one item.
+
+        A second batch runs beside the first only when *crowd* items wait: fewer and fuller
+        batches cost less. More than *at_once* never run.
+        """
         self._work = work
+        self._weigh = weigh
         self._largest = largest
-        self._free = at_once
+        self._crowd = crowd
+        self._at_once = at_once
         self._splits_on = splits_on
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, item: Item) -> Result:
@@ -45,20 +55,33 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     def _start(self) -> None:
-        while self._free and self._waiting:
-            taken, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            self._free -= 1
-            task = asyncio.create_task(self._flush(taken))
+        while self._waiting and (
+            not self._running
+            or (len(self._running) < self._at_once and len(self._waiting) >= self._crowd)
+        ):
+            task = asyncio.create_task(self._flush(self._take()))
             self._running.add(task)
             task.add_done_callback(self._ended)
 
+    def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
+        taken = [self._waiting.popleft()]
+        weight = self._weigh(taken[0][0])
+        while self._waiting and weight + self._weigh(self._waiting[0][0]) <= self._largest:
+            weight += self._weigh(self._waiting[0][0])
+            taken.append(self._waiting.popleft())
+        return taken
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._free += 1
         self._start()
 
     async def _flush(self, taken: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
-        results = await self._results([item for item, _ in taken])
+        try:
+            results = await self._results([item for item, _ in taken])
+        except BaseException:  # the process ends: whoever waits must not wait for ever
+            for _, future in taken:
+                future.cancel()
+            raise
         for (_, future), result in zip(taken, results, strict=True):
             if future.done():  # its caller has gone away
                 continue

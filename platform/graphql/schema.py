@@ -20,6 +20,7 @@ from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
 from . import accounts, api_keys, domain_changes, nodes, sending, sessions, suppressions, users
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
+from .inputs import compile_inputs
 from .nodes import LARGEST_LIST, Node
 from .organization import Organization
 from .scalars import SCALARS
@@ -91,6 +92,7 @@ SCHEMA = strawberry.Schema(
     types=[ErrorCode, DetailCode],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )
+compile_inputs(SCHEMA)
 CORE: GraphQLSchema = SCHEMA._schema
 """The same for graphql-core, which parses, validates and executes."""
 

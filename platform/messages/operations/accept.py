@@ -69,6 +69,7 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
 
 _batcher: Batcher[Submission, Outcome] = Batcher(
     _accept_all,
+    weigh=lambda submission: len(submission.messages),
     # A refused statement rolls everything back for certain; then each is tried alone.
     splits_on=(
         OperationError,

@@ -1,0 +1,109 @@
+"""Group commit: who comes together is done together, and answers for itself alone."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from postlane.core.batching import Batcher
+
+
+class Refused(Exception):
+    """One item is not accepted."""
+
+
+async def test_what_gathers_while_a_batch_runs_makes_the_next_one() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        await gate.wait()
+        return [item * 10 for item in items]
+
+    batcher: Batcher[int, int] = Batcher(work)
+    waiting = [asyncio.create_task(batcher.run(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert await asyncio.gather(*waiting) == [0, 10, 20, 30, 40]
+    assert batches == [[0], [1, 2, 3, 4]]
+
+
+async def test_a_crowd_gets_a_second_batch_at_once_and_never_a_third() -> None:
+    running = 0
+    most = 0
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work, largest=4, crowd=4)
+    await asyncio.gather(*(batcher.run(number) for number in range(100)))
+
+    assert most == 2
+
+
+async def test_a_batch_is_no_heavier_than_it_may_be() -> None:
+    batches: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work, weigh=lambda item: item, largest=10)
+    await asyncio.gather(*(batcher.run(item) for item in (99, 6, 4, 1, 5)))
+
+    assert batches == [[99], [6, 4], [1, 5]]
+
+
+async def test_a_refusal_that_proves_a_rollback_is_its_items_own() -> None:
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        if 3 in items:
+            raise Refused
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work, splits_on=(Refused,))
+    results = await asyncio.gather(
+        *(batcher.run(number) for number in range(6)), return_exceptions=True
+    )
+
+    assert [type(result) if number == 3 else result for number, result in enumerate(results)] == [
+        0,
+        1,
+        2,
+        Refused,
+        4,
+        5,
+    ]
+
+
+async def test_a_lost_connection_is_never_tried_again() -> None:
+    tries = 0
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        nonlocal tries
+        tries += 1
+        raise ConnectionError("the commit may or may not have happened")
+
+    batcher: Batcher[int, int] = Batcher(work, splits_on=(Refused,))
+    results = await asyncio.gather(
+        *(batcher.run(number) for number in range(3)), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [ConnectionError] * 3
+    assert tries == 2
+
+
+async def test_nobody_waits_for_a_batch_that_was_cancelled() -> None:
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        raise asyncio.CancelledError
+
+    batcher: Batcher[int, int] = Batcher(work)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(batcher.run(1), 1)
