@@ -3,7 +3,9 @@
 import logging
 from typing import Any
 
+from ..audit.work import remove_old_entries
 from ..delivery.work import remove_old_captured, remove_old_contents
+from ..security.work import tidy as tidy_security
 
 log = logging.getLogger(__name__)
 
@@ -12,4 +14,6 @@ async def tidy(ctx: dict[str, Any]) -> None:
     """Remove what nobody may ask for any more."""
     contents = await remove_old_contents()
     captured = await remove_old_captured()
+    await remove_old_entries()
+    await tidy_security()
     log.info("tidied", extra={"contents": contents, "captured_messages": captured})

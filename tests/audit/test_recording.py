@@ -1,7 +1,10 @@
 """What is written when something changes."""
 
-from postlane.audit import operations
+from datetime import UTC, datetime
+
+from postlane.audit import operations, work
 from postlane.audit.tables import AuditEntry
+from postlane.core import clock
 from postlane.core.database import transaction
 from postlane.core.ids import new_id
 
@@ -47,3 +50,22 @@ async def test_entry_goes_with_a_change_that_is_rolled_back(database: None) -> N
         pass
 
     assert await AuditEntry.count().where(AuditEntry.target_id == str(target)) == 0
+
+
+async def test_entries_go_after_two_years(database: None) -> None:
+    actor = await make_actor()
+    old, young = datetime(2024, 5, 31, tzinfo=UTC), datetime(2024, 6, 3, tzinfo=UTC)
+    for at in (old, young):
+        with clock.frozen(at):
+            async with transaction() as tx:
+                await operations.record(
+                    tx, actor, action="vmta.paused", target_type="vmta", target_id="v"
+                )
+
+    with clock.frozen(datetime(2026, 6, 1, tzinfo=UTC)):
+        await work.remove_old_entries()
+
+    kept = await AuditEntry.select(AuditEntry.created_at).where(
+        AuditEntry.organization_id == actor.organization_id
+    )
+    assert kept == [{"created_at": young}]
