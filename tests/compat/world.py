@@ -1,0 +1,180 @@
+"""What an example takes for granted, made with real rows and real requests."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from postlane.accounts.tables import Membership, Organization
+from postlane.core import clock
+from postlane.core.actor import OrganizationId, Origin, Role, UserId
+from postlane.core.database import transaction
+from postlane.core.ids import new_token
+from postlane.credits.operations import grant
+from postlane.credits.rules import LotSource
+from postlane.security.operations import sign_in
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
+
+HOST = "mail.postlane.test"
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class World:
+    """One organization with its owner, who is signed in, and the names an example uses."""
+
+    client: Client
+    dns: DnsServer
+    organization: Organization
+    owner: Membership
+    headers: dict[str, str]
+    names: dict[str, str] = field(default_factory=dict)
+
+    async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Send a request as the owner."""
+        more = {} if body is None else {"json": body}
+        return await self.client.request(method, path, headers=self.headers, **more)
+
+
+async def make_world(client: Client, dns: DnsServer) -> World:
+    """Make an organization as the contract's examples have it."""
+    email = f"{new_token(12).lower()}@example.com"
+    organization = await make_organization(name="Example Ltd", plan="professional")
+    user = await make_user(
+        email=email, name="Ada Admin", platform_admin=True, last_login_at=clock.now()
+    )
+    owner = await make_membership(organization, user)
+    signed_in = await sign_in(
+        UserId(user.id), OrganizationId(organization.id), Origin("192.0.2.1", "test")
+    )
+    headers = {"authorization": f"Bearer {signed_in.token.text}"}
+    names = {"{email}": email, "{host}": HOST}
+    return World(client, dns, organization, owner, headers, names)
+
+
+async def no_account(world: World) -> None:
+    """Nobody has the address, and nobody is signed in."""
+    world.names["{email}"] = f"{new_token(12).lower()}@example.com"
+    world.headers.clear()
+
+
+async def an_account(world: World) -> None:
+    """Somebody has registered."""
+    await no_account(world)
+    body = {
+        "email": world.names["{email}"],
+        "password": PASSWORD,
+        "name": "Ada Admin",
+        "organization_name": "Example Ltd",
+    }
+    answer = await world.client.post("/api/v1/auth/register", json=body)
+    assert answer.status_code == 201, answer.text
+
+
+async def a_member(world: World) -> None:
+    """A developer belongs to the organization, and has made two API keys."""
+    email = f"{new_token(12).lower()}@example.com"
+    user = await make_user(
+        email=email, name="Dev Eloper", timezone="Europe/Paris", last_login_at=clock.now()
+    )
+    membership = await make_membership(world.organization, user, role=Role.DEVELOPER)
+    for _ in range(2):
+        await make_api_key(world.organization, membership=membership)
+    world.names |= {"{member}": str(user.id), "{member_email}": email}
+
+
+async def credits(world: World) -> None:
+    """The plan includes 100,000 emails, and 50,000 were bought."""
+    organization_id = OrganizationId(world.organization.id)
+    now = clock.now()
+    for amount, source, days in (
+        (100_000, LotSource.INCLUDED, 20),
+        (50_000, LotSource.PURCHASE, 365),
+    ):
+        async with transaction() as tx:
+            ends = now + timedelta(days=days)
+            await grant(tx, organization_id, amount=amount, source=source, expires_at=ends)
+
+
+async def an_api_key(world: World) -> None:
+    """There is an API key that can send."""
+    made = await make_api_key(
+        world.organization,
+        membership=world.owner,
+        name="Web shop",
+        scopes=["messages:send", "messages:read"],
+    )
+    world.names["{api_key}"] = str(made.row.id)
+
+
+async def a_rotated_api_key(world: World) -> None:
+    """There is an API key whose old secret is still good."""
+    body = {
+        "name": "Web shop",
+        "scopes": ["messages:send", "messages:read"],
+        "allowed_ips": ["198.51.100.0/24"],
+    }
+    made = await world.request("POST", "/api/v1/api-keys", body)
+    world.names["{api_key}"] = made.json()["id"]
+    await world.request("POST", f"/api/v1/api-keys/{made.json()['id']}/rotate")
+
+
+async def a_sending_domain(world: World) -> None:
+    """The organization may send from `yourdomain.com`."""
+    domain = await make_domain(world.organization.id)
+    world.names |= {"yourdomain.com": domain.name, "{domain_id}": str(domain.id)}
+
+
+async def a_message(world: World) -> None:
+    """One message waits to be sent."""
+    await a_sending_domain(world)
+    body = {
+        "from": f"sender@{world.names['yourdomain.com']}",
+        "to": "recipient@example.com",
+        "subject": "Hello",
+        "html": "<p>Hello!</p>",
+        "track_opens": True,
+        "track_clicks": True,
+    }
+    answer = await world.request("POST", "/api/v1/messages/send", body)
+    assert answer.status_code == 202, answer.text
+    world.names["{message}"] = answer.json()["id"]
+
+
+async def a_published_domain(world: World) -> None:
+    """A domain was set up, and its records are in the DNS."""
+    name = f"{new_token(12).lower()}.example"
+    made = (await world.request("POST", "/api/v1/domains", {"domain": name})).json()
+    world.dns.set(f"_spf.{HOST}", "TXT", "v=spf1 ip4:192.0.2.0/24 -all")
+    for record in made["records"]:
+        world.dns.set(record["name"], record["type"], record["value"])
+    world.names |= {"{domain_id}": made["id"], "{domain}": name}
+
+
+async def a_verified_domain(world: World) -> None:
+    """A domain is verified."""
+    await a_published_domain(world)
+    path = f"/api/v1/domains/{world.names['{domain_id}']}/verify"
+    answer = await world.request("POST", path)
+    assert answer.json()["status"] == "verified", answer.text
+
+
+GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
+    each.__name__: each
+    for each in (
+        no_account,
+        an_account,
+        a_member,
+        credits,
+        an_api_key,
+        a_rotated_api_key,
+        a_sending_domain,
+        a_message,
+        a_published_domain,
+        a_verified_domain,
+    )
+}
