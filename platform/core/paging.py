@@ -97,8 +97,7 @@ def by_id(*, descending: bool = True) -> Order:
 def encode_cursor(order: Order, row: Any, *, scope: str = "") -> Cursor:
     """Return an opaque cursor that points at *row*; *scope* ties it to a list's filters."""
     value = None if order.unique else _to_json(order.value(row))
-    sign = "-" if order.descending else ""
-    body = json.dumps([sign + order.name, scope, value, str(row.id)], separators=(",", ":"))
+    body = json.dumps([_named(order), scope, value, str(row.id)], separators=(",", ":"))
     return Cursor(base64.urlsafe_b64encode(body.encode()).decode().rstrip("="))
 
 
@@ -112,12 +111,16 @@ def decode_cursor(cursor: Cursor, order: Order, *, scope: str = "") -> tuple[Any
         padded = cursor + "=" * (-len(cursor) % 4)
         body = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         name, found_scope, value, row_id = body
-        found = name.removeprefix("-"), found_scope, _from_json(value), uuid.UUID(row_id)
+        found = name, found_scope, _from_json(value), uuid.UUID(row_id)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _invalid_cursor() from error
-    if found[:2] != (order.name, scope):
+    if found[:2] != (_named(order), scope):
         raise _invalid_cursor()
     return found[2], found[3]
+
+
+def _named(order: Order) -> str:
+    return ("-" if order.descending else "") + order.name
 
 
 def _invalid_cursor() -> InvalidInput:

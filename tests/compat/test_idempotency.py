@@ -1,0 +1,150 @@
+"""Asking again with the same key changes nothing and answers the same."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from postlane.core.database import fetch
+
+from .test_requests import code_of
+from .world import World, a_sending_domain, credits
+
+
+async def send(world: World, key: str, **values: Any) -> httpx.Response:
+    """Send a message under an idempotency key."""
+    body = {
+        "from": f"shop@{world.names['yourdomain.com']}",
+        "to": "ada@example.net",
+        "subject": "Hello",
+        "text": "Hello.",
+    }
+    return await world.client.post(
+        "/api/v1/messages/send",
+        json=body | values,
+        headers=world.headers | {"idempotency-key": key},
+    )
+
+
+async def sent(world: World) -> int:
+    """Return how many messages the organization has sent."""
+    rows = await fetch(
+        "SELECT count(*) AS n FROM messages WHERE organization_id = {}", world.organization.id
+    )
+    found: int = rows[0]["n"]
+    return found
+
+
+async def test_a_repeat_answers_the_same_and_sends_nothing(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+
+    first, second = await send(world, "order-4711"), await send(world, "order-4711")
+
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json() == second.json()
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert await sent(world) == 1
+
+
+async def test_a_batch_is_repeated_as_a_whole(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+    message = {
+        "from": f"shop@{world.names['yourdomain.com']}",
+        "to": "ada@example.net",
+        "subject": "Hello",
+        "text": "Hello.",
+    }
+    headers = world.headers | {"idempotency-key": "batch-1"}
+
+    first, second = [
+        await world.client.post(
+            "/api/v1/messages/batch",
+            json={"messages": [message, {"to": 1}, message | {"to": "nobody"}]},
+            headers=headers,
+        )
+        for _ in range(2)
+    ]
+
+    assert first.status_code == 202, first.text
+    assert [r["status"] for r in first.json()["results"]] == ["queued", "rejected", "rejected"]
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert await sent(world) == 1
+
+
+async def test_a_domain_is_made_once(world: World) -> None:
+    headers = world.headers | {"idempotency-key": "domain-1"}
+
+    first, second = [
+        await world.client.post("/api/v1/domains", json={"domain": "a.example"}, headers=headers)
+        for _ in range(2)
+    ]
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_key_belongs_to_one_request(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+
+    await send(world, "order-4711")
+    other = await send(world, "order-4711", subject="Other")
+
+    assert (other.status_code, code_of(other)) == (422, "idempotency_key_reuse")
+    assert await sent(world) == 1
+
+
+async def test_of_many_at_once_one_is_sent(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+
+    answers = await asyncio.gather(*(send(world, "order-4711") for _ in range(8)))
+
+    assert {a.status_code for a in answers} <= {202, 409}
+    assert {code_of(a) for a in answers if a.status_code == 409} <= {"idempotency_in_progress"}
+    assert await sent(world) == 1
+
+
+async def test_a_refusal_is_repeated_too(world: World) -> None:
+    """What was refused for want of credits stays refused under its key."""
+    await a_sending_domain(world)
+
+    first = await send(world, "order-4711")
+    await credits(world)
+    second, other = await send(world, "order-4711"), await send(world, "order-4712")
+
+    assert (first.status_code, code_of(first)) == (402, "insufficient_credits")
+    assert (second.status_code, code_of(second)) == (402, "insufficient_credits")
+    assert other.status_code == 202
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "schlüssel".encode("latin-1")])
+async def test_a_key_is_printable_ascii(world: World, key: Any) -> None:
+    headers = world.headers | {"idempotency-key": key}
+
+    answer = await world.client.post("/api/v1/domains", json={"domain": "a.x"}, headers=headers)
+
+    assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
+
+
+async def test_secrets_are_never_kept(world: World) -> None:
+    """Making an API key takes no notice of the header."""
+    headers = world.headers | {"idempotency-key": "key-1"}
+    body = {"name": "k", "scopes": ["messages:send"]}
+
+    first, second = [
+        await world.client.post("/api/v1/api-keys", json=body, headers=headers) for _ in range(2)
+    ]
+
+    assert first.json()["key"] != second.json()["key"]
+    rows = await fetch(
+        "SELECT count(*) AS n FROM idempotency_records WHERE organization_id = {}",
+        world.organization.id,
+    )
+    assert rows[0]["n"] == 0
