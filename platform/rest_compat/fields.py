@@ -328,8 +328,10 @@ class Object:
 class Fields:
     """The fields of one object, in the order they are documented."""
 
-    def __init__(self, *fields: Field) -> None:
+    def __init__(self, *fields: Field, name: str | None = None) -> None:
         self.fields = fields
+        self.name = name
+        """What OpenAPI calls it; without one it is shown where it stands."""
         self._known = {f.name: f for f in fields}
         self._theirs = {f.ours or camel_case(f.name): f for f in fields}
         self._required = tuple(f.name for f in fields if f.required)
@@ -376,13 +378,27 @@ class Fields:
         return declared.name + bracket + index + dot + rest
 
     def schema(self) -> JsonSchema:
-        """Return the object as OpenAPI shows it."""
+        """Return the object, or a reference to it, as OpenAPI shows it."""
+        if self.name is not None:
+            return {"$ref": f"#/components/schemas/{self.name}"}
+        return self.definition()
+
+    def definition(self) -> JsonSchema:
+        """Return the object itself."""
         found: JsonSchema = {
             "type": "object",
             "properties": {f.name: _property(f) for f in self.fields},
         }
         if self._required:
             found["required"] = list(self._required)
+        return found
+
+    def named(self) -> "dict[str, Fields]":
+        """Return this object and those within it that OpenAPI has a name for."""
+        found = {self.name: self} if self.name is not None else {}
+        for declared in self.fields:
+            if declared.kind.parts is not None:
+                found |= declared.kind.parts.named()
         return found
 
     def example(self) -> dict[str, Any]:

@@ -227,6 +227,9 @@ def _schemas(routes: Sequence[CompatRoute], words: Words) -> JsonSchema:
         if shape.name not in found:
             found[shape.name] = shape.definition()
             waiting += shape.nested()
+    for route in routes:
+        if route.body is not None:
+            found |= {name: fields.definition() for name, fields in route.body.named().items()}
     return dict(sorted(found.items()))
 
 

@@ -62,6 +62,7 @@ BATCH = Fields(
         Messages(),
         "1 to 100 messages, with at most 1,000 recipients in all.",
         required=True,
+        example=[MESSAGE.example()],
     ),
     Field(
         "batch_id",

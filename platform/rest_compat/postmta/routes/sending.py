@@ -24,7 +24,7 @@ from ...fields import (
 from ...route import MIB, CompatRoute
 from ..shapes import MESSAGE_STATUS, MODE, RECIPIENT_STATUS, SOURCE, bracketed
 
-MAILBOX = Text(format="email", longest=1_100)
+MAILBOX = Text(longest=1_100)
 """One mailbox with its display name."""
 MAILBOXES = ListOf(MAILBOX, lone=True)
 
@@ -50,6 +50,7 @@ ATTACHMENT = Fields(
         default="attachment",
     ),
     Field("content_id", TEXT, "How the HTML refers to it; required for an inline file."),
+    name="NewAttachment",
 )
 MESSAGE_FIELDS = (
     Field(
@@ -103,7 +104,7 @@ MESSAGE_FIELDS = (
     ),
 )
 NOT_SENT = frozenset({"templateId", "templateData"})
-MESSAGE = Fields(*MESSAGE_FIELDS)
+MESSAGE = Fields(*MESSAGE_FIELDS, name="NewMessage")
 
 RECIPIENT = Shape(
     "ReceiptRecipient",

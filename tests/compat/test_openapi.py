@@ -1,0 +1,115 @@
+"""The OpenAPI document says what is true, and the reference page what is current."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from postlane.rest_compat.dialects import POSTMTA
+from postlane.rest_compat.openapi import describe
+from postlane.rest_compat.postmta.dialect import ERRORS
+from postlane.rest_compat.postmta.reference import page
+from tests.client import Client
+
+from .matching import filled
+from .test_contract import EXAMPLES, read
+from .world import GIVEN, World
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The document as it is served."""
+    return describe(POSTMTA.routes, words=ERRORS, server_url="http://postlane.test")
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_it_is_served(client: Client, document: dict[str, Any]) -> None:
+    answer = await client.get("/openapi.json")
+    head = await client.head("/openapi.json")
+
+    assert answer.json() == document
+    assert answer.headers["content-type"] == "application/json"
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path) for path, item in document["paths"].items() for method in item
+    }
+
+    assert described == {(route.method, route.path) for route in POSTMTA.routes}
+
+
+def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    names = [op["operationId"] for item in document["paths"].values() for op in item.values()]
+
+    assert len(set(names)) == len(names) == len(POSTMTA.routes)
+
+
+def test_every_field_and_parameter_is_explained(document: dict[str, Any]) -> None:
+    for item in document["paths"].values():
+        for operation in item.values():
+            for parameter in operation["parameters"]:
+                if parameter.get("in") == "query":
+                    assert parameter["description"], parameter["name"]
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            for name, field in body.get("schema", {}).get("properties", {}).items():
+                assert field["description"].endswith("."), name
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "components": document["components"]}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_every_answer_is_what_the_document_says(
+    world: World, document: dict[str, Any], path: Path
+) -> None:
+    example = read(path)
+    for name in example["given"]:
+        await GIVEN[name](world)
+    request = filled(example["request"], world.names)
+    method, template = example["route"].split()
+    operation = document["paths"][template][method.lower()]
+
+    answer = await world.request(method, request["path"], request.get("body"))
+
+    if "body" in request:
+        sent = operation["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema.validate(request["body"], _resolved(document, sent))
+    content = operation["responses"][str(answer.status_code)]["content"]
+    schema = content["application/json"]["schema"]
+    checker = jsonschema.FormatChecker()
+    jsonschema.validate(answer.json(), _resolved(document, schema), format_checker=checker)
+
+
+async def test_a_refusal_is_what_the_document_says(world: World, document: dict[str, Any]) -> None:
+    answer = await world.request("POST", "/api/v1/messages/send", {"from": 1})
+
+    schema = _resolved(document, {"$ref": "#/components/schemas/Error"})
+    jsonschema.validate(answer.json(), schema)
+
+
+def test_examples_of_bodies_fit_their_schemas(document: dict[str, Any]) -> None:
+    found = 0
+    for item in document["paths"].values():
+        for operation in item.values():
+            media = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if media and "example" in media:
+                jsonschema.validate(media["example"], _resolved(document, media["schema"]))
+                found += 1
+    assert found >= 8
+
+
+def test_the_reference_page_is_current() -> None:
+    """`make docs` writes it."""
+    written = (ROOT / "docs" / "compat" / "postmta.md").read_text("utf-8")
+
+    assert written == page(POSTMTA.routes)
