@@ -9,6 +9,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from graphql import GraphQLEnumType
+
+from postlane.graphql import limits
+from postlane.graphql.nodes import LARGEST_LIST
+from postlane.graphql.schema import CORE
+from postlane.graphql.variables import LARGEST_ARRAY
 from postlane.server.cli import COMMANDS
 from postlane.server.printing import settings_lines
 
@@ -29,7 +35,40 @@ def command_lines() -> list[str]:
     return lines
 
 
-PARTS = {"settings": settings_lines, "commands": command_lines}
+def limit_lines() -> list[str]:
+    """Return the table of what one GraphQL request may ask for."""
+    rows = (
+        ("Body of a request, signed in", f"{limits.BODY_BYTES:,} bytes"),
+        ("Body of a request of a stranger", f"{limits.STRANGERS_BODY_BYTES:,} bytes"),
+        ("Document", f"{limits.CHARACTERS:,} characters, {limits.TOKENS:,} tokens"),
+        ("Fields and fragment spreads, as written", f"{limits.SELECTIONS:,}"),
+        ("Fields with fields of their own under one name", f"{limits.REPEATS:,}"),
+        ("Aliases", f"{limits.ALIASES:,}"),
+        ("Fragments", f"{limits.FRAGMENTS:,}"),
+        ("Levels of fields", f"{limits.DEPTH:,}"),
+        ("Mutations in one document", f"{limits.ROOT_MUTATIONS:,}"),
+        ("Items of one list in variables", f"{LARGEST_ARRAY:,}"),
+        ("Ids of one `nodes(ids:)`", f"{LARGEST_LIST:,}"),
+        ("Cost", f"{limits.COST:,}"),
+        ("Time", f"{limits.EXECUTION_SECONDS:g} seconds"),
+    )
+    return ["| Limit | Value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+
+
+def code_lines() -> list[str]:
+    """Return the table of error codes."""
+    type_ = CORE.type_map["ErrorCode"]
+    assert isinstance(type_, GraphQLEnumType)
+    rows = (f"| `{name}` | {value.description} |" for name, value in type_.values.items())
+    return ["| Code | Means |", "|---|---|", *rows]
+
+
+PARTS = {
+    "settings": settings_lines,
+    "commands": command_lines,
+    "limits": limit_lines,
+    "codes": code_lines,
+}
 
 
 def filled(text: str) -> str:
@@ -44,7 +83,8 @@ def filled(text: str) -> str:
 
 def generated() -> dict[Path, str]:
     """Return every document that has made parts, and what it should say."""
-    return {path: filled(path.read_text("utf-8")) for path in [ROOT / "docs" / "operating.md"]}
+    paths = [ROOT / "docs" / name for name in ("graphql.md", "operating.md")]
+    return {path: filled(path.read_text("utf-8")) for path in paths}
 
 
 def release_notes(version: str, on: str) -> str:

@@ -1,5 +1,6 @@
 """Documents of strangers: parsed, limited, validated and priced once, and kept for a while."""
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ KEPT_TOKENS = 200_000
 """Of all kept documents together; a token takes about 600 bytes once parsed."""
 MOST_FAULTS = 20
 """Validation errors that one answer names."""
+UNKNOWN_HASH = "PersistedQueryNotFound"
+"""The words that clients of this protocol wait for before they send the text."""
 GAVE_UP = "Validation aborted."
 """What graphql-core says when comparing fields would take too long."""
 
@@ -73,26 +76,39 @@ class Prepared:
 
 
 class Documents:
-    """Prepared documents by their text, as many as fit; those used least are dropped."""
+    """Prepared documents by the SHA-256 of their text; those used least are dropped.
+
+    A client may send the hash alone, once some request has brought the text.
+
+    Source: https://www.apollographql.com/docs/apollo-server/performance/apq
+    """
 
     def __init__(self, kept_tokens: int = KEPT_TOKENS) -> None:
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
         self._most = kept_tokens
         self._tokens = 0
 
-    def prepared(self, text: str) -> Prepared:
-        """Return the document of this text.
+    def prepared(self, text: str | None, sha256: str | None = None) -> Prepared:
+        """Return the document of this text, or of this hash if there is no text.
 
         Raises:
-            DocumentRefused: it does not parse, is beyond a limit, or does not fit the schema.
+            DocumentRefused: it does not parse, is beyond a limit, does not fit the schema, is
+                not the text of this hash, or no text of this hash is known here.
             OperationError: likewise, for texts that cannot be stored.
         """
-        found = self._kept.get(text)
+        key = sha256 if text is None else digest_of(text)
+        if key is None:
+            raise _refused("The request has no document.")
+        if sha256 is not None and key != sha256:
+            raise _refused("sha256Hash is not the hash of the query that came with it.")
+        found = self._kept.get(key)
         if found is not None:
-            self._kept.move_to_end(text)
+            self._kept.move_to_end(key)
             return found
+        if text is None:
+            raise DocumentRefused(Refusal(ErrorCode.PERSISTED_QUERY_NOT_FOUND, UNKNOWN_HASH))
         found = prepare(text)
-        self._kept[text] = found
+        self._kept[key] = found
         self._tokens += found.tokens
         while self._tokens > self._most and len(self._kept) > 1:
             self._tokens -= self._kept.popitem(last=False)[1].tokens
@@ -100,6 +116,12 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a document's text in hexadecimal."""
+    # A lone surrogate has no UTF-8 form; it is refused once the text is read.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def prepare(text: str) -> Prepared:

@@ -77,6 +77,7 @@ describe_enum(
         "DNS_UNAVAILABLE": "The name servers did not answer in time.",
         "SERVICE_UNAVAILABLE": "A part that is needed is down or switched off.",
         "DOCUMENT_INVALID": "The GraphQL document does not parse, or does not fit the schema.",
+        "PERSISTED_QUERY_NOT_FOUND": "No text of this hash is known here; send it with its hash.",
         "DOCUMENT_TOO_COMPLEX": "The GraphQL document is beyond a limit; the message says which.",
         "TIME_LIMIT": "It took longer than it may and was stopped; what was done by then stays.",
         "INTERNAL": "Something went wrong on our side; it is logged under the request id.",

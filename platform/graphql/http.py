@@ -194,7 +194,7 @@ class GraphQLOverHttp:
     ) -> Answer:
         request_id = context.request_id
         try:
-            prepared = self._documents.prepared(request.query)
+            prepared = self._documents.prepared(request.query, request.sha256)
             operation = prepared.operation(request.operation_name)
             if method != "POST" and not operation.is_query:
                 raise HttpRefusal(405, "Send a mutation by POST, not by GET.", allow="POST")

@@ -1,6 +1,7 @@
 """A GraphQL request out of an HTTP request, or the reason why it is none."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,7 @@ DISCARD_BYTES = 40 * 2**20
 """Read from a refused request before the connection is given up."""
 DISCARD_SECONDS = 10.0
 LONGEST_QUERY_STRING = 32_768
+HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 PARAMETERS = ("query", "operationName", "variables", "extensions")
 
 
@@ -42,9 +44,12 @@ class HttpRefusal(Exception):
 class GraphQLRequest:
     """What the client wants to have run."""
 
-    query: str
+    query: str | None
+    """The document's text; None if only its hash was sent."""
     operation_name: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+    """The hash of the document's text, if it was sent."""
 
 
 class Headers:
@@ -214,13 +219,25 @@ def _json(text: bytes, what: str) -> Any:
 
 def _request(found: dict[str, Any]) -> GraphQLRequest:
     query, name = found.get("query"), found.get("operationName")
-    if query is None:
-        raise HttpRefusal(400, "The request has no query.")
-    if not isinstance(query, str):
-        raise HttpRefusal(400, "query has to be a string.")
-    if name is not None and not isinstance(name, str):
-        raise HttpRefusal(400, "operationName has to be a string.")
     for part in ("variables", "extensions"):
         if not isinstance(found.get(part), dict | None):
             raise HttpRefusal(400, f"{part} has to be an object.")
-    return GraphQLRequest(query, name or None, found.get("variables") or {})
+    sha256 = _hash((found.get("extensions") or {}).get("persistedQuery"))
+    if query is None and sha256 is None:
+        raise HttpRefusal(400, "The request has no query.")
+    if not isinstance(query, str | None):
+        raise HttpRefusal(400, "query has to be a string.")
+    if not isinstance(name, str | None):
+        raise HttpRefusal(400, "operationName has to be a string.")
+    return GraphQLRequest(query, name or None, found.get("variables") or {}, sha256)
+
+
+def _hash(persisted: Any) -> str | None:
+    if persisted is None:
+        return None
+    sha256 = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    if not isinstance(sha256, str) or not HASH.fullmatch(sha256) or persisted.get("version") != 1:
+        raise HttpRefusal(
+            400, "extensions.persistedQuery has to have version 1 and a sha256Hash in hexadecimal."
+        )
+    return sha256.lower()
