@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
 from tests.dns_server import DnsServer
 
 DOMAIN = "bench.postlane.test"

@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from postlane.core.actor import Actor
 from tests.client import Client
 from tests.dns_server import DnsServer
-
-from postlane.core.actor import Actor
 
 HOST = "mail.postlane.test"
 """POSTLANE_HOSTNAME of the tests."""

@@ -3,15 +3,14 @@
 import uuid
 from datetime import datetime, timedelta
 
-from tests.client import Client
-from tests.dns_server import DnsServer
-from tests.domains.setup import HOST, create, publish
-from tests.factories import make_actor
-
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
 from postlane.domains.work import check, due_for_check
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.domains.setup import HOST, create, publish
+from tests.factories import make_actor
 
 
 async def row_of(name: str) -> dict[str, object]:

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.client import Client
-from tests.domains.setup import CREATE, HOST, create
-from tests.factories import make_actor, make_domain, make_organization
 
 from postlane.core.actor import Actor, Permission, Role
 from postlane.core.database import fetch
+from tests.client import Client
+from tests.domains.setup import CREATE, HOST, create
+from tests.factories import make_actor, make_domain, make_organization
 
 
 async def details(client: Client, actor: Actor, **values: Any) -> list[tuple[str, str]]:

@@ -4,14 +4,14 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.client import Client
-from tests.dns_server import DnsServer
-from tests.domains.setup import create, publish, records_of, verify
-from tests.factories import make_actor, make_domain, make_organization
 
 from postlane.core.actor import Actor, Role
 from postlane.core.database import fetch
 from postlane.vmtas.tables import Pool
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.domains.setup import create, publish, records_of, verify
+from tests.factories import make_actor, make_domain, make_organization
 
 LIST = """
     query ($filter: DomainFilter, $order: DomainOrder! = NAME, $first: Int, $after: String) {

@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.client import Client
-from tests.dns_server import DnsServer
-from tests.domains.setup import ROTATE, create, publish, rotate, verify
-from tests.factories import make_actor
 
 from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.crypto import SealBroken, unseal
 from postlane.core.database import fetch
 from postlane.domains.work import check, due_for_check
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.domains.setup import ROTATE, create, publish, rotate, verify
+from tests.factories import make_actor
 
 
 async def verified(client: Client, dns: DnsServer, name: str, **values: Any) -> Actor:

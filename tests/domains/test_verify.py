@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.client import Client
-from tests.dns_server import DnsServer
-from tests.domains.setup import HOST, VERIFY, create, publish, records_of, verify
-from tests.factories import make_actor
 
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.domains.work import signing_keys
+from tests.client import Client
+from tests.dns_server import DnsServer
+from tests.domains.setup import HOST, VERIFY, create, publish, records_of, verify
+from tests.factories import make_actor
 
 
 def by_purpose(found: dict[str, Any]) -> dict[str, tuple[str, str | None]]:

@@ -1,11 +1,10 @@
 """What happened to a message, beside the message."""
 
-from tests.client import Client
-from tests.factories import make_actor, make_domain
-
 from postlane.core.ids import new_id
 from postlane.core.paging import PageRequest
 from postlane.events.queries import list_events
+from tests.client import Client
+from tests.factories import make_actor, make_domain
 
 SEND = """
     mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message {

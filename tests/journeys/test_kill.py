@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.delivery.spool import make_many, make_organization, make_signing_domain
-from tests.dns_server import DnsServer
-from tests.workers import SOURCE, own_database, worker
 
 from postlane.core.database import fetch
 from postlane.delivery.work import LEASE
 from postlane.jobs.delivery import CONNECTIONS, UNWRITTEN
+from tests.delivery.spool import make_many, make_organization, make_signing_domain
+from tests.dns_server import DnsServer
+from tests.workers import SOURCE, own_database, worker
 
 MESSAGES = 2000
 KILLS = 4

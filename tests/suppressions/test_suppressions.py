@@ -5,6 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+
+from postlane.accounts.tables import Organization
+from postlane.core.actor import OrganizationId, ProjectId, Role
+from postlane.core.database import fetch, transaction
+from postlane.core.ids import new_id
+from postlane.suppressions.rules import SuppressionReason
+from postlane.suppressions.work import NewSuppression, Recipient, add, suppressed
 from tests.client import Client
 from tests.factories import (
     default_project,
@@ -13,13 +20,6 @@ from tests.factories import (
     make_project,
     make_suppression,
 )
-
-from postlane.accounts.tables import Organization
-from postlane.core.actor import OrganizationId, ProjectId, Role
-from postlane.core.database import fetch, transaction
-from postlane.core.ids import new_id
-from postlane.suppressions.rules import SuppressionReason
-from postlane.suppressions.work import NewSuppression, Recipient, add, suppressed
 
 ADD = """
     mutation ($input: AddSuppressionInput!) { addSuppression(input: $input) { suppression {

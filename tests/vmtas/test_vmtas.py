@@ -3,15 +3,14 @@
 import asyncio
 from typing import Any
 
-from tests.client import Client
-from tests.factories import make_actor, make_organization
-
 from postlane.core.actor import Actor, OrganizationId
 from postlane.core.database import fetch, transaction
 from postlane.vmtas.operations import create_default_pool
 from postlane.vmtas.queries import find_vmta_for, has_pool, list_addresses
 from postlane.vmtas.tables import Pool, Vmta
 from postlane.vmtas.work import ensure_default_vmta
+from tests.client import Client
+from tests.factories import make_actor, make_organization
 
 LIST = """
     query ($filter: VmtaFilter) { organization {
