@@ -15,6 +15,8 @@ from postlane.graphql import limits
 from postlane.graphql.nodes import LARGEST_LIST
 from postlane.graphql.schema import CORE
 from postlane.graphql.variables import LARGEST_ARRAY
+from postlane.rest_compat.dialects import POSTMTA
+from postlane.rest_compat.postmta import reference
 from postlane.server.cli import COMMANDS
 from postlane.server.printing import settings_lines
 
@@ -84,7 +86,8 @@ def filled(text: str) -> str:
 def generated() -> dict[Path, str]:
     """Return every document that has made parts, and what it should say."""
     paths = [ROOT / "docs" / name for name in ("graphql.md", "operating.md")]
-    return {path: filled(path.read_text("utf-8")) for path in paths}
+    found = {path: filled(path.read_text("utf-8")) for path in paths}
+    return found | {ROOT / "docs" / "compat" / "postmta.md": reference.page(POSTMTA.routes)}
 
 
 def release_notes(version: str, on: str) -> str:

@@ -237,8 +237,9 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
         if route.target is not None:
             _data(await execute(route.target, dict(path), context))
         raise
+    variables = route.variables(call)
     try:
-        data = _data(await execute(route.document, route.variables(call), context))
+        data = _data(await execute(route.document, variables, context))
     except Refused as refused:
         raise route.refused(refused, call) if route.refused else refused from None
     if context.replayed:

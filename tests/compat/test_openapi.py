@@ -1,4 +1,4 @@
-"""The OpenAPI document says what is true, and the reference page what is current."""
+"""The OpenAPI document says what is true."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from postlane.rest_compat.dialects import POSTMTA
 from postlane.rest_compat.openapi import describe
 from postlane.rest_compat.postmta.dialect import ERRORS
-from postlane.rest_compat.postmta.reference import page
 from tests.client import Client
 
 from .matching import filled
 from .test_contract import EXAMPLES, read
 from .world import GIVEN, World
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +103,3 @@ def test_examples_of_bodies_fit_their_schemas(document: dict[str, Any]) -> None:
                 jsonschema.validate(media["example"], _resolved(document, media["schema"]))
                 found += 1
     assert found >= 8
-
-
-def test_the_reference_page_is_current() -> None:
-    """`make docs` writes it."""
-    written = (ROOT / "docs" / "compat" / "postmta.md").read_text("utf-8")
-
-    assert written == page(POSTMTA.routes)

@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from postlane.core.actor import Role
+from postlane.core.database import fetch
 from postlane.messages.operations import send_message
 from postlane.messages.rules import NewMessage
 from postlane.rest_compat.dialects import POSTMTA
+from postlane.server.app import build_app
 from tests.client import Client
 from tests.factories import (
     make_actor,
@@ -19,7 +21,7 @@ from tests.factories import (
     make_organization,
 )
 
-from .world import World, a_sending_domain, a_verified_domain, an_api_key
+from .world import World, a_message, a_sending_domain, a_verified_domain, an_api_key, credits
 
 MIB = 2**20
 ABSENT = "01970000-0000-7000-8000-000000000000"
@@ -510,3 +512,48 @@ async def foreign_ids() -> dict[str, str]:
         "users": str(member.user_id),
         "messages": str(receipt.id),
     }
+
+
+async def test_what_a_message_says_needs_more_than_reading(world: World) -> None:
+    await credits(world)
+    await a_message(world)
+    path = f"/api/v1/messages/{world.names['{message}']}"
+    reader = await make_api_key(world.organization, scopes=["messages:read"])
+    headers = {"x-api-key": reader.secret}
+
+    plain = await world.client.get(path, headers=headers)
+    content = await world.client.get(f"{path}?include=content", headers=headers)
+    await world.request("GET", f"{path}?include=content")
+    rows = await fetch(
+        "SELECT action FROM audit_entries WHERE organization_id = {} AND target_id = {}",
+        world.organization.id,
+        world.names["{message}"],
+    )
+
+    assert plain.status_code == 200
+    assert (content.status_code, code_of(content)) == (403, "insufficient_scope")
+    assert [row["action"] for row in rows] == ["message.content_read"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ConnectionRefusedError("10.0.0.1:5432"), 503, "service_unavailable"),
+        (TimeoutError(), 503, "service_unavailable"),
+        (RuntimeError("secret 4711"), 500, "internal_error"),
+    ],
+)
+async def test_what_goes_wrong_inside_stays_inside(
+    database: None, error: Exception, status: int, code: str
+) -> None:
+    async def authenticate(scope: object) -> None:
+        raise error
+
+    app = build_app(authenticate=authenticate, opens_pool=False)
+    async with Client(app, {}) as client:
+        answer = await client.get("/api/v1/domains")
+
+    assert (answer.status_code, code_of(answer)) == (status, code)
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert "4711" not in answer.text
+    assert "10.0.0.1" not in answer.text
