@@ -65,6 +65,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.TIME_LIMIT: (503, "service_unavailable"),
     # Documents are ours, so that one which does not fit is our mistake.
     ErrorCode.DOCUMENT_INVALID: (500, "internal_error"),
+    ErrorCode.PERSISTED_QUERY_NOT_FOUND: (500, "internal_error"),
     ErrorCode.DOCUMENT_TOO_COMPLEX: (500, "internal_error"),
     ErrorCode.INTERNAL: (500, "internal_error"),
 }
