@@ -18,6 +18,7 @@ import asyncpg
 import postlane.jobs.worker
 from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
+from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
 from postlane.vmtas.work import ensure_default_vmta
 from tests.parts import REDIS
@@ -54,6 +55,24 @@ async def own_database(url: str, *, queue_url: str = "") -> AsyncIterator[str]:
     finally:
         await _connect_to(url, url)
         await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def own_server(url: str, folder: Path) -> AsyncIterator[EmbeddedDatabase]:
+    """Connect this process to a new database server for the body; *url* is where to go back to.
+
+    It may be killed and started again.
+    """
+    server = EmbeddedDatabase(folder / "postgres")
+    own = await server.start()
+    await _connect_to(own, own)
+    try:
+        await migrate()
+        await ensure_default_vmta()
+        yield server
+    finally:
+        await _connect_to(url, url)
+        await server.stop()
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -111,7 +111,10 @@ class Drain:
         """Send what is due, and return when everything that was begun is written down."""
         renewing = asyncio.create_task(self._renew())
         try:
-            await self._feed()
+            try:
+                await self._feed()
+            except Exception as error:  # an edge: what is on the wire has to be written down
+                log.warning("nothing more can be claimed now: %r", error)
             await self._put_back()
             if self._lanes:
                 await asyncio.wait(self._lanes)
@@ -245,7 +248,9 @@ class Drain:
     async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
         while len(self._settling) >= UNWRITTEN:
             await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
-        settlement = Settlement(claim, self._queue.vmta, outcome)
+        settlement = Settlement(
+            claim, self._queue.vmta, outcome, source_address=self._queue.source_address
+        )
         written = await self._outbound.settler.settle(settlement)
         self._settling.add(written)
         written.add_done_callback(self._settling.discard)
@@ -269,8 +274,8 @@ class Drain:
                 until = time.monotonic() + self._outbound.lease.total_seconds()
                 claims = [claim for claim, _ in self._held.values()]
                 ours = await renew_claims(claims, lease=self._outbound.lease)
-            except Exception:  # an edge: without the database the leases just run out
-                log.warning("leases could not be renewed", exc_info=True)
+            except Exception as error:  # an edge: without the database the leases run out
+                log.warning("leases could not be renewed: %r", error)
                 continue
             for claim in claims:
                 if claim.delivery_id in ours:

@@ -68,13 +68,13 @@ class Settler:
         while True:
             try:
                 settled = await settle_batch(settlements)
-            except Exception:  # an edge: mail was sent, and forgetting it would send it twice
+            except Exception as error:  # an edge: forgetting what was sent would send it twice
                 if asyncio.get_running_loop().time() + pause > give_up_at:
                     log.exception("%d outcomes could not be written", len(settlements))
                     return
-                log.warning("outcomes could not be written; trying again", exc_info=True)
+                log.warning("outcomes could not be written; trying again: %r", error)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, 1.0)
             else:
                 if settled < len(settlements):
                     log.warning(

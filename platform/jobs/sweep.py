@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 
 from ..core import clock
@@ -13,6 +14,9 @@ from .delivery import drain_key
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=2)
+LARGEST_SHARE = 0.05
+"""Of the time that sweeping may take: with very many queues it comes less often."""
+
 OVERDUE = timedelta(seconds=10)
 """Mail due for longer is too much for the drains at work, or theirs died with its worker."""
 
@@ -50,8 +54,10 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
     It is no job, so that it does not wait behind jobs.
     """
     while not stopping.is_set():
+        started = time.monotonic()
         try:
             await sweep()
-        except Exception:  # an edge: the next sweep finds what this one missed
-            log.warning("the sweep failed; the next comes soon", exc_info=True)
-        await asyncio.sleep(EVERY.total_seconds())
+        except Exception as error:  # an edge: the next sweep finds what this one missed
+            log.warning("the sweep failed; the next comes soon: %r", error)
+        took = time.monotonic() - started
+        await asyncio.sleep(max(EVERY.total_seconds(), took / LARGEST_SHARE))

@@ -44,6 +44,8 @@ class Settlement:
     claim: Claim
     vmta: str
     outcome: Outcome | None
+    source_address: str | None = None
+    """Our address, where the vMTA has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,31 +202,27 @@ async def _write_messages(settled: Sequence[_Settled], now: datetime) -> None:
 
 
 async def _write_attempts(settled: Sequence[_Settled]) -> None:
-    made = [
-        (each.step.claim, each.step.settlement.outcome)
-        for each in settled
-        if each.step.settlement.outcome
-    ]
+    made = [each.step.settlement for each in settled if each.step.settlement.outcome]
+    outcomes = [settlement.outcome for settlement in made if settlement.outcome]
     if not made:
         return
-    outcomes = [outcome for _, outcome in made if outcome]
     await fetch(
         "INSERT INTO attempts (id, organization_id, delivery_id, number, verdict, code, "
         "enhanced_code, reply, bounce_class, mx_host, mx_address, source_address, tls_version, "
         "tls_cipher, tls_verified, transcript, started_at, duration_ms) "
         "SELECT id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
-        "bounce_class, mx_host, mx_address, NULL, tls_version, tls_cipher, tls_verified, "
-        "transcript::jsonb, started_at, duration_ms "
+        "bounce_class, mx_host, mx_address, source_address, tls_version, tls_cipher, "
+        "tls_verified, transcript::jsonb, started_at, duration_ms "
         "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::integer[], {}::text[], "
         "{}::integer[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], "
-        "{}::text[], {}::boolean[], {}::text[], {}::timestamptz[], {}::integer[]) AS new "
-        "(id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
-        "bounce_class, mx_host, mx_address, tls_version, tls_cipher, tls_verified, transcript, "
-        "started_at, duration_ms)",
+        "{}::text[], {}::text[], {}::boolean[], {}::text[], {}::timestamptz[], {}::integer[]) "
+        "AS new (id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
+        "bounce_class, mx_host, mx_address, source_address, tls_version, tls_cipher, "
+        "tls_verified, transcript, started_at, duration_ms)",
         [new_id() for _ in made],
-        [claim.organization_id for claim, _ in made],
-        [claim.delivery_id for claim, _ in made],
-        [claim.attempt for claim, _ in made],
+        [settlement.claim.organization_id for settlement in made],
+        [settlement.claim.delivery_id for settlement in made],
+        [settlement.claim.attempt for settlement in made],
         [outcome.verdict.value for outcome in outcomes],
         [outcome.code for outcome in outcomes],
         [outcome.enhanced_code for outcome in outcomes],
@@ -232,6 +230,7 @@ async def _write_attempts(settled: Sequence[_Settled]) -> None:
         [_value(outcome.bounce_class) for outcome in outcomes],
         [outcome.mx_host for outcome in outcomes],
         [outcome.mx_address for outcome in outcomes],
+        [settlement.source_address for settlement in made],
         [outcome.tls_version for outcome in outcomes],
         [outcome.tls_cipher for outcome in outcomes],
         [outcome.tls_verified for outcome in outcomes],
