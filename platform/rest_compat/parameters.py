@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ..core.errors import DetailCode
-from .fields import TEXT, Findings, Flag, Integer, JsonSchema, Kind, Time, camel_case
+from .fields import TEXT, Choice, Findings, Flag, Integer, JsonSchema, Kind, Time, camel_case
 from .times import read_time, write_time
 
 MOST_PARAMETERS = 100
@@ -76,8 +76,9 @@ class Params:
         if param.many:
             words = [word.strip() for text in texts for word in text.split(",")]
             words = list(dict.fromkeys(word for word in words if word))
-            values[ours] = [param.kind.read(word, param.name, found) for word in words]
-            shown[param.name] = words
+            if words:
+                values[ours] = [param.kind.read(word, param.name, found) for word in words]
+                shown[param.name] = [_shown(word, param.kind) for word in words]
             return
         text = _single(param.name, texts, found)
         if param.normal is not None:
@@ -148,6 +149,8 @@ def _typed(text: str, kind: Kind) -> Any:
 
 
 def _shown(value: Any, kind: Kind) -> Any:
+    if isinstance(kind, Choice):
+        return kind.aliases.get(value, value)
     time = read_time(value) if isinstance(kind, Time) else None
     return write_time(time) if time is not None else value
 

@@ -7,7 +7,7 @@ from postlane.core import clock
 from postlane.core.database import fetch
 
 from .test_requests import code_of
-from .world import World, a_sending_domain, credits
+from .world import World, a_member, a_sending_domain, credits
 
 
 async def send(world: World, **values: Any) -> str:
@@ -199,6 +199,19 @@ async def test_filters_are_told_as_they_were_understood(world: World) -> None:
         "metadata": {"a": "b"},
         "created_after": "2026-06-01T12:00:00.123Z",
     }
+
+
+async def test_another_word_for_a_role_is_told_by_its_name(world: World) -> None:
+    await a_member(world)
+
+    listed = await world.request("GET", "/api/v1/users?role=member&sort=-email&status=active")
+    changed = await world.request(
+        "PUT", f"/api/v1/users/{world.names['{member}']}/role", {"role": "member"}
+    )
+
+    assert listed.json()["filters"] == {"role": "developer", "status": "active"}
+    assert [user["email"] for user in listed.json()["data"]] == [world.names["{member_email}"]]
+    assert changed.json()["role"] == "developer"
 
 
 async def test_without_a_window_the_last_seven_days_are_shown(world: World) -> None:

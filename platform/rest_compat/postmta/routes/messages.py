@@ -261,7 +261,7 @@ def _list_answer(data: Any, call: Call) -> dict[str, Any]:
 
 
 class Includes:
-    """Which parts come along; `none` is nothing, and so is an empty value."""
+    """Which parts come along."""
 
     parts = None
     words = ("events", "content", "none")
