@@ -10,23 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-<<<<<<< HEAD
-=======
+
+from postlane.core.database import fetch
+from postlane.jobs.delivery import CONNECTIONS, UNWRITTEN
+from postlane.server.embedded import DATABASE
 from tests.delivery.spool import make_many, make_organization, make_signing_domain
 from tests.dns_server import DnsServer
 from tests.workers import SOURCE, own_server, worker
 from tests.workers import own_database as make_own_database
->>>>>>> fb4b95e (jobs: Finish and write down what is on the wire when the database dies.)
-
-from postlane.core.database import fetch
-from postlane.jobs.delivery import CONNECTIONS, UNWRITTEN
-<<<<<<< HEAD
-from tests.delivery.spool import make_many, make_organization, make_signing_domain
-from tests.dns_server import DnsServer
-from tests.workers import SOURCE, own_database, worker
-=======
-from postlane.server.embedded import DATABASE
->>>>>>> fb4b95e (jobs: Finish and write down what is on the wire when the database dies.)
 
 MESSAGES = 2000
 KILLS = 4
