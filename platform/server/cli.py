@@ -166,6 +166,7 @@ COMMANDS = (
             argument("--domain", metavar="DOMAIN", help="only those to this destination"),
             argument("--all", action="store_true", help="those to every destination"),
         ),
+        "A host that did not answer is asked again half a minute later at the earliest.",
     ),
     Command(
         "print-schema",

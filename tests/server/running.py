@@ -19,7 +19,7 @@ import psutil
 from postlane.server import demo
 from postlane.server.api import Api
 from postlane.server.demo_dns import DemoNameServer
-from tests.server.commands import environment, start
+from tests.server.commands import environment, postlane_command, start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,10 +154,25 @@ class Organization:
 
     def __init__(self, server: DemoNameServer, data_dir: Path, address: str) -> None:
         self._server = server
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self.settings = {"dns_servers": address, "hostname": demo.HOSTNAME}
 
     async def prepare(self, url: str) -> str:
         """Make it at *url*, its domain verified, and return the API key."""
-        kept = await demo.prepare(Api(url), self._server, self._data_dir)
+        kept = await demo.prepare(Api(url), self._server, self.data_dir)
         return kept.api_key
+
+    async def make_key(self, up: Up) -> str:
+        """Make the organization at the command line if it is not there, and return its key."""
+        kept = self.data_dir / demo.FILE
+        if not kept.exists():
+            answer = await postlane_command(
+                *("create-organization", "Demo", "--email", f"owner@{demo.DOMAIN}"), env=up.env
+            )
+            assert answer.code == 0, answer.err
+            lines = dict(line.split("  ", 1) for line in answer.out.splitlines()[:4])
+            key = lines["API key"].strip()
+            await Api(up.url, key).graphql(demo.CREATE_DOMAIN, input={"name": demo.DOMAIN})
+            values = {"email": "", "password": "", "api_key": key}
+            kept.write_text(json.dumps(values))
+        return await self.prepare(up.url)
