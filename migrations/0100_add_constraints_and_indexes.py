@@ -29,6 +29,10 @@ STATEMENTS = (
     "CREATE UNIQUE INDEX credit_usage_slot ON credit_usage (organization_id, type, day, slot)",
     "CREATE UNIQUE INDEX events_position ON events (position)",
     "CREATE INDEX events_message ON events (message_id, position)",
+    # The rows change all the time and in place: there has to be room on their page.
+    "ALTER TABLE event_counts SET (fillfactor = 50)",
+    "CREATE UNIQUE INDEX event_counts_once ON event_counts "
+    "(organization_id, type, label, vmta_id, slot) NULLS NOT DISTINCT",
     "CREATE UNIQUE INDEX domains_once ON domains (organization_id, name)",
     # One verified owner in the whole deployment; many may wait for the proof.
     "CREATE UNIQUE INDEX domains_owner ON domains (name) "

@@ -241,6 +241,9 @@ async def _count_usage(
 ) -> None:
     owners = sorted(used)
     slot = random.randrange(SHARES)  # spreads load; nothing depends on it being unguessable
+    # Refunds have slots of their own, so that what was ever used can be told and only grows.
+    if any(amount < 0 for amount in used.values()):
+        slot = -1 - slot
     await fetch(
         """
         INSERT INTO credit_usage (id, organization_id, type, day, slot, used)

@@ -147,3 +147,14 @@ async def list_entries(
         query = query.where(CreditEntry.type == credit_type.value)
     scope = credit_type.value if credit_type else ""
     return await fetch_page(query, page, by_id(), scope=scope)
+
+
+async def consumed_credits(actor: Actor) -> dict[str, int]:
+    """Return the credits the organization ever used, by type, refunds not taken off."""
+    actor.require(Permission.READ_METRICS)
+    rows = await fetch(
+        "SELECT type, sum(used)::bigint AS used FROM credit_usage "
+        "WHERE organization_id = {} AND slot >= 0 GROUP BY type",
+        actor.organization_id,
+    )
+    return {row["type"]: row["used"] for row in rows}

@@ -69,5 +69,5 @@ class CreditUsage(Table, db=DB, tablename="credit_usage"):
     organization_id = UUID()
     type = Varchar(20)
     day = Date(help_text="In UTC.")
-    slot = SmallInt()
-    used = BigInt(help_text="Whole credits, less refunds.")
+    slot = SmallInt(help_text="Negative for refunds.")
+    used = BigInt(help_text="Whole credits; negative for refunds.")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -203,7 +203,8 @@ async def _ring_after(queue_id: uuid.UUID, wait: float) -> None:
 class CancelledDeliveries:
     """What cancelling one message did to its deliveries."""
 
-    cancelled: Sequence[uuid.UUID]
+    cancelled: Mapping[uuid.UUID, uuid.UUID]
+    """Each with the vMTA in whose queue it was."""
     unattempted: int
     """Of the cancelled: those that no attempt was made for."""
     in_progress: int
@@ -219,7 +220,9 @@ async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliverie
     # The message before its deliveries, as settling does, so that the two never deadlock.
     await fetch("SELECT FROM spooled_messages WHERE id = {} FOR NO KEY UPDATE", message_id)
     rows = await fetch(
-        "SELECT id, state, attempts FROM deliveries WHERE message_id = {} ORDER BY id FOR UPDATE",
+        "SELECT deliveries.id, deliveries.state, attempts, vmta_id "
+        "FROM deliveries JOIN queues ON queues.id = queue_id "
+        "WHERE message_id = {} ORDER BY deliveries.id FOR UPDATE OF deliveries",
         message_id,
     )
     stoppable = {DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED}
@@ -242,7 +245,7 @@ async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliverie
     if stopped:
         await _recount(message_id, status, still_open=sum(s not in FINAL for s in states))
     return CancelledDeliveries(
-        cancelled=[row["id"] for row in stopped],
+        cancelled={row["id"]: row["vmta_id"] for row in stopped},
         unattempted=sum(row["attempts"] == 0 for row in stopped),
         in_progress=len(sending),
         final=sum(row["state"] in FINAL for row in rows),

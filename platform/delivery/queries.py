@@ -3,9 +3,11 @@
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from piccolo.columns.combination import WhereRaw
 
+from ..core import clock
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.errors import NotFound
@@ -191,3 +193,25 @@ async def has_open_mail(organization_id: uuid.UUID, domain_id: uuid.UUID) -> boo
         domain_id,
     )
     return bool(rows[0]["yes"])
+
+
+async def oldest_due(actor: Actor) -> datetime | None:
+    """Return since when the organization's oldest mail that may be sent has been due.
+
+    Two index probes for each of its queues.
+    """
+    actor.require(Permission.READ_METRICS)
+    rows = await fetch(
+        "SELECT min(first.due_at) AS due_since FROM queues "
+        "LEFT JOIN vmtas ON vmtas.id = queues.vmta_id "
+        "CROSS JOIN (VALUES (0::smallint), (1::smallint)) AS turn (priority) "
+        "CROSS JOIN LATERAL (SELECT due_at FROM deliveries WHERE queue_id = queues.id "
+        "AND deliveries.priority = turn.priority AND due_at <= {} "
+        "ORDER BY due_at LIMIT 1) AS first "
+        "WHERE queues.organization_id = {} AND queues.state <> 'held' "
+        "AND vmtas.status IS DISTINCT FROM 'paused'",
+        clock.now(),
+        actor.organization_id,
+    )
+    found: datetime | None = rows[0]["due_since"]
+    return found

@@ -1,4 +1,4 @@
-"""Writing down what happened."""
+"""Writing down what happened, and counting it."""
 
 import json
 import uuid
@@ -7,10 +7,39 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
-from .rules import EventType
+from .rules import ENTRIES, EventType
+
+# A transaction takes the lowest slot that no other one holds (7023 is the first half of the
+# lock's name), and its rows are then its own until it ends. So it never waits here, whatever
+# else it has locked and however often it appends, and nothing can deadlock. With every slot
+# taken, its backend's number makes another.
+APPEND = (
+    "WITH counted AS (INSERT INTO event_counts AS old "
+    "(id, organization_id, vmta_id, type, label, slot, events, attempts, messages) "
+    "SELECT gen_random_uuid(), organization_id, vmta_id, type, label, "
+    "coalesce((SELECT slot FROM generate_series(0, 63) AS slot "
+    "WHERE pg_try_advisory_xact_lock(7023, slot) LIMIT 1), -pg_backend_pid()), "
+    "events, attempts, messages FROM jsonb_to_recordset({}::jsonb) AS new "
+    "(organization_id uuid, vmta_id uuid, type text, label text, events bigint, "
+    "attempts bigint, messages bigint) "
+    "ON CONFLICT (organization_id, type, label, vmta_id, slot) "
+    "DO UPDATE SET events = old.events + excluded.events, "
+    "attempts = old.attempts + excluded.attempts, "
+    "messages = old.messages + excluded.messages) "
+    "INSERT INTO events (id, organization_id, project_id, message_id, delivery_id, type, "
+    "data, occurred_at, simulated) "
+    "SELECT id, organization_id, project_id, message_id, delivery_id, type, data::jsonb, "
+    "occurred_at, simulated "
+    "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
+    "{}::text[], {}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS new "
+    "(id, organization_id, project_id, message_id, delivery_id, type, data, occurred_at, "
+    "simulated, nth) ORDER BY nth"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +54,14 @@ class NewEvent:
     data: Mapping[str, Any]
     occurred_at: datetime
     simulated: bool = False
+    vmta_id: uuid.UUID | None = None
+    """Whose queue the delivery enters, waits in or leaves; None if this concerns no queue."""
+    ends_attempt: bool = False
+    """It says what an attempt came to."""
 
 
 async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
-    """Write *events* in their order, with one statement however many there are.
+    """Write *events* in their order and count them, with one statement however many there are.
 
     Characters that the database cannot keep in JSON (NUL, lone surrogates: servers do put
     such bytes in their replies) become U+FFFD.
@@ -36,14 +69,9 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
     if not events:
         return
     await fetch(
-        "INSERT INTO events (id, organization_id, project_id, message_id, delivery_id, type, "
-        "data, occurred_at, simulated) "
-        "SELECT id, organization_id, project_id, message_id, delivery_id, type, data::jsonb, "
-        "occurred_at, simulated "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
-        "{}::text[], {}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS new "
-        "(id, organization_id, project_id, message_id, delivery_id, type, data, occurred_at, "
-        "simulated, nth) ORDER BY nth",
+        APPEND,
+        # One argument: each of a statement's costs more than writing and reading this does.
+        msgspec.json.encode(tally(events)).decode(),
         [new_id() for _ in events],
         [event.organization_id for event in events],
         [event.project_id for event in events],
@@ -54,6 +82,47 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
         [event.occurred_at for event in events],
         [event.simulated for event in events],
     )
+
+
+@dataclass(slots=True)
+class Tally:
+    """How much is to be added to one count."""
+
+    organization_id: OrganizationId
+    vmta_id: uuid.UUID | None
+    type: str
+    label: str
+    events: int = 0
+    attempts: int = 0
+    """Of the events, those that end an attempt."""
+    messages: int = 0
+    """Of the events, those that are the first of their message."""
+
+
+def tally(events: Sequence[NewEvent]) -> list[Tally]:
+    """Return how much *events* add to each count; what is simulated adds nothing.
+
+    When a message is accepted, the events of all its recipients are in one call.
+    """
+    found: dict[tuple[OrganizationId, uuid.UUID | None, str, str], Tally] = {}
+    accepted: set[uuid.UUID] = set()
+    for event in events:
+        # Every attempt ends with another event than the one that says it began.
+        if event.simulated or event.type is EventType.MESSAGE_SENT:
+            continue
+        label = ""
+        if event.type is EventType.MESSAGE_BOUNCED:
+            label = event.data.get("bounce_class") or "unclassified"
+        key = (event.organization_id, event.vmta_id, event.type.value, label)
+        each = found.get(key)
+        if each is None:
+            each = found[key] = Tally(*key)
+        each.events += 1
+        each.attempts += event.ends_attempt
+        if event.type in ENTRIES and event.message_id and event.message_id not in accepted:
+            accepted.add(event.message_id)
+            each.messages += 1
+    return list(found.values())
 
 
 def _json(data: Mapping[str, Any]) -> str:

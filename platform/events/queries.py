@@ -85,3 +85,30 @@ async def engagement_of_messages(
             row["opens"], row["clicks"], row["first_opened_at"]
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class EventTotal:
+    """How many events of one kind there ever were, of mail that was not simulated."""
+
+    vmta_id: uuid.UUID | None
+    type: str
+    label: str
+    """Of a bounce its class; else empty."""
+    events: int
+    attempts: int
+    """Of the events, those that end an attempt."""
+    messages: int
+    """Of the events, those that are the first of their message."""
+
+
+async def count_events(actor: Actor) -> list[EventTotal]:
+    """Return what was counted for the organization: sums of a few rows, whatever it sends."""
+    actor.require(Permission.READ_METRICS)
+    rows = await fetch(
+        "SELECT vmta_id, type, label, sum(events)::bigint AS events, "
+        "sum(attempts)::bigint AS attempts, sum(messages)::bigint AS messages FROM event_counts "
+        "WHERE organization_id = {} GROUP BY 1, 2, 3",
+        actor.organization_id,
+    )
+    return [EventTotal(**row) for row in rows]

@@ -22,3 +22,17 @@ class EventType(StrEnum):
     DOMAIN_DEGRADED = "domain.degraded"
     DOMAIN_FAILED = "domain.failed"
     DOMAIN_DKIM_ROTATED = "domain.dkim_rotated"
+
+
+ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})
+"""The first event of each recipient, one for each when a message is accepted."""
+
+EXITS = frozenset(
+    {
+        EventType.MESSAGE_DELIVERED,
+        EventType.MESSAGE_BOUNCED,
+        EventType.MESSAGE_EXPIRED,
+        EventType.MESSAGE_CANCELLED,
+    }
+)
+"""Events that take a delivery out of its queue."""

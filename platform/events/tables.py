@@ -1,6 +1,15 @@
-"""What happened to each message."""
+"""What happened to each message, and how often."""
 
-from piccolo.columns import JSONB, UUID, BigSerial, Boolean, Timestamptz, Varchar
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    BigInt,
+    BigSerial,
+    Boolean,
+    Integer,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.table import Table
 
 from ..core import clock
@@ -21,3 +30,17 @@ class Event(Table, db=DB, tablename="events"):
     simulated = Boolean(default=False)
     data = JSONB(default={})
     occurred_at = Timestamptz(default=clock.now)
+
+
+class EventCount(Table, db=DB, tablename="event_counts"):
+    """How many events of one kind there have been; the sum over the slots counts."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    vmta_id = UUID(null=True, default=None, help_text="Whose queue it concerns, if any.")
+    type = Varchar(40, help_text="Such as message.delivered.")
+    label = Varchar(30, help_text="Of a bounce its class; else empty.")
+    slot = Integer(help_text="Which of the transactions of one moment added to this row.")
+    events = BigInt(help_text="How many; like the other two it never decreases.")
+    attempts = BigInt(help_text="Of the events, those that end an attempt.")
+    messages = BigInt(help_text="Of the events, those that are the first of their message.")

@@ -65,6 +65,12 @@ async def get_vmta(actor: Actor, *, id: uuid.UUID | None = None, name: str | Non
     return (own or found)[0]
 
 
+async def all_vmtas(actor: Actor) -> Sequence[Vmta]:
+    """Return every vMTA that the organization may use, by name."""
+    actor.require(Permission.READ_METRICS)
+    return await Vmta.objects().where(_usable(actor)).order_by(Vmta.name)
+
+
 async def find_vmtas(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Vmta]:
     """Return those of the vMTAs that the organization may use."""
     actor.require(Permission.READ_VMTAS)

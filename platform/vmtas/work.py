@@ -1,11 +1,13 @@
 """What the platform does with vMTAs for itself."""
 
 import uuid
+from collections.abc import Sequence
 
 from ..core import clock
 from ..core.database import fetch
 from ..core.ids import new_id
 from .rules import DEFAULT_POOL, DEFAULT_VMTA
+from .tables import Vmta
 
 
 async def ensure_default_vmta() -> uuid.UUID:
@@ -30,3 +32,8 @@ async def ensure_default_vmta() -> uuid.UUID:
     )
     vmta_id: uuid.UUID = rows[0]["id"]
     return vmta_id
+
+
+async def every_vmta() -> Sequence[Vmta]:
+    """Return the vMTAs of all organizations and the shared ones, by name."""
+    return await Vmta.objects().order_by(Vmta.name)

@@ -15,7 +15,7 @@ from .claims import (
     renew_claims,
     return_path_of,
 )
-from .queues import DueQueue, QueueRoute, due_queues, find_queue, has_due
+from .queues import DueQueue, QueueRoute, due_queues, find_queue, has_due, spool_bytes
 from .settling import Settlement, settle_batch
 from .tidying import remove_old_captured, remove_old_contents
 
@@ -38,4 +38,5 @@ __all__ = [
     "renew_claims",
     "return_path_of",
     "settle_batch",
+    "spool_bytes",
 ]

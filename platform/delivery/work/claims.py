@@ -32,6 +32,9 @@ class Claim:
     organization_id: OrganizationId
     project_id: ProjectId
     message_id: uuid.UUID
+    vmta_id: uuid.UUID
+    due_since: datetime
+    """When it became due for this attempt."""
     content_id: uuid.UUID
     content_bytes: int | None
     """None: the content is gone."""
@@ -70,10 +73,10 @@ async def claim_batch(
     rows = await fetch(
         """
         WITH due AS (
-            SELECT picked.id
+            SELECT picked.id, picked.due_at
             FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
             CROSS JOIN LATERAL (
-                SELECT id FROM deliveries
+                SELECT id, due_at FROM deliveries
                 WHERE queue_id = {} AND deliveries.priority = turn.priority AND due_at <= {}
                 ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
             ) AS picked
@@ -99,10 +102,12 @@ async def claim_batch(
         )
         SELECT claimed.id AS delivery_id, claimed.attempts AS attempt, claimed.organization_id,
             claimed.project_id, claimed.message_id, claimed.address, claimed.priority,
-            claimed.expires_at,
+            claimed.expires_at, queue.vmta_id, due.due_at AS due_since,
             message.content_id, octet_length(content.body) AS content_bytes,
             message.domain_id, message.return_path_domain
         FROM claimed
+        JOIN due ON due.id = claimed.id
+        JOIN queues AS queue ON queue.id = {}
         JOIN spooled_messages AS message ON message.id = claimed.message_id
         LEFT JOIN contents AS content ON content.id = message.content_id
         ORDER BY claimed.priority, claimed.message_id
@@ -113,6 +118,7 @@ async def claim_batch(
         queue_id,
         limit,
         now + lease,
+        queue_id,
     )
     return [Claim(**row) for row in rows]
 

@@ -106,3 +106,13 @@ async def due_queues(limit: int = 1000) -> Sequence[DueQueue]:
         limit,
     )
     return [DueQueue(**row) for row in rows]
+
+
+async def spool_bytes() -> int:
+    """Return how much of the disk open mail and its contents take, indexes included."""
+    rows = await fetch(
+        "SELECT sum(pg_total_relation_size(name::regclass))::bigint AS size FROM "
+        "unnest(ARRAY['contents', 'spooled_messages', 'deliveries', 'queues']) AS name"
+    )
+    size: int = rows[0]["size"]
+    return size

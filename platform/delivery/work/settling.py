@@ -249,7 +249,7 @@ def _events(settled: _Settled, now: datetime) -> list[NewEvent]:
         events.append(_event(claim, EventType.MESSAGE_SENT, data, outcome.started_at))
     said = _result(settled)
     if said is not None:
-        events.append(_event(claim, *said, now))
+        events.append(_event(claim, *said, now, ends_attempt=outcome is not None))
     return events
 
 
@@ -287,7 +287,12 @@ def _result(settled: _Settled) -> tuple[EventType, dict[str, Any]] | None:
 
 
 def _event(
-    claim: Claim, type: EventType, data: Mapping[str, Any], occurred_at: datetime
+    claim: Claim,
+    type: EventType,
+    data: Mapping[str, Any],
+    occurred_at: datetime,
+    *,
+    ends_attempt: bool = False,
 ) -> NewEvent:
     return NewEvent(
         organization_id=claim.organization_id,
@@ -297,6 +302,8 @@ def _event(
         type=type,
         data=data,
         occurred_at=occurred_at,
+        vmta_id=claim.vmta_id,
+        ends_attempt=ends_attempt,
     )
 
 

@@ -118,6 +118,7 @@ def _events(
             data={"cancelled_by": by},
             occurred_at=clock.now(),
             simulated=message["mode"] == "sandbox",
+            vmta_id=vmta_id,
         )
-        for delivery_id in done.cancelled
+        for delivery_id, vmta_id in done.cancelled.items()
     ]

@@ -180,6 +180,7 @@ def _events(draft: Draft) -> list[NewEvent]:
                 else {"scheduled_at": send_at.isoformat() if send_at else None},
                 occurred_at=draft.created_at,
                 simulated=simulated,
+                vmta_id=None if reason else draft.vmta_id,
             )
         )
     return found
