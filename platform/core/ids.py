@@ -3,6 +3,7 @@
 import secrets
 import string
 import uuid
+from datetime import UTC, datetime
 
 import uuid_utils.compat
 
@@ -17,6 +18,14 @@ def new_id() -> uuid.UUID:
     Source: RFC 9562 section 5.7.
     """
     return uuid_utils.compat.uuid7()
+
+
+def made_at(id: uuid.UUID) -> datetime:
+    """Return when an id that `new_id` made was made, to the millisecond.
+
+    Source: RFC 9562 section 5.7.
+    """
+    return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)
 
 
 def new_token(length: int = TOKEN_LENGTH) -> str:

@@ -166,6 +166,11 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
     )
+    metrics_allow: tuple[Network, ...] = _setting(
+        "127.0.0.0/8,::1/128",
+        _networks,
+        "Networks that may read `/metrics` of the whole deployment without a credential.",
+    )
     log_format: str = _setting(
         "auto", _one_of("auto", "text", "json"), "`auto` is text on a terminal, else json."
     )

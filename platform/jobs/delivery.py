@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..core import clock
+from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
 from ..delivery.work import (
     Claim,
@@ -20,6 +21,7 @@ from ..delivery.work import (
 )
 from ..mail.outcome import BounceClass, Failure, Outcome, Verdict, outcome_of_failure
 from ..mail.smtp import Envelope
+from .measures import LATENCY_SECONDS, SENDING, TRANSACTION_SECONDS
 from .outbound import ByteWindow, Conversation, Outbound
 from .preparing import Prepared, prepare
 
@@ -198,6 +200,8 @@ class Drain:
                     self._hungry.set()
                 if self._is_ours(prepared.claim):
                     outcome, conversation = await self._attempt(prepared, conversation)
+                    if outcome.verdict is Verdict.DELIVERED:
+                        LATENCY_SECONDS.observe(_latency(prepared.claim))
                     await self._settle(prepared.claim, outcome)
                 await self._release(prepared)
             await self._put_back()
@@ -241,9 +245,18 @@ class Drain:
                     return taken, None
                 conversation = taken
             is_used = conversation.message_count > 0
-            outcome = await conversation.deliver(envelope)
+            outcome = await self._deliver(conversation, envelope)
             if not (is_used and _went_stale(conversation, outcome)):
                 return outcome, conversation
+
+    async def _deliver(self, conversation: Conversation, envelope: Envelope) -> Outcome:
+        SENDING.add(self._queue.vmta)
+        try:
+            outcome = await conversation.deliver(envelope)
+        finally:
+            SENDING.add(self._queue.vmta, amount=-1)
+        TRANSACTION_SECONDS.observe(outcome.duration.total_seconds())
+        return outcome
 
     async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
         while len(self._settling) >= UNWRITTEN:
@@ -282,6 +295,15 @@ class Drain:
                     self._held[claim.delivery_id] = (claim, until)
                 else:
                     self._held.pop(claim.delivery_id, None)
+
+
+def _latency(claim: Claim) -> float:
+    """Return the seconds since the message was accepted, or due if it was scheduled.
+
+    Of a scheduled message that was deferred, when it was first due is not known any more.
+    """
+    since = claim.due_since if claim.attempt == 1 else made_at(claim.message_id)
+    return max((clock.now() - since).total_seconds(), 0)
 
 
 def _went_stale(conversation: Conversation, outcome: Outcome) -> bool:

@@ -19,6 +19,7 @@ from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Envelope
 from ..tracking.tokens import Recipient
 from ..tracking.work import unsubscribe_headers
+from .measures import DKIM_SIGNATURES
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,10 @@ def _finish(
         data = composed.data
         if _is_marketing(claim) and not _UNSUBSCRIBE.search(data.partition(b"\r\n\r\n")[0]):
             data = _unsubscribe_fields(claim) + data
-        return _Built(sign(data, keys) if keys else data, composed.smtputf8)
+        if keys:
+            data = sign(data, keys)
+            DKIM_SIGNATURES.add(amount=len(keys))
+        return _Built(data, composed.smtputf8)
     except Exception:  # an edge, as above
         log.exception("message %s cannot be signed", claim.message_id)
         return _NOT_BUILT

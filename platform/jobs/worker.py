@@ -13,6 +13,7 @@ import uvloop
 from saq import Queue, Worker
 
 from ..core.database import close_pool, start_pool
+from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from .capture import CaptureListener
@@ -76,6 +77,7 @@ def _allow_many_files() -> None:
 
 async def work(database_url: str, *, concurrency: int) -> None:
     """Run jobs until SIGTERM or SIGINT, then finish what is on the wire and put back the rest."""
+    share_in(settings().data_dir)
     await start_pool(database_url, size=DATABASE_CONNECTIONS)
     queue = await open_queue(database_url)
     capture = CaptureListener()

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 import uuid
 from typing import Any
 
@@ -10,6 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.logs import bound
+from ..core.measuring import Counter, Histogram
 from ..core.settings import Settings
 from .addresses import client_address
 
@@ -24,13 +26,22 @@ HEADERS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 """Set unless the answer brings its own: what can be cached or has a page says so itself."""
+REQUESTS = Counter("api_requests", "HTTP requests answered.", labels=("route", "method", "status"))
+REQUEST_SECONDS = Histogram(
+    "api_request_seconds",
+    "From the first byte of a request to the last of its answer.",
+    labels=("route",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BROKEN = "Something went wrong on our side. The request id helps us to find it."
 
 
 class Edge:
     """The outermost application: everything that is served passes through it.
 
-    For those within, `scope["state"]` holds `request_id` and `client_address`.
+    For those within, `scope["state"]` holds `request_id` and `client_address`; they may put
+    `route` there, the template of the path, if Litestar does not know it.
     """
 
     def __init__(self, app: ASGIApp, found: Settings) -> None:
@@ -51,12 +62,13 @@ class Edge:
             "request_id": request_id,
             "client_address": self._client_address(scope),
         }
-        started = False
+        began = time.perf_counter()
+        status: int | None = None
 
         async def send_completed(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 self._complete(message, request_id)
             await send(message)
 
@@ -65,8 +77,10 @@ class Edge:
                 await self.app(scope, receive, send_completed)
             except Exception:  # an edge: nothing but a masked answer leaves
                 log.exception("a request failed")
-                if not started:
+                if status is None:
                     await send_json(send_completed, 500, failure("INTERNAL", BROKEN, request_id))
+        if status is not None:
+            _measure(scope, status, time.perf_counter() - began)
 
     def _complete(self, message: Any, request_id: str) -> None:
         headers = list(message.get("headers", []))
@@ -89,6 +103,14 @@ def _request_id(scope: Any) -> str:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
     return uuid.uuid4().hex
+
+
+def _measure(scope: Any, status: int, seconds: float) -> None:
+    # Whatever is not ours to name has one name: labels that strangers choose have no end.
+    route = scope["state"].get("route") or scope.get("path_template") or "unknown"
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUESTS.add(route, method, str(status))
+    REQUEST_SECONDS.observe(seconds, route)
 
 
 def failure(code: str, message: str, request_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import fields
 from http.client import HTTPException
 
 from ..core.logs import start_logging
+from ..core.measuring import forget_in
 from ..core.settings import PREFIX, Address, Settings, load
 from . import demo
 from .api import Api, fetch_url
@@ -53,6 +54,7 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
         )
     supervisor = Supervisor()
     with claim(found.data_dir):
+        forget_in(found.data_dir)
         ensure_free(found.listen, setting=f"{PREFIX}LISTEN")
         if not found.secret_key and ensure_secret(found.data_dir):
             log.info("made a secret key in %s", found.data_dir / "secret_key")
