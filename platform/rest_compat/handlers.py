@@ -192,6 +192,7 @@ async def _answer(table: Table, gate: Gate, request: Request, receive: Receive) 
     dialect, route = table.dialect, None
     try:
         route, path = table.find(request)
+        request.scope["state"]["route"] = route.path
         return await _run(dialect, route, path, _Turn(gate, request, receive))
     except ClientGone:
         raise
@@ -219,7 +220,11 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     request = turn.request
     check_size(request, route.body_limit_bytes)
     dialect.accept(request, route)
-    actor = None if route.is_public else await _admit(turn, route)
+    actor = None
+    if not route.is_public:
+        actor = await admit(turn.gate, request)
+        if route.permission is not None:
+            actor.require(route.permission)
     for name, form in route.ids.items():
         if not _ID_FORMS[form].fullmatch(path[name]):
             raise Refused(ErrorCode.NOT_FOUND, "There is no such thing in this organization.")
@@ -247,15 +252,23 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     return dialect.success(route, data, call)
 
 
-async def _admit(turn: _Turn, route: CompatRoute) -> Actor:
+async def admit(gate: Gate, request: Request) -> Actor:
+    """Return who sent *request*, once it has been counted and is not one too many.
+
+    Raises:
+        Refused: it is.
+        NotAuthenticated: nobody is named, or somebody unknown.
+        NotPermitted: the person is disabled, or the key may not be used from there.
+        Unavailable: the credential cannot be looked up now.
+    """
     try:
-        actor = known(await turn.gate.authenticate(turn.request.scope))
-        rate = await turn.gate.meter(actor)
+        actor = known(await gate.authenticate(request.scope))
+        rate = await gate.meter(actor)
     except UNREACHABLE as error:
         log.error("a credential could not be looked up: %r", error)
         raise Unavailable from error
     if rate is not None:
-        turn.request.answer_headers += [
+        request.answer_headers += [
             ("x-ratelimit-limit", str(rate.limit)),
             ("x-ratelimit-remaining", str(rate.remaining)),
             ("x-ratelimit-reset", str(rate.reset_at)),
@@ -266,8 +279,6 @@ async def _admit(turn: _Turn, route: CompatRoute) -> Actor:
                 f"Too many requests; come back in {wait} seconds.",
                 retry_after_seconds=wait,
             )
-    if route.permission is not None:
-        actor.require(route.permission)
     return actor
 
 

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
 from ..core.database import close_pool, start_pool
+from ..core.measuring import share_in
 from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..graphql.execute import check_documents
@@ -25,6 +26,7 @@ from ..security import limits, uses
 from . import auth, unsubscribe
 from .edge import BROKEN, Edge, failure
 from .health import HealthMonitor
+from .metrics import metrics_handler
 from .public import build_handlers
 
 log = logging.getLogger(__name__)
@@ -63,13 +65,15 @@ def build_app(
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
+    gate = rest_compat.Gate(authenticate, meter)
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
             serve_graphql,
-            *rest_compat.build_handlers(DIALECTS, rest_compat.Gate(authenticate, meter)),
+            *rest_compat.build_handlers(DIALECTS, gate),
             openapi_handler(describe(POSTMTA.routes, words=ERRORS, server_url=found.public_url)),
             *build_handlers(monitor),
+            metrics_handler(gate, found),
             *unsubscribe.build_handlers(),
         ],
         lifespan=[_connections] if opens_pool else [],
@@ -84,6 +88,7 @@ def build_app(
 
 @asynccontextmanager
 async def _connections(app: Litestar) -> AsyncIterator[None]:
+    share_in(settings().data_dir)
     url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
     await start_pool(url, size=POOL_SIZE)
     await open_queue(url)

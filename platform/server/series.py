@@ -1,0 +1,194 @@
+"""The series of `/metrics`, out of counts that are kept where things happen.
+
+Nothing here counts mail: every number is the sum of a few rows, a probe of an index, or
+what processes measured.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from ..core import clock
+from ..core.actor import Actor
+from ..core.measuring import PREFIX, measured
+from ..credits.queries import consumed_credits
+from ..credits.rules import CreditType
+from ..credits.work import all_consumed_credits
+from ..delivery.queries import oldest_due
+from ..delivery.work import due_queues, spool_bytes
+from ..events.queries import EventTotal, count_events
+from ..events.rules import EXITS, EventType
+from ..events.work import count_all_events
+from ..mail.outcome import BounceClass, Verdict
+from ..vmtas.queries import all_vmtas
+from ..vmtas.rules import VmtaStatus
+from ..vmtas.tables import Vmta
+from ..vmtas.work import every_vmta
+
+STATUSES = {
+    EventType.MESSAGE_QUEUED: "queued",
+    EventType.MESSAGE_DELIVERED: "delivered",
+    EventType.MESSAGE_BOUNCED: "bounced",
+    EventType.MESSAGE_EXPIRED: "expired",
+    EventType.MESSAGE_SUPPRESSED: "suppressed",
+    EventType.MESSAGE_CANCELLED: "cancelled",
+}
+
+RESULTS = {
+    EventType.MESSAGE_DELIVERED: Verdict.DELIVERED,
+    EventType.MESSAGE_BOUNCED: Verdict.BOUNCED,
+}
+"""What an attempt came to that ended with such an event; every other one was deferred."""
+
+
+async def series_of(actor: Actor) -> list[Metric]:
+    """Return what concerns the actor's organization, and nothing else.
+
+    Raises:
+        NotPermitted: the actor may not read metrics.
+    """
+    totals = await count_events(actor)
+    vmtas = await all_vmtas(actor)
+    credits = await consumed_credits(actor)
+    return _counted(totals, vmtas, credits, await oldest_due(actor))
+
+
+async def all_series() -> list[Metric]:
+    """Return what concerns the whole deployment: its mail and its processes."""
+    totals = await count_all_events()
+    vmtas = await every_vmta()
+    credits = await all_consumed_credits()
+    oldest = next((queue.due_since for queue in await due_queues(limit=1)), None)
+    size = GaugeMetricFamily(
+        f"{PREFIX}spool_bytes",
+        "Bytes on disk of open mail and its contents.",
+        value=await spool_bytes(),
+    )
+    return [*_counted(totals, vmtas, credits, oldest), size, *measured()]
+
+
+def _counted(
+    totals: Sequence[EventTotal],
+    vmtas: Sequence[Vmta],
+    credits: Mapping[str, int],
+    oldest: datetime | None,
+) -> list[Metric]:
+    waited = (clock.now() - oldest).total_seconds() if oldest else 0
+    return [
+        _messages(totals),
+        _recipients(totals),
+        _attempts(totals, {vmta.id: vmta.name for vmta in vmtas}),
+        _bounces(totals),
+        _complaints(totals),
+        _credits(credits),
+        _depth(totals, vmtas),
+        GaugeMetricFamily(
+            f"{PREFIX}queue_oldest_seconds",
+            "How long the mail that may be sent and has waited longest has been due.",
+            value=max(waited, 0),
+        ),
+        _paused(vmtas),
+    ]
+
+
+def _messages(totals: Iterable[EventTotal]) -> Metric:
+    return CounterMetricFamily(
+        f"{PREFIX}messages_accepted",
+        "Messages accepted for sending.",
+        value=sum(total.messages for total in totals),
+    )
+
+
+def _recipients(totals: Iterable[EventTotal]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}recipients", "Recipients that came to a status.", labels=["status"]
+    )
+    counts: dict[str, int] = defaultdict(int)
+    for total in totals:
+        counts[total.type] += total.events
+    for event_type, status in STATUSES.items():
+        found.add_metric([status], counts[event_type.value])
+    return found
+
+
+def _attempts(totals: Iterable[EventTotal], names: Mapping[uuid.UUID, str]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}delivery_attempts", "Attempts to deliver.", labels=["vmta", "result"]
+    )
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for total in totals:
+        if total.attempts and total.vmta_id:
+            name = names.get(total.vmta_id, str(total.vmta_id))
+            counts[name, RESULTS.get(EventType(total.type), Verdict.DEFERRED)] += total.attempts
+    for (name, result), count in sorted(counts.items()):
+        found.add_metric([name, result], count)
+    return found
+
+
+def _bounces(totals: Iterable[EventTotal]) -> Metric:
+    found = CounterMetricFamily(f"{PREFIX}bounces", "Recipients that bounced.", labels=["class"])
+    counts = dict.fromkeys((each.value for each in BounceClass), 0)
+    for total in totals:
+        if total.type == EventType.MESSAGE_BOUNCED:
+            counts[total.label] = counts.get(total.label, 0) + total.events
+    for label, count in sorted(counts.items()):
+        found.add_metric([label], count)
+    return found
+
+
+def _complaints(totals: Iterable[EventTotal]) -> Metric:
+    complained = (t.events for t in totals if t.type == EventType.MESSAGE_COMPLAINED)
+    return CounterMetricFamily(
+        f"{PREFIX}complaints", "Recipients that complained.", value=sum(complained)
+    )
+
+
+def _credits(used: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}credits_consumed", "Credits used; refunds are not taken off.", labels=["type"]
+    )
+    for credit_type in CreditType:
+        found.add_metric([credit_type.value], used.get(credit_type.value, 0))
+    return found
+
+
+def _depth(totals: Iterable[EventTotal], vmtas: Iterable[Vmta]) -> Metric:
+    """Return what went into the queues of each vMTA and has not come out."""
+    found = GaugeMetricFamily(
+        f"{PREFIX}queue_depth",
+        "Recipients in the queues of a vMTA, scheduled ones included.",
+        labels=["vmta", "state"],
+    )
+    inside: dict[uuid.UUID, int] = defaultdict(int)
+    for total in totals:
+        if total.vmta_id is None:
+            continue
+        if total.type == EventType.MESSAGE_QUEUED:
+            inside[total.vmta_id] += total.events
+        elif total.type in EXITS:
+            inside[total.vmta_id] -= total.events
+    # Organizations may use one name; in the deployment's view they then are one series.
+    depths: dict[tuple[str, str], int] = defaultdict(int)
+    for vmta in vmtas:
+        depths[vmta.name, vmta.status] += inside.pop(vmta.id, 0)
+    for gone, depth in inside.items():
+        if depth:
+            depths[str(gone), VmtaStatus.PAUSED] += depth
+    for labels, depth in sorted(depths.items()):
+        found.add_metric(labels, depth)
+    return found
+
+
+def _paused(vmtas: Iterable[Vmta]) -> Metric:
+    found = GaugeMetricFamily(
+        f"{PREFIX}vmta_paused", "Whether a vMTA of this name is paused.", labels=["vmta"]
+    )
+    paused: dict[str, int] = {}
+    for vmta in vmtas:
+        paused[vmta.name] = max(paused.get(vmta.name, 0), vmta.status == VmtaStatus.PAUSED)
+    for name, value in sorted(paused.items()):
+        found.add_metric([name], value)
+    return found
