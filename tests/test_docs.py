@@ -45,7 +45,8 @@ def test_every_command_of_make_that_a_page_names_exists() -> None:
 
 
 def test_every_command_of_make_says_what_it_does() -> None:
-    told = subprocess.run(("make", "help"), cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ("make", "--no-print-directory", "help")
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
     assert [line.split()[0] for line in told.stdout.splitlines()] == targets

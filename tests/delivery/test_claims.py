@@ -14,6 +14,7 @@ from postlane.delivery.work import (
     read_contents,
     renew_claims,
 )
+from postlane.vmtas.tables import Vmta
 from tests.delivery.spool import lose_lease, make_many, make_spooled
 
 
@@ -79,12 +80,11 @@ async def test_a_held_queue_gives_nothing(database: None) -> None:
 
 
 async def test_a_paused_vmta_gives_nothing(database: None) -> None:
-    rows = await fetch(
-        "INSERT INTO vmtas (id, name, hostname, pool, weight, status, max_connections, tls, "
-        "created_at, updated_at) VALUES (gen_random_uuid(), gen_random_uuid()::text, '', 'x', 1, "
-        "'paused', 1, 'opportunistic', now(), now()) RETURNING id"
-    )
-    spooled = await make_spooled("ada@dest.example", vmta_id=rows[0]["id"])
+    # One of the organization's own: a shared one would be listed in everybody's tests.
+    organization = await make_organization()
+    vmta = Vmta(organization_id=organization.id, name="resting", status="paused")
+    await vmta.save()
+    spooled = await make_spooled("ada@dest.example", organization=organization, vmta_id=vmta.id)
 
     assert await claim_batch(spooled.queue_id) == []
     assert spooled.queue_id not in {queue.queue_id for queue in await due_queues()}
