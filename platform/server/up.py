@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 import urllib.request
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 WEB_PATIENCE_SECONDS = 30.0
 WORKER_PATIENCE_SECONDS = 60.0
+WORKER_NICENESS = 5
+"""What the worker yields to the web on one machine: a caller waits, mail in the queue can."""
 FALSE_STARTS = 3
 """Web processes that end before one answers; then it is no accident."""
 
@@ -100,7 +103,13 @@ async def _start(
         url = environment[f"{PREFIX}DATABASE_URL"] = database.url
     await _once(_program("migrate", environment, form=form))
     await supervisor.add(
-        _program("worker", environment, form=form, patience_seconds=WORKER_PATIENCE_SECONDS)
+        _program(
+            "worker",
+            environment,
+            form=form,
+            patience_seconds=WORKER_PATIENCE_SECONDS,
+            niceness=WORKER_NICENESS,
+        )
     )
     # Added last, so stopped first: nothing is accepted while the rest stops.
     await supervisor.add(
@@ -206,10 +215,17 @@ def _log_form(found: Settings) -> str:
 
 
 def _program(
-    name: str, environment: dict[str, str], *, form: str, patience_seconds: float = 10.0
+    name: str,
+    environment: dict[str, str],
+    *,
+    form: str,
+    patience_seconds: float = 10.0,
+    niceness: int = 0,
 ) -> Program:
     # -P keeps the working directory off the path: there `graphql` may be ours.
     command = [sys.executable, "-P", "-m", __name__.replace(".up", ".cli"), name]
+    if niceness and (nice := shutil.which("nice")):
+        command = [nice, "-n", str(niceness), *command]
     return Program(
         name,
         command,
