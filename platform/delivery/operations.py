@@ -15,7 +15,7 @@ from .rules import FINAL, DeliveryState, message_status
 
 log = logging.getLogger(__name__)
 
-RING_INTERVAL_SECONDS = 0.05
+RING_INTERVAL_SECONDS = 0.1
 """A queue's job is asked for at most this often by one process, and always once at the end."""
 
 

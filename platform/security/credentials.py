@@ -1,12 +1,12 @@
 """From what a client sends to who it is: the only maker of actors.
 
-Every request asks the database, with one statement, so that whoever was removed, disabled
-or demoted, and a key that was deleted or rotated, is refused from the next request on. The
-measurements behind that are in docs/decisions/0011-credentials.md.
+Every request asks the database, in one statement with those that come with it, so that
+whoever was removed, disabled or demoted, and a key that was deleted or rotated, is refused
+from the next request on. The measurements are in docs/decisions/0015-credentials.md.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..accounts.rules import OrganizationStatus, UserStatus
@@ -23,6 +23,7 @@ from ..core.actor import (
     Role,
     UserId,
 )
+from ..core.batching import Batcher
 from ..core.crypto import digest
 from ..core.database import fetch
 from . import uses
@@ -41,9 +42,18 @@ async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
     """
     if not is_key_form(secret):
         raise KeyUnknown
+    row = await _lookups.run(digest(secret, purpose=API_KEY_PURPOSE))
+    if row is None:
+        raise KeyUnknown
+    actor = _key_actor(row, origin)
+    uses.note(row["id"], origin.source_address)
+    return actor
+
+
+async def _find_keys(digests: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
     rows = await fetch(
         """
-        SELECT k.id, k.organization_id, k.project_id, k.scopes, k.mode, k.status,
+        SELECT s.digest, k.id, k.organization_id, k.project_id, k.scopes, k.mode, k.status,
                k.allowed_networks, k.allowed_domains, k.rate_limit_per_minute, k.expires_at,
                s.expires_at AS grace_ends_at, m.user_id, m.role, u.status AS user_status,
                u.platform_admin, o.status AS organization_status, o.plan
@@ -52,15 +62,17 @@ async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
         JOIN organizations o ON o.id = k.organization_id
         LEFT JOIN memberships m ON m.id = k.membership_id
         LEFT JOIN users u ON u.id = m.user_id
-        WHERE s.digest = {}
+        WHERE s.digest = ANY({}::bytea[])
         """,
-        digest(secret, purpose=API_KEY_PURPOSE),
+        list(set(digests)),
     )
-    if not rows:
-        raise KeyUnknown
-    actor = _key_actor(rows[0], origin)
-    uses.note(rows[0]["id"], origin.source_address)
-    return actor
+    found = {row["digest"]: row for row in rows}
+    return [found.get(each) for each in digests]
+
+
+# Requests that come while one look-up runs share the next: each is answered from what the
+# database says after it came, so a key that was revoked before is refused.
+_lookups: Batcher[bytes, Mapping[str, Any] | None] = Batcher(_find_keys)
 
 
 def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
