@@ -1,5 +1,6 @@
 """Reading a request: headers, the body under its limit, and JSON that is really JSON."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,12 @@ from .route import Fault, Refused
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 _decode = msgspec.json.Decoder().decode
+
+PATIENCE_BYTES = 40 * 2**20
+"""Read of a body that is refused already."""
+PATIENCE_SECONDS = 10.0
+SILENCE_SECONDS = 0.5
+"""Without another byte it is the client that waits."""
 
 
 class ClientGone(Exception):
@@ -35,6 +42,8 @@ class Request:
     """Whom it came from, after trusted proxies."""
     is_read: bool = False
     """The body has been read to its end, or will not be."""
+    is_abandoned: bool = False
+    """The client may still be sending a body that nobody wants."""
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -72,6 +81,7 @@ def check_size(request: Request, limit_bytes: int) -> None:
     declared = request.declared_bytes
     if declared is not None and declared > limit_bytes:
         request.is_read = True
+        request.is_abandoned = "expect" not in request.headers
         raise too_large(limit_bytes)
 
 
@@ -123,12 +133,32 @@ async def _chunks(request: Request, receive: Receive, limit_bytes: int) -> Any:
         size += len(chunk)
         if size > limit_bytes:
             request.is_read = True
+            request.is_abandoned = bool(message.get("more_body", False))
             raise too_large(limit_bytes)
         if chunk:
             yield chunk
         if not message.get("more_body", False):
             request.is_read = True
             return
+
+
+async def let_finish(receive: Receive) -> None:
+    """Read what a client goes on sending although it is refused, so that it gets the answer.
+
+    Where a server closes while the client is still sending, the client's system throws the
+    answer away. There is an end to such patience; a client that waits is answered soon.
+    """
+    size = 0
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while size <= PATIENCE_BYTES:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                size += len(message.get("body", b""))  # type: ignore[arg-type]
+    except TimeoutError:
+        return
 
 
 def read_json(body: bytes) -> dict[str, Any]:

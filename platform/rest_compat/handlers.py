@@ -27,6 +27,7 @@ from .bodies import (
     check_size,
     discard_body,
     idempotency_key,
+    let_finish,
     read_body,
     request_of,
 )
@@ -183,6 +184,8 @@ def _endpoint(
             reply = await _answer(table, gate, request, receive)
         except ClientGone:
             return
+        if request.is_abandoned:
+            await let_finish(receive)
         await _send(reply, request, send)
 
     return handle
