@@ -38,8 +38,8 @@ docs: install  ## Writes the parts of docs/ that are made from the code.
 migrate: install  ## Brings the database that POSTLANE_DATABASE_URL names up to date.
 	$(BIN)/postlane migrate
 
-bench: install  ## Measures, and compares with others in the same run.
-	$(BIN)/python -m benchmarks
+bench: install  ## Measures beside others in the same run; ARGS="--runs 1 --messages 500" is quicker.
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock:  ## Locks the versions in pyproject.toml, with hashes; needs uv.
 	$(LOCK) --output-file requirements/runtime.txt
