@@ -16,6 +16,7 @@ from postlane.delivery.work import (
 )
 from postlane.vmtas.tables import Vmta
 from tests.delivery.spool import lose_lease, make_many, make_spooled
+from tests.factories import make_organization
 
 
 async def test_a_due_delivery_is_claimed_under_a_lease(database: None) -> None:
