@@ -75,6 +75,22 @@ async def own_server(url: str, folder: Path) -> AsyncIterator[EmbeddedDatabase]:
         await server.stop()
 
 
+@asynccontextmanager
+async def unreachable(url: str) -> AsyncIterator[None]:
+    """Let nobody connect to the database at *url* during the body, as if its server were down."""
+    parts = urlsplit(url)
+    name, other = parts.path.lstrip("/"), parts._replace(path="/postgres").geturl()
+    await _execute(other, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await _execute(
+        other,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+    )
+    try:
+        yield
+    finally:
+        await _execute(other, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
 async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:

@@ -1,6 +1,7 @@
 """Draining a queue: claim, prepare, converse, settle, all at the same time."""
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -40,7 +41,7 @@ They are what may go out twice if the process is killed now.
 """
 
 DRAIN_SECONDS = 50.0
-"""How long one drain claims; then it lets other queues have its place."""
+"""How long one drain begins attempts; then it lets other queues have its place."""
 
 BYTES_AHEAD = 8 * 1024 * 1024
 """Bytes that one drain holds prepared, so that a slow host does not fill the memory."""
@@ -97,7 +98,9 @@ class Drain:
         queue: QueueRoute,
         *,
         alive: Callable[[], Awaitable[None]] | None = None,
+        seconds: float = DRAIN_SECONDS,
     ) -> None:
+        self._seconds = seconds
         self._outbound = outbound
         self._queue = queue
         self._alive = alive
@@ -108,9 +111,12 @@ class Drain:
         self._lanes: set[asyncio.Task[None]] = set()
         self._most_lanes = max(1, min(CONNECTIONS, queue.max_connections))
         self._settling: set[asyncio.Future[None]] = set()
+        self._borrowed = 0
+        self._end_at = 0.0
 
     async def run(self) -> None:
         """Send what is due, and return when everything that was begun is written down."""
+        self._end_at = time.monotonic() + self._seconds
         renewing = asyncio.create_task(self._renew())
         try:
             try:
@@ -128,12 +134,12 @@ class Drain:
             for task in (renewing, *self._lanes):
                 task.cancel()
             await asyncio.gather(renewing, *self._lanes, return_exceptions=True)
+            await self._outbound.memory.release(self._borrowed)
 
     async def _feed(self) -> None:
         """Claim and prepare, a little ahead of the lanes, until nothing is due."""
-        end_at = time.monotonic() + DRAIN_SECONDS
         looks = 0
-        while time.monotonic() < end_at and not self._outbound.stopping.is_set():
+        while not self._is_over:
             claims = await self._claim()
             if claims:
                 looks = 0
@@ -146,25 +152,28 @@ class Drain:
             else:
                 return
 
+    @property
+    def _is_over(self) -> bool:
+        return self._outbound.stopping.is_set() or time.monotonic() >= self._end_at
+
     async def _claim(self) -> list[Claim]:
         until = time.monotonic() + self._outbound.lease.total_seconds()
         claims = await claim_batch(self._queue.queue_id, BATCH, lease=self._outbound.lease)
         for claim in claims:
             self._held[claim.delivery_id] = (claim, until)
         now = clock.now()
-        for claim in claims:
-            if claim.expires_at <= now:
-                await self._settle(claim, None)
-        return [claim for claim in claims if claim.expires_at > now]
+        dropped = [claim for claim in claims if claim.expires_at <= now or claim.cancel_requested]
+        for claim in dropped:
+            await self._settle(claim, None)
+        return [claim for claim in claims if claim not in dropped]
 
     async def _prepare(self, claims: list[Claim]) -> None:
         async for group in prepare(claims):
             for prepared in group:
-                if self._outbound.stopping.is_set():
+                if self._is_over:
                     await self._settle(prepared.claim, None)
                     continue
-                await self._room.acquire(prepared.share)
-                await self._outbound.memory.acquire(prepared.share)
+                await self._borrow(prepared)
                 self._ready.put_nowait(prepared)
                 self._start_lane()
 
@@ -182,7 +191,9 @@ class Drain:
     async def _wait_for_hunger(self) -> None:
         self._hungry.clear()
         if self._ready.qsize() > BATCH // 2 and self._lanes:
-            await self._hungry.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._end_at - time.monotonic()):
+                    await self._hungry.wait()
 
     async def _put_back(self) -> None:
         """Make claims that no lane has begun due again at once."""
@@ -194,7 +205,7 @@ class Drain:
     async def _lane(self) -> None:
         conversation: Conversation | None = None
         try:
-            while not self._ready.empty() and not self._outbound.stopping.is_set():
+            while not self._ready.empty() and not self._is_over:
                 prepared = self._ready.get_nowait()
                 if self._ready.qsize() <= BATCH // 2:
                     self._hungry.set()
@@ -259,19 +270,27 @@ class Drain:
         return outcome
 
     async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
-        while len(self._settling) >= UNWRITTEN:
-            await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
-        settlement = Settlement(
-            claim, self._queue.vmta, outcome, source_address=self._queue.source_address
+        # Handed over before anything is waited for: a drain that is cancelled while it waits
+        # must not take the outcome of mail that was sent with it.
+        written = self._outbound.settler.settle(
+            Settlement(claim, self._queue.vmta, outcome, source_address=self._queue.source_address)
         )
-        written = await self._outbound.settler.settle(settlement)
         self._settling.add(written)
         written.add_done_callback(self._settling.discard)
         written.add_done_callback(lambda _: self._held.pop(claim.delivery_id, None))
+        while len(self._settling) >= UNWRITTEN:
+            await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
+        await self._outbound.settler.wait_for_room()
+
+    async def _borrow(self, prepared: Prepared) -> None:
+        await self._room.acquire(prepared.share)
+        await self._outbound.memory.acquire(prepared.share)
+        self._borrowed += prepared.share
 
     async def _release(self, prepared: Prepared) -> None:
-        await self._room.release(prepared.share)
         await self._outbound.memory.release(prepared.share)
+        self._borrowed -= prepared.share
+        await self._room.release(prepared.share)
 
     def _is_ours(self, claim: Claim) -> bool:
         held = self._held.get(claim.delivery_id)

@@ -23,6 +23,8 @@ MAX_WAITING = 1000
 """Outcomes that may wait while the database does not answer; then sending pauses."""
 
 GIVE_UP_SECONDS = 300.0
+FINISH_SECONDS = 5.0
+"""How long a process that ends waits for its last outcomes; what is lost goes out twice."""
 
 
 class Settler:
@@ -30,17 +32,28 @@ class Settler:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Settlement, asyncio.Future[None]]] = []
+        self._unwritten: set[asyncio.Future[None]] = set()
         self._some = asyncio.Event()
         self._room = asyncio.Condition()
 
-    async def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
+    def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
         """Take *settlement*; the future that comes back is done once it is on disk."""
-        async with self._room:
-            await self._room.wait_for(lambda: len(self._waiting) < MAX_WAITING)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((settlement, future))
+        self._unwritten.add(future)
+        future.add_done_callback(self._unwritten.discard)
         self._some.set()
         return future
+
+    async def wait_for_room(self) -> None:
+        """Return once few enough outcomes wait that more mail may be sent."""
+        async with self._room:
+            await self._room.wait_for(lambda: len(self._waiting) < MAX_WAITING)
+
+    async def finish(self) -> None:
+        """Return once everything that was handed over is on disk, or FINISH_SECONDS are over."""
+        if self._unwritten:
+            await asyncio.wait(self._unwritten, timeout=FINISH_SECONDS)
 
     async def run(self) -> None:
         """Write for as long as the process runs."""
@@ -73,6 +86,10 @@ class Settler:
                     log.exception("%d outcomes could not be written", len(settlements))
                     return
                 log.warning("outcomes could not be written; trying again: %r", error)
+                # Putting back takes the attempt back, too. If that was committed after all,
+                # others may have begun the same attempt by now, and it would be taken from
+                # them; without it the lease just runs out.
+                settlements = [each for each in settlements if each.outcome is not None]
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
             else:

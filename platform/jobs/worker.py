@@ -91,6 +91,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)
     finally:
+        await outbound.settler.finish()
         for task in (*housekeeping, settling):
             task.cancel()
         await asyncio.gather(*housekeeping, settling, return_exceptions=True)

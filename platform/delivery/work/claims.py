@@ -43,6 +43,8 @@ class Claim:
     address: str
     priority: int
     expires_at: datetime
+    cancel_requested: bool
+    """While another worker had it, which died: it is not to be sent any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ async def claim_batch(
             SET state = 'sending', attempts = attempts + 1, due_at = {}
             WHERE id = ANY(ARRAY(SELECT id FROM due))
             RETURNING id, attempts, organization_id, project_id, message_id, address,
-                expires_at, priority
+                expires_at, priority, cancel_requested
         ), shown AS (
             UPDATE spooled_messages SET status = 'sending'
             WHERE id = ANY(ARRAY(
@@ -102,7 +104,7 @@ async def claim_batch(
         )
         SELECT claimed.id AS delivery_id, claimed.attempts AS attempt, claimed.organization_id,
             claimed.project_id, claimed.message_id, claimed.address, claimed.priority,
-            claimed.expires_at, queue.vmta_id, due.due_at AS due_since,
+            claimed.expires_at, claimed.cancel_requested, queue.vmta_id, due.due_at AS due_since,
             message.content_id, octet_length(content.body) AS content_bytes,
             message.domain_id, message.return_path_domain
         FROM claimed
@@ -131,10 +133,11 @@ async def renew_claims(claims: Collection[Claim], *, lease: timedelta = LEASE) -
     if not claims:
         return set()
     rows = await fetch(
-        "UPDATE deliveries SET due_at = {} "
-        "FROM unnest({}::uuid[], {}::integer[]) AS held (id, attempt) "
-        "WHERE deliveries.id = held.id AND deliveries.attempts = held.attempt "
-        "AND deliveries.state = 'sending' RETURNING deliveries.id",
+        # Locked in the order of ids, as cancelling does, so that the two never deadlock.
+        "UPDATE deliveries SET due_at = {} WHERE id = ANY(ARRAY("
+        "SELECT id FROM deliveries JOIN unnest({}::uuid[], {}::integer[]) AS held (id, attempt) "
+        "USING (id) WHERE attempts = held.attempt AND state = 'sending' "
+        "ORDER BY id FOR NO KEY UPDATE OF deliveries)) RETURNING id",
         clock.now() + lease,
         [claim.delivery_id for claim in claims],
         [claim.attempt for claim in claims],

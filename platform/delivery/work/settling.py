@@ -76,13 +76,16 @@ async def settle_batch(settlements: Sequence[Settlement]) -> int:
 
     A claim whose lease ran out and that another worker has taken changes nothing at all. A
     delivery whose cancellation was asked for meanwhile is cancelled unless this attempt
-    ended it. Settling twice does nothing the second time, so a caller that does not know
-    whether it was committed may call again.
+    ended it. Settling an outcome twice does nothing the second time, so a caller that does
+    not know whether it was committed may call again; putting back is not so, for the same
+    attempt may have been begun again.
     """
     if not settlements:
         return 0
     now = clock.now()
-    steps = {item.claim.delivery_id: _step(item, now) for item in settlements}
+    # In the order of ids, as renewing locks them.
+    ordered = sorted(settlements, key=lambda item: item.claim.delivery_id)
+    steps = {item.claim.delivery_id: _step(item, now) for item in ordered}
     async with transaction() as tx:
         await _lock_messages(steps.values())
         settled = await _write_deliveries(steps, now)

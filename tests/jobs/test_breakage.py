@@ -1,0 +1,115 @@
+"""Draining while something breaks on our side: nothing is lost, and nothing goes out twice."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from postlane.core import clock
+from postlane.core.database import fetch, transaction
+from postlane.delivery.operations import cancel_deliveries
+from postlane.delivery.work import Settlement, claim_batch, find_queue
+from postlane.jobs.delivery import Drain
+from postlane.jobs.outbound import Outbound
+from postlane.jobs.settler import Settler
+from postlane.mail.outcome import outcome_of_reply
+from tests.delivery.spool import lose_lease, make_many, make_spooled
+from tests.dns_server import DnsServer
+from tests.jobs.sending import direct, drain_queue, sending
+from tests.sink import Sink
+from tests.workers import unreachable
+
+
+async def _in_conversation(sink: Sink) -> None:
+    """Return once the sink is being told a message."""
+    while not sink.book.commands["DATA"]:  # noqa: ASYNC110 it counts in another thread
+        await asyncio.sleep(0.01)
+
+
+async def test_a_cancelled_message_is_not_sent_when_its_worker_died(
+    outbound: Outbound, sink: Sink
+) -> None:
+    spooled = await make_spooled("ada@dest.example")
+    await claim_batch(spooled.queue_id)
+    async with transaction() as tx:
+        await cancel_deliveries(tx, spooled.id)
+    await lose_lease(spooled)
+
+    await drain_queue(outbound, spooled.queue_id)
+
+    assert sink.messages == []
+    assert await spooled.state() == "cancelled"
+
+
+async def test_a_lost_database_cuts_no_conversation(
+    own_database: str, sink: Sink, dns: DnsServer
+) -> None:
+    spooled = await make_spooled("slow-1s+ada@dest.example")
+    async with sending(direct(dns, sink.port)) as outbound:
+        draining = asyncio.create_task(drain_queue(outbound, spooled.queue_id))
+        await _in_conversation(sink)
+
+        async with unreachable(own_database):
+            await sink.received(1)
+        await draining
+
+    assert await spooled.state() == "delivered"
+    assert len(sink.messages) == 1
+
+
+async def test_what_could_not_be_put_back_waits_for_its_lease(own_database: str) -> None:
+    # The same attempt may be another worker's by the time it is tried again.
+    spooled = await make_spooled("ada@dest.example")
+    (claim,) = await claim_batch(spooled.queue_id)
+    settler = Settler()
+    async with unreachable(own_database):
+        settling = asyncio.create_task(settler.run())
+        await asyncio.wait_for(settler.settle(Settlement(claim, "default", None)), 10)
+    settling.cancel()
+
+    delivery = await spooled.delivery()
+    assert (delivery.state, delivery.attempts) == ("sending", 1)
+
+
+async def test_a_drain_that_is_cancelled_gives_its_memory_back(
+    outbound: Outbound, sink: Sink
+) -> None:
+    spooled = (await make_many([[f"slow-5s+{n}@dest.example"] for n in range(30)]))[0]
+    draining = asyncio.create_task(drain_queue(outbound, spooled.queue_id))
+    await _in_conversation(sink)
+
+    draining.cancel()
+    await asyncio.wait([draining])
+
+    await asyncio.wait_for(outbound.memory.acquire(192 * 1024 * 1024), 1)
+
+
+async def test_a_slow_host_does_not_keep_a_drain_beyond_its_time(
+    outbound: Outbound, sink: Sink
+) -> None:
+    spooled = (await make_many([[f"slow-0.5s+{n}@dest.example"] for n in range(100)]))[0]
+    queue = await find_queue(spooled.queue_id)
+    assert queue is not None
+    began = time.monotonic()
+
+    await Drain(outbound, queue, seconds=0.8).run()
+
+    assert time.monotonic() - began < 2.5
+    rows = await fetch(
+        "SELECT state, count(*) AS n FROM deliveries WHERE queue_id = {} GROUP BY state",
+        spooled.queue_id,
+    )
+    assert {row["state"] for row in rows} == {"delivered", "queued"}
+
+
+async def test_outcomes_are_written_before_a_worker_ends(database: None) -> None:
+    spooled = await make_spooled("ada@dest.example")
+    (claim,) = await claim_batch(spooled.queue_id)
+    settler = Settler()
+    settling = asyncio.create_task(settler.run())
+    outcome = outcome_of_reply(250, "Taken", started_at=clock.now(), duration=timedelta())
+    settler.settle(Settlement(claim, "default", outcome))
+
+    await settler.finish()
+    settling.cancel()
+
+    assert await spooled.state() == "delivered"
