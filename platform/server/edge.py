@@ -1,5 +1,6 @@
 """What is true of every answer: a request id, safe headers, and never a stack trace."""
 
+import asyncio
 import json
 import logging
 import re
@@ -34,7 +35,15 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+BODY_SECONDS = 30.0
+"""How long a body may take to come, and a second more for each `SLOWEST_BYTES` of it.
+
+A server takes a limited number of connections at once. Without this, a stranger who opens as
+many and never ends a body keeps everybody else out.
+"""
+SLOWEST_BYTES = 32_768
 BROKEN = "Something went wrong on our side. The request id helps us to find it."
+TOO_SLOW = "The body came too slowly."
 
 
 class Edge:
@@ -44,8 +53,11 @@ class Edge:
     `route` there, the template of the path, if Litestar does not know it.
     """
 
-    def __init__(self, app: ASGIApp, found: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, found: Settings, *, body_seconds: float = BODY_SECONDS
+    ) -> None:
         self.app = app
+        self._body_seconds = body_seconds
         self._trusted = found.trusted_proxies
         self._headers = dict(HEADERS)
         if found.public_url.startswith("https://"):
@@ -64,17 +76,21 @@ class Edge:
         }
         began = time.perf_counter()
         status: int | None = None
+        body = PunctualBody(receive, seconds=self._body_seconds)
 
         async def send_completed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, request_id)
+                self._complete(message, request_id, is_last=body.is_late)
             await send(message)
 
         with bound(request_id=request_id):
             try:
-                await self.app(scope, receive, send_completed)
+                await self.app(scope, body, send_completed)
+                if body.is_late and status is None:
+                    late = failure("REQUEST_TIMEOUT", TOO_SLOW, request_id)
+                    await send_json(send_completed, 408, late)
             except Exception:  # an edge: nothing but a masked answer leaves
                 log.exception("a request failed")
                 if status is None:
@@ -82,8 +98,10 @@ class Edge:
         if status is not None:
             _measure(scope, status, time.perf_counter() - began)
 
-    def _complete(self, message: Any, request_id: str) -> None:
+    def _complete(self, message: Any, request_id: str, *, is_last: bool) -> None:
         headers = list(message.get("headers", []))
+        if is_last:
+            headers.append((b"connection", b"close"))
         given = {name.lower() for name, _ in headers}
         headers += [(name, value) for name, value in self._headers.items() if name not in given]
         message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
@@ -96,6 +114,40 @@ class Edge:
             if name == b"x-forwarded-for"
         ]
         return client_address(peer[0] if peer else None, forwarded, trusted=self._trusted)
+
+
+class PunctualBody:
+    """What comes from a client, as long as its body comes fast enough.
+
+    For those within, a client that is too slow has gone.
+    """
+
+    def __init__(self, receive: Receive, *, seconds: float) -> None:
+        self._receive = receive
+        self._seconds = seconds
+        self._began: float | None = None
+        self._size = 0
+        self._is_over = False
+        self.is_late = False
+
+    async def __call__(self) -> Any:
+        if self.is_late:
+            return {"type": "http.disconnect"}
+        if self._is_over:
+            # The end of the connection is waited for, which may take as long as it likes.
+            return await self._receive()
+        if self._began is None:
+            self._began = asyncio.get_running_loop().time()
+        allowed = self._seconds + self._size / SLOWEST_BYTES
+        try:
+            async with asyncio.timeout_at(self._began + allowed):
+                message: Any = await self._receive()
+        except TimeoutError:
+            self.is_late = True
+            return {"type": "http.disconnect"}
+        self._size += len(message.get("body", b""))
+        self._is_over = not message.get("more_body", False)
+        return message
 
 
 def _request_id(scope: Any) -> str:

@@ -1,5 +1,7 @@
 """What holds for every answer, whatever is behind it."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
@@ -54,3 +56,38 @@ async def test_only_a_site_on_https_asks_for_https(url: str, expected: bool) -> 
     answer = await get(Edge(has_its_own_headers, replace(settings(), public_url=url)))
 
     assert ("strict-transport-security" in answer.headers) is expected
+
+
+async def reads_to_the_end(scope: Scope, receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] == "http.request" and message["more_body"]:
+        pass
+    if message["type"] == "http.request":
+        await has_its_own_headers(scope, receive, send)
+
+
+async def never_ends() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.sleep(3_600)
+
+
+async def test_a_body_that_never_ends_does_not_hold_its_connection() -> None:
+    transport = httpx.ASGITransport(
+        Edge(reads_to_the_end, settings(), body_seconds=0.05)  # type: ignore[arg-type]
+    )
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.post("/", content=never_ends())
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "REQUEST_TIMEOUT")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_body_that_comes_in_time_is_read() -> None:
+    transport = httpx.ASGITransport(
+        Edge(reads_to_the_end, settings(), body_seconds=5)  # type: ignore[arg-type]
+    )
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.post("/", content=b"{}")
+
+    assert answer.status_code == 200
