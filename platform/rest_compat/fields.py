@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..core.errors import Detail, DetailCode
+from ..graphql.variables import LARGEST_ARRAY
 from .times import read_time
 
 MOST_DETAILS = 100
@@ -207,6 +208,11 @@ class ListOf:
         if not isinstance(value, list):
             found.wrong_type(at, "an array or a string" if self.lone else "an array")
             return None
+        if len(value) > LARGEST_ARRAY:
+            # Before the items are looked at: three million of them take seconds, in which
+            # this process answers nobody.
+            found.add(at, DetailCode.TOO_MANY, f"At most {LARGEST_ARRAY} items are taken.")
+            return None
         return [self.item.read(item, f"{at}[{n}]", found) for n, item in enumerate(value)]
 
     def schema(self) -> JsonSchema:
@@ -236,6 +242,9 @@ class TextMap(_Scalar):
     def read(self, value: Any, at: str, found: Findings) -> Any:
         if not isinstance(value, dict):
             found.wrong_type(at, "an object")
+            return None
+        if len(value) > LARGEST_ARRAY:
+            found.add(at, DetailCode.TOO_MANY, f"At most {LARGEST_ARRAY} pairs are taken.")
             return None
         for key, text in value.items():
             TEXT.read(text, f"{at}.{key}", found)

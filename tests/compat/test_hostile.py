@@ -97,12 +97,25 @@ async def test_deep_data_is_refused(world: World) -> None:
 
 
 async def test_an_answer_does_not_grow_with_a_wrong_body(world: World) -> None:
-    body = {"from": "a@example.org", "to": [1] * 50_000, "subject": "x", "text": "x"}
+    body = {"from": "a@example.org", "to": [1] * 10_000, "subject": "x", "text": "x"}
 
     answer = await world.request("POST", "/api/v1/messages/send", body)
 
     assert len(answer.json()["error"]["details"]) == 100
     assert len(answer.content) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("to", [1] * 10_001), ("metadata", {str(n): 1 for n in range(10_001)})]
+)
+async def test_items_beyond_all_measure_are_not_looked_at(
+    world: World, field: str, value: Any
+) -> None:
+    body = {"from": "a@example.org", "to": "b@example.org", "subject": "x", "text": "x"}
+
+    answer = await world.request("POST", "/api/v1/messages/send", body | {field: value})
+
+    assert details_of(answer) == [(field, "too_many")]
 
 
 async def test_of_a_name_that_comes_twice_the_last_counts(world: World) -> None:
