@@ -974,6 +974,27 @@ async def forwards():
     manager.add_column(
         table_class_name="Queue",
         tablename="queues",
+        column_name="backoff_until",
+        db_column_name="backoff_until",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="Queue",
+        tablename="queues",
         column_name="created_at",
         db_column_name="created_at",
         column_class_name="Timestamptz",

@@ -30,6 +30,19 @@ class Priority(IntEnum):
     MARKETING = 1
 
 
+BACKOFF = timedelta(minutes=10)
+"""How long a queue that was throttled sends at a tenth of its rate, from its last failure on."""
+
+
+class QueueState(StrEnum):
+    """What a queue does; a hold weighs more than a pause, a pause more than a back-off."""
+
+    ACTIVE = "active"
+    BACKOFF = "backoff"
+    HELD = "held"
+    PAUSED = "paused"
+
+
 class DeliveryState(StrEnum):
     """How far one delivery is."""
 
@@ -73,6 +86,19 @@ class MessageStatus(StrEnum):
 def queue_id(organization_id: OrganizationId, vmta_id: uuid.UUID, domain: str) -> uuid.UUID:
     """Return the id of a queue, the same for ever, so that it may come and go."""
     return uuid.uuid5(QUEUE_NAMESPACE, f"{organization_id}/{vmta_id}/{domain}")
+
+
+def queue_state(
+    *, is_held: bool, is_paused: bool, backoff_until: datetime | None, now: datetime
+) -> QueueState:
+    """Return what a queue does now; *is_paused* is about its vMTA."""
+    if is_held:
+        return QueueState.HELD
+    if is_paused:
+        return QueueState.PAUSED
+    if backoff_until is not None and backoff_until > now:
+        return QueueState.BACKOFF
+    return QueueState.ACTIVE
 
 
 def message_status(states: Collection[str]) -> str:

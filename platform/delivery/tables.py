@@ -50,7 +50,10 @@ class Queue(Table, db=DB, tablename="queues"):
     organization_id = UUID()
     vmta_id = UUID()
     domain = Varchar(253)
-    state = Varchar(20, default="active", help_text="active, backoff, held or paused.")
+    state = Varchar(20, default="active", help_text="active or held, as its users want it.")
+    backoff_until = Timestamptz(
+        null=True, default=None, help_text="Until then it sends at a tenth of its rate."
+    )
     created_at = Timestamptz(default=clock.now)
 
 

@@ -34,6 +34,12 @@ BATCH = 100
 CONNECTIONS = 10
 """Conversations that one drain holds at once, whatever more its vMTA allows."""
 
+THROTTLED_BATCH = 10
+THROTTLED_PAUSES = 9
+"""Pauses between messages, each as long as the message took, that make a tenth of the rate."""
+
+LONGEST_PAUSE_SECONDS = 30.0
+
 UNWRITTEN = 50
 """Outcomes of one drain that wait to be written; with more, sending waits for the database.
 
@@ -109,7 +115,8 @@ class Drain:
         self._room = ByteWindow(BYTES_AHEAD)
         self._held: dict[uuid.UUID, tuple[Claim, float]] = {}
         self._lanes: set[asyncio.Task[None]] = set()
-        self._most_lanes = max(1, min(CONNECTIONS, queue.max_connections))
+        self._working = 0
+        self._is_throttled = queue.is_throttled
         self._settling: set[asyncio.Future[None]] = set()
         self._borrowed = 0
         self._end_at = 0.0
@@ -158,7 +165,11 @@ class Drain:
 
     async def _claim(self) -> list[Claim]:
         until = time.monotonic() + self._outbound.lease.total_seconds()
-        claims = await claim_batch(self._queue.queue_id, BATCH, lease=self._outbound.lease)
+        claims = await claim_batch(
+            self._queue.queue_id,
+            THROTTLED_BATCH if self._is_throttled else BATCH,
+            lease=self._outbound.lease,
+        )
         for claim in claims:
             self._held[claim.delivery_id] = (claim, until)
         now = clock.now()
@@ -177,8 +188,13 @@ class Drain:
                 self._ready.put_nowait(prepared)
                 self._start_lane()
 
+    @property
+    def _most_lanes(self) -> int:
+        return 1 if self._is_throttled else max(1, min(CONNECTIONS, self._queue.max_connections))
+
     def _start_lane(self) -> None:
-        if len(self._lanes) < self._most_lanes and not self._outbound.stopping.is_set():
+        if self._working < self._most_lanes and not self._outbound.stopping.is_set():
+            self._working += 1
             lane = asyncio.create_task(self._lane())
             self._lanes.add(lane)
             lane.add_done_callback(self._lane_ended)
@@ -205,7 +221,7 @@ class Drain:
     async def _lane(self) -> None:
         conversation: Conversation | None = None
         try:
-            while not self._ready.empty() and not self._is_over:
+            while self._may_go_on():
                 prepared = self._ready.get_nowait()
                 if self._ready.qsize() <= BATCH // 2:
                     self._hungry.set()
@@ -214,12 +230,30 @@ class Drain:
                     if outcome.verdict is Verdict.DELIVERED:
                         LATENCY_SECONDS.observe(_latency(prepared.claim))
                     await self._settle(prepared.claim, outcome)
+                    await self._pause(outcome)
                 await self._release(prepared)
-            await self._put_back()
         finally:
+            self._working -= 1
             self._hungry.set()
             if conversation is not None:
                 await self._outbound.conversations.give_back(conversation)
+        if self._is_over:
+            await self._put_back()
+
+    def _may_go_on(self) -> bool:
+        """Say whether a lane has another message to send, and is not one too many."""
+        return not self._ready.empty() and self._working <= self._most_lanes and not self._is_over
+
+    async def _pause(self, outcome: Outcome) -> None:
+        """Send at a tenth of the rate, over one connection, once a host has asked for less."""
+        if outcome.bounce_class is BounceClass.RATE_LIMITED:
+            self._is_throttled = True
+        if self._is_throttled:
+            seconds = outcome.duration.total_seconds() * THROTTLED_PAUSES
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._outbound.stopping.wait(), min(seconds, LONGEST_PAUSE_SECONDS)
+                )
 
     async def _attempt(
         self, prepared: Prepared, conversation: Conversation | None

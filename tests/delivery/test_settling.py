@@ -9,7 +9,7 @@ import pytest
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.delivery.operations import cancel_deliveries
-from postlane.delivery.work import Settlement, claim_batch, settle_batch
+from postlane.delivery.work import Settlement, claim_batch, find_queue, settle_batch
 from postlane.mail.outcome import Outcome, outcome_of_reply
 from tests.delivery.spool import Spooled, lose_lease, make_many, make_spooled
 
@@ -278,3 +278,25 @@ async def test_workers_that_settle_the_same_messages_do_not_deadlock(database: N
 
     assert counts == [100, 100]
     assert {(await message.message()).status for message in messages} == {"delivered"}
+
+
+async def test_a_throttled_queue_backs_off_until_ten_minutes_pass_without_a_failure(
+    database: None, frozen: datetime
+) -> None:
+    spooled = await make_spooled("a@dest.example")
+
+    async def throttled_at(minutes: float) -> bool:
+        with clock.frozen(NOON + timedelta(minutes=minutes)):
+            queue = await find_queue(spooled.queue_id)
+            assert queue is not None
+            return queue.is_throttled
+
+    await settle(spooled, said(451, "4.3.0 Later"))
+    assert not await throttled_at(0)
+    with clock.frozen(NOON + timedelta(minutes=6)):
+        await settle(spooled, said(421, "4.7.28 Slow down"))
+    assert [await throttled_at(minute) for minute in (6, 15.9, 16)] == [True, True, False]
+    other = await make_spooled("b@dest.example", organization=spooled.organization)
+    with clock.frozen(NOON + timedelta(minutes=15)):
+        await settle(other, said(451, "4.3.0 Later"))
+    assert [await throttled_at(minute) for minute in (24.9, 25)] == [True, False]

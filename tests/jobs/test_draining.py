@@ -340,6 +340,26 @@ async def test_a_slow_destination_does_not_delay_another(outbound: Outbound, sin
     await draining
 
 
+async def test_a_host_that_asks_for_less_gets_a_tenth_over_one_connection(
+    outbound: Outbound, sink: Sink
+) -> None:
+    sink.manner.delay = 0.02
+    first = await make_spooled("421-at-rcpt@dest.example")
+    await drain_queue(outbound, first.queue_id)
+    made = await make_many(
+        [[f"user{n}@dest.example"] for n in range(5)], organization=first.organization
+    )
+    sink.book.most_open = 0
+
+    started = time.monotonic()
+    await drain_queue(outbound, first.queue_id)
+    took = time.monotonic() - started
+
+    assert {await each.state() for each in made} == {"delivered"}
+    assert sink.book.most_open == 1
+    assert took >= 5 * 10 * 0.02
+
+
 async def test_a_message_that_cannot_be_built_does_not_stop_the_others(
     outbound: Outbound, sink: Sink
 ) -> None:

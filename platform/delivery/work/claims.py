@@ -28,6 +28,7 @@ class Claim:
     """One delivery, taken for its attempt number *attempt* (1 is the first)."""
 
     delivery_id: uuid.UUID
+    queue_id: uuid.UUID
     attempt: int
     organization_id: OrganizationId
     project_id: ProjectId
@@ -92,7 +93,7 @@ async def claim_batch(
             UPDATE deliveries
             SET state = 'sending', attempts = attempts + 1, due_at = {}
             WHERE id = ANY(ARRAY(SELECT id FROM due))
-            RETURNING id, attempts, organization_id, project_id, message_id, address,
+            RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
                 expires_at, priority, cancel_requested
         ), shown AS (
             UPDATE spooled_messages SET status = 'sending'
@@ -102,9 +103,10 @@ async def claim_batch(
                 FOR NO KEY UPDATE SKIP LOCKED
             ))
         )
-        SELECT claimed.id AS delivery_id, claimed.attempts AS attempt, claimed.organization_id,
-            claimed.project_id, claimed.message_id, claimed.address, claimed.priority,
-            claimed.expires_at, claimed.cancel_requested, queue.vmta_id, due.due_at AS due_since,
+        SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
+            claimed.organization_id, claimed.project_id, claimed.message_id,
+            claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
+            queue.vmta_id, due.due_at AS due_since,
             message.content_id, octet_length(content.body) AS content_bytes,
             message.domain_id, message.return_path_domain
         FROM claimed

@@ -24,6 +24,8 @@ class QueueRoute:
     """None: the system chooses."""
     max_connections: int
     tls: Tls
+    is_throttled: bool
+    """The receivers asked for less: it sends at a tenth of its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,10 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
     """Return how a queue is sent, or None if there is no such queue or vMTA."""
     # A queue and its vMTA in one statement: this runs for every drain.
     rows = await fetch(
-        "SELECT queues.id, domain, name, hostname, ip_address, max_connections, tls "
+        "SELECT queues.id, domain, name, hostname, ip_address, max_connections, tls, "
+        "coalesce(backoff_until > {}, false) AS is_throttled "
         "FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id WHERE queues.id = {}",
+        clock.now(),
         queue_id,
     )
     if not rows:
@@ -53,6 +57,7 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
         source_address=row["ip_address"],
         max_connections=row["max_connections"],
         tls=Tls(row["tls"]),
+        is_throttled=row["is_throttled"],
     )
 
 

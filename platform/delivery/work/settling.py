@@ -16,7 +16,7 @@ from ...events.rules import EventType
 from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
 from ...suppressions.rules import SuppressionReason
 from ...suppressions.work import NewSuppression, add
-from ..rules import FINAL, OPEN, DeliveryState, next_step
+from ..rules import BACKOFF, FINAL, OPEN, DeliveryState, next_step
 from .claims import Claim
 
 JITTER = 0.1
@@ -94,6 +94,7 @@ async def settle_batch(settlements: Sequence[Settlement]) -> int:
             await _write_attempts(settled)
             await append(tx, [event for each in settled for event in _events(each, now)])
             await _suppress(tx, settled, now)
+            await _slow_down(settled, now)
     return len(settled)
 
 
@@ -327,6 +328,36 @@ async def _suppress(tx: Tx, settled: Sequence[_Settled], now: datetime) -> None:
         if await _keeps_failing(step.claim, now)
     ]
     await add(tx, hard + cooling)
+
+
+async def _slow_down(settled: Sequence[_Settled], now: datetime) -> None:
+    """Put throttled queues into back-off, and keep those there that go on failing."""
+    outcomes = [
+        (each.step.claim.queue_id, each.step.settlement.outcome)
+        for each in settled
+        if each.step.settlement.outcome
+    ]
+    throttled = {
+        queue_id
+        for queue_id, outcome in outcomes
+        if outcome and outcome.bounce_class is BounceClass.RATE_LIMITED
+    }
+    failed = {
+        queue_id
+        for queue_id, outcome in outcomes
+        if outcome and outcome.verdict is Verdict.DEFERRED
+    }
+    if failed:
+        # In id order, like every row that two workers may want at once.
+        await fetch(
+            "UPDATE queues SET backoff_until = {} WHERE id = ANY(ARRAY("
+            "SELECT id FROM queues WHERE id = ANY({}::uuid[]) "
+            "AND (id = ANY({}::uuid[]) OR backoff_until > {}) ORDER BY id FOR NO KEY UPDATE))",
+            now + BACKOFF,
+            list(failed | throttled),
+            list(throttled),
+            now,
+        )
 
 
 def _suppression(
