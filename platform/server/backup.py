@@ -82,7 +82,7 @@ async def restore(arguments: argparse.Namespace) -> int:
             )
         secret = members[archive.SECRET].read_text("ascii").strip()
         _check_secret(found, secret, force=arguments.force)
-        async with database_at_hand(found, alone=True) as url:
+        async with database_at_hand(found, alone=True, make=True) as url:
             await check_reachable(url)
             async with _room(url, force=arguments.force):
                 await _run_program(

@@ -39,19 +39,20 @@ def embedded_folder(found: Settings) -> Path:
 
 
 @asynccontextmanager
-async def open_database(*, queue: bool = False) -> AsyncIterator[str]:
+async def open_database(*, queue: bool = False, make: bool = False) -> AsyncIterator[str]:
     """Connect this process to the database for the body and yield its URL.
 
-    The embedded database is started for the body if nothing runs it.
+    The embedded database is started for the body if nothing runs it, and with *make* made
+    if there is none.
 
     Raises:
-        CommandFailed: it cannot be reached.
+        CommandFailed: it cannot be reached, or there is none.
     """
     # Imported here so that the supervisor, which needs neither, stays small.
     from ..core.database import close_pool, start_pool
     from ..core.queue import close_queue, open_queue
 
-    async with database_at_hand(load(os.environ)) as url:
+    async with database_at_hand(load(os.environ), make=make) as url:
         await check_reachable(url)
         await start_pool(url, size=4)
         try:
@@ -64,10 +65,16 @@ async def open_database(*, queue: bool = False) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def database_at_hand(found: Settings, *, alone: bool = False) -> AsyncIterator[str]:
+async def database_at_hand(
+    found: Settings, *, alone: bool = False, make: bool = False
+) -> AsyncIterator[str]:
     """Yield the database's URL, with the embedded one running for the body if it is that.
 
-    With *alone*, an embedded database that a running `postlane up` uses is refused.
+    With *alone*, an embedded database that a running `postlane up` uses is refused; with
+    *make*, one is made if there is none.
+
+    Raises:
+        CommandFailed: there is none, or somebody else uses it.
     """
     url = found.database_url
     if not url and not alone:
@@ -75,8 +82,14 @@ async def database_at_hand(found: Settings, *, alone: bool = False) -> AsyncIter
     if url:
         yield url
         return
+    folder = embedded_folder(found)
+    if not make and not folder.is_dir():
+        raise CommandFailed(
+            f"There is no database in {found.data_dir} yet. Start one with `postlane up`, or set "
+            "POSTLANE_DATABASE_URL to another."
+        )
     with claim(found.data_dir):
-        database = EmbeddedDatabase(embedded_folder(found))
+        database = EmbeddedDatabase(folder)
         try:
             yield await database.start()
         finally:

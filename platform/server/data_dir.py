@@ -41,7 +41,14 @@ def claim(folder: Path) -> Iterator[None]:
         CommandFailed: another process holds it.
     """
     prepare(folder)
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = folder / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CommandFailed(
+            f"{path} cannot be opened: {error.strerror}. Another user has used this folder; run "
+            "as that user, or set POSTLANE_DATA_DIR to a folder of your own."
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,7 +25,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """Bring tables and job queue up to date and say what was done."""
     # The job queue makes its own tables when it is opened: here, once, and not in several
     # processes at the same moment.
-    async with open_database(queue=True):
+    async with open_database(queue=True, make=True):
         done = await migrate()
         await ensure_default_vmta()
     print("\n".join(f"migrated {name}" for name in done) or "The database is up to date.")

@@ -11,6 +11,7 @@ from postlane.core.settings import load
 from postlane.server import database_checks, machine_checks, network_checks
 from postlane.server.data_dir import ensure_secret
 from postlane.server.demo_dns import DemoNameServer, Record
+from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.findings import Finding, Verdict
 from tests.server.commands import environment, postlane_command
 
@@ -46,7 +47,7 @@ async def test_a_fresh_installation_is_healthy(tmp_path: Path, names: DemoNameSe
     ]
 
 
-async def test_an_empty_directory_has_faults_and_exits_with_one(
+async def test_an_empty_directory_has_faults_and_stays_empty(
     tmp_path: Path, names: DemoNameServer
 ) -> None:
     names.publish([Record("mail.example", "A", LOOPBACK)])
@@ -56,9 +57,24 @@ async def test_an_empty_directory_has_faults_and_exits_with_one(
 
     assert answer.code == 1
     assert "FAULT    secret key: POSTLANE_SECRET_KEY is not set" in answer.out
+    assert f"FAULT    database: There is no database in {tmp_path} yet." in answer.out
+    assert "Traceback" not in answer.out + answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_tables_that_are_missing_are_a_fault(tmp_path: Path, names: DemoNameServer) -> None:
+    names.publish([Record("mail.example", "A", LOOPBACK)])
+    env = environment(tmp_path, dns_servers=str(names.address), hostname="mail.example")
+    ensure_secret(tmp_path)
+    server = EmbeddedDatabase(tmp_path / "postgres")
+    await server.start()
+    await server.stop()
+
+    answer = await postlane_command("doctor", env=env)
+
+    assert answer.code == 1
     assert "FAULT    migrations: " in answer.out
     assert "-> Run `postlane migrate`." in answer.out
-    assert "Traceback" not in answer.out + answer.err
 
 
 async def test_a_database_that_is_away_is_a_fault_among_the_others(tmp_path: Path) -> None:
