@@ -379,6 +379,66 @@ async def test_a_key_for_once_that_comes_with_another_body(
     assert len(await world.mail_for(address)) == 1
 
 
+async def test_a_batch_without_one_good_message(books: Books, sender: Account) -> None:
+    good = {"from": f"a@{sender.domain}", "to": "ada@x.example", "subject": "x", "text": "x"}
+    bad = good | {"to": "nobody"}
+    path = "/api/v1/messages/batch"
+
+    async with books.unchanged():
+        none_good = await post(sender, path, {"messages": [bad, bad]})
+        all_or_none = await post(sender, path, {"messages": [good, bad], "atomic": True})
+        too_many = await post(sender, path, {"messages": [good] * 101})
+
+    assert code_of(none_good) == (422, "batch_rejected")
+    assert code_of(all_or_none) == (422, "batch_rejected")
+    assert details_of(all_or_none) == [("messages[1].to[0]", "invalid_email")]
+    assert code_of(too_many) == (422, "validation_failed")
+    assert details_of(too_many) == [("messages", "too_many")]
+
+
+async def test_sending_before_the_domain_is_verified(world: World, books: Books) -> None:
+    account = await register(world)
+    account.domain = world.name()
+    await account.ask("POST", "/api/v1/domains", {"domain": account.domain}, expect=201)
+
+    async with books.unchanged():
+        answer = await send(account)
+        again = await post(account, "/api/v1/domains", {"domain": account.domain})
+
+    assert code_of(answer) == (403, "domain_not_verified")
+    assert code_of(again) == (409, "domain_exists")
+    await account.http.aclose()
+
+
+async def test_sending_without_credits(world: World, books: Books) -> None:
+    account = await open_account(world)
+    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    mass = {
+        "from": f"a@{account.domain}",
+        "to": [f"a{number}@nobody.example" for number in range(50)],
+        "subject": "x",
+        "text": "x",
+        "send_at": later,
+    }
+    batch = {"messages": [mass] * 20}
+    sent = await account.ask("POST", "/api/v1/messages/batch", batch, expect=202)
+    assert (sent["credits_consumed"], sent["credits_remaining"]) == (1000, 0)
+
+    async with books.unchanged():
+        one = await send(account)
+        many = await post(account, "/api/v1/messages/batch", batch)
+
+    assert code_of(one) == (402, "insufficient_credits")
+    assert code_of(many) == (402, "insufficient_credits")
+    first = sent["results"][0]["id"]
+    cancelled = await account.ask("POST", f"/api/v1/messages/{first}/cancel", {})
+    assert cancelled["credits_refunded"] == 50
+    accepted = (await send(account)).json()
+    assert accepted["credits_remaining"] == 49
+    await account.settled(accepted["id"])
+    await account.http.aclose()
+
+
 async def test_cancelling_what_is_delivered(world: World, books: Books, account: Account) -> None:
     sent = await account.send(f"ada@{world.name()}")
     await account.settled(sent["id"])
