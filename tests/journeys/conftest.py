@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .stack import Account, World, open_account
+from .books import Books
+from .stack import Account, World, open_account, register
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,27 @@ async def account(world: World) -> AsyncIterator[Account]:
     opened = await open_account(world)
     yield opened
     await opened.http.aclose()
+
+
+@pytest.fixture(scope="session")
+async def sender(world: World) -> AsyncIterator[Account]:
+    """Somebody who may send, and of whom everything is refused."""
+    opened = await open_account(world)
+    yield opened
+    await opened.http.aclose()
+
+
+@pytest.fixture(scope="session")
+async def stranger(world: World) -> AsyncIterator[Account]:
+    """Somebody of another organization."""
+    registered = await register(world)
+    yield registered
+    await registered.http.aclose()
+
+
+@pytest.fixture(scope="session")
+async def books(world: World) -> AsyncIterator[Books]:
+    """The database from the side."""
+    opened = await Books.open(world)
+    yield opened
+    await opened.close()

@@ -1,211 +1,37 @@
 """A first day with Postlane over GraphQL, with the client that Python has for it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from gql import Client, GraphQLRequest
 from gql.transport.exceptions import TransportQueryError
-from gql.transport.httpx import HTTPXAsyncTransport
 
+from .documents import (
+    CANCEL,
+    CREATE_DOMAIN,
+    CREATE_KEY,
+    DELETE_KEY,
+    LIST,
+    LOG_IN,
+    REGISTER,
+    ROTATE_DKIM,
+    ROTATE_KEY,
+    SEND,
+    SEND_MANY,
+    VERIFY_DOMAIN,
+    VIEWER,
+)
 from .matching import DKIM, KEY, PREFIX, TOKEN, Like
+from .people import People, Person
 from .stack import PASSWORD, World
 
 pytestmark = pytest.mark.slow
 
 GLOBAL_ID = Like(r"[A-Za-z0-9+/_-]{10,}={0,2}")
 INSTANT = Like(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")
-
-REGISTER = """
-mutation ($input: RegisterInput!) {
-  register(input: $input) {
-    token tokenType expiresAt user { email name } organization { name plan }
-  }
-}
-"""
-LOG_IN = """
-mutation ($input: LogInInput!) { logIn(input: $input) { token organization { name } } }
-"""
-VIEWER = """
-{
-  viewer {
-    user { email role } organization { name }
-    credential { kind mode scopes apiKey { prefix } }
-  }
-}
-"""
-CREATE_KEY = """
-mutation ($input: CreateApiKeyInput!) {
-  createApiKey(input: $input) { key apiKey { id uuid prefix status } }
-}
-"""
-ROTATE_KEY = """
-mutation ($input: RotateApiKeyInput!) {
-  rotateApiKey(input: $input) { key apiKey { uuid status previousKey { prefix } } }
-}
-"""
-DELETE_KEY = """
-mutation ($input: DeleteApiKeyInput!) { deleteApiKey(input: $input) { deletedId } }
-"""
-CREATE_DOMAIN = """
-mutation ($input: CreateDomainInput!) {
-  createDomain(input: $input) {
-    domain { id uuid name status canSend records { purpose type name value status } }
-  }
-}
-"""
-VERIFY_DOMAIN = """
-mutation ($input: VerifyDomainInput!) {
-  verifyDomain(input: $input) {
-    cached records { purpose status }
-    domain { status canSend dkim { keys { selector state } } }
-  }
-}
-"""
-ROTATE_DKIM = """
-mutation ($input: RotateDomainDkimInput!) {
-  rotateDomainDkim(input: $input) {
-    domain { dkim { keys { selector state } } records { type name value } }
-  }
-}
-"""
-SEND = """
-mutation ($input: SendMessageInput!) {
-  sendMessage(input: $input) {
-    receipt {
-      status accepted creditsConsumed creditsRemaining recipients { address kind state }
-    }
-    message { id }
-  }
-}
-"""
-SEND_MANY = """
-mutation ($input: SendMessagesInput!) {
-  sendMessages(input: $input) { batchId accepted rejected creditsConsumed }
-}
-"""
-CANCEL = """
-mutation ($input: CancelMessageInput!) {
-  cancelMessage(input: $input) { status cancelled creditsRefunded message { completedAt } }
-}
-"""
-TIMELINE = """
-query ($id: ID!) {
-  organization {
-    message(id: $id) {
-      status subject completedAt
-      deliveries {
-        address state attemptCount
-        attempts { number verdict code enhancedCode reply mxHost mxAddress tlsVersion transcript }
-      }
-      events { type data }
-    }
-  }
-}
-"""
-LIST = """
-query ($filter: MessageFilter, $after: String) {
-  organization {
-    messages(filter: $filter, first: 2, after: $after) {
-      nodes { to } pageInfo { hasNextPage endCursor }
-    }
-  }
-}
-"""
-BALANCES = "{ organization { credits { balances { type balance usedThisPeriod } } } }"
-
-
-@dataclass(slots=True)
-class Person:
-    """Somebody with a program that speaks GraphQL."""
-
-    session: Any
-    domain: str = ""
-    domain_id: str = ""
-
-    async def run(self, document: str, **variables: Any) -> Any:
-        """Run a document and return its data; a refusal is raised."""
-        return await self.session.execute(GraphQLRequest(document, variable_values=variables))
-
-    async def do(self, document: str, **values: Any) -> Any:
-        """Run a mutation and return its payload."""
-        (payload,) = (await self.run(document, input=values)).values()
-        return payload
-
-    async def balance(self) -> int:
-        """Return how many messages can still be sent."""
-        data = await self.run(BALANCES)
-        (found,) = [
-            each["balance"]
-            for each in data["organization"]["credits"]["balances"]
-            if each["type"] == "EMAIL"
-        ]
-        return int(found)
-
-    async def delivered(self, message_id: str) -> Any:
-        """Ask for a message until it is delivered, and return its whole story."""
-        deadline = time.monotonic() + 30
-        while True:
-            message = (await self.run(TIMELINE, id=message_id))["organization"]["message"]
-            if message["status"] == "DELIVERED":
-                return message
-            assert time.monotonic() < deadline, message
-            await asyncio.sleep(0.3)
-
-    def message(self, *to: str, **fields: Any) -> dict[str, Any]:
-        """Return the input of a message."""
-        return {
-            "from": f"sender@{self.domain}",
-            "to": list(to),
-            "subject": "Hello",
-            "text": "Hello!",
-        } | fields
-
-
-class People:
-    """Opens sessions, and closes them in the end."""
-
-    def __init__(self, world: World, stack: AsyncExitStack) -> None:
-        self._world = world
-        self._stack = stack
-
-    async def sign_up(self) -> Person:
-        """Register somebody who then sends the token."""
-        answer = await (await self.stranger()).do(REGISTER, **self.newcomer())
-        return await self.somebody(answer["token"])
-
-    async def stranger(self) -> Person:
-        """Return somebody without a credential."""
-        return await self._open({})
-
-    async def somebody(self, credential: str) -> Person:
-        """Return somebody with a token or a key, whose program knows the schema."""
-        return await self._open({"authorization": f"Bearer {credential}"}, knows_schema=True)
-
-    def newcomer(self) -> dict[str, str]:
-        """Return the input of somebody who registers."""
-        tag = self._world.name().partition(".")[0]
-        return {
-            "email": f"admin-{tag}@example.net",
-            "password": PASSWORD,
-            "name": "Ada Admin",
-            "organizationName": f"Example {tag}",
-        }
-
-    async def _open(self, headers: dict[str, str], *, knows_schema: bool = False) -> Person:
-        transport = HTTPXAsyncTransport(
-            f"{self._world.url}/graphql",
-            headers=headers | {"x-forwarded-for": self._world.network()},
-            timeout=60,
-            trust_env=False,
-        )
-        client = Client(transport=transport, fetch_schema_from_transport=knows_schema)
-        return Person(await self._stack.enter_async_context(client))
 
 
 @pytest.fixture(scope="module")
