@@ -125,6 +125,8 @@ class OperationError(Exception):
         self.error_code = code or type(self).code
         self.details = tuple(details)
         self.retry_after_seconds = retry_after_seconds
+        self.replayed = False
+        """Whether it is what an earlier request with the same idempotency key was told."""
         super().__init__(self.sentence)
 
 

@@ -45,6 +45,8 @@ class Refusal:
     retry_after_seconds: int | None = None
     locations: tuple[tuple[int, int], ...] = ()
     """Line and column in the document."""
+    replayed: bool = False
+    """It is what an earlier request with the same idempotency key was told."""
 
     def formatted(self, request_id: str) -> dict[str, Any]:
         """Return it as an entry of `errors` in a GraphQL answer."""
@@ -73,6 +75,7 @@ def refuse(error: OperationError, *, path: Path = ()) -> Refusal:
         path=path,
         details=error.details,
         retry_after_seconds=error.retry_after_seconds,
+        replayed=error.replayed,
     )
 
 

@@ -211,7 +211,8 @@ class GraphQLOverHttp:
         if result.errors:
             body["errors"] = [refusal.formatted(request_id) for refusal in result.errors]
         body["extensions"] = {"cost": {"requested": cost, "throttle": _throttle(rate)}}
-        replayed = [(b"idempotent-replayed", b"true")] if context.replayed else []
+        is_replayed = context.replayed or any(error.replayed for error in result.errors)
+        replayed = [(b"idempotent-replayed", b"true")] if is_replayed else []
         return Answer(200, body, media_type, replayed)
 
 

@@ -245,13 +245,13 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
         if route.target is not None:
             _data(await execute(route.target, dict(path), context))
         raise
-    variables = route.variables(call)
+    result = await execute(route.document, route.variables(call), context)
+    if context.replayed or any(error.replayed for error in result.errors):
+        request.answer_headers.append(("idempotent-replayed", "true"))
     try:
-        data = _data(await execute(route.document, variables, context))
+        data = _data(result)
     except Refused as refused:
         raise route.refused(refused, call) if route.refused else refused from None
-    if context.replayed:
-        request.answer_headers.append(("idempotent-replayed", "true"))
     return dialect.success(route, data, call)
 
 

@@ -236,9 +236,11 @@ async def _stored(
 def refusal_from_json(answer: Mapping[str, Any]) -> OperationError:
     """Return the refusal that was kept."""
     kind: type[OperationError] = getattr(errors, answer["type"])
-    return kind(
+    refusal = kind(
         answer["message"],
         code=ErrorCode(answer["code"]),
         details=[Detail(field, DetailCode(code), text) for field, code, text in answer["details"]],
         retry_after_seconds=answer["retryAfterSeconds"],
     )
+    refusal.replayed = True
+    return refusal
