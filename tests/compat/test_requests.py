@@ -1,11 +1,13 @@
 """How a request is read, and which of its faults is told first."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from postlane.core import clock
 from postlane.core.actor import Role
 from postlane.core.database import fetch
 from postlane.messages.operations import send_message
@@ -235,9 +237,12 @@ async def test_the_path_comes_before_the_body(world: World) -> None:
         "POST", f"/api/v1/api-keys/{ABSENT}/rotate", {"grace_period_seconds": -1}
     )
     message = await world.request("POST", f"/api/v1/messages/{ABSENT}/cancel", {"reason": 1})
+    too_long = await world.request(
+        "POST", f"/api/v1/messages/{ABSENT}/cancel", {"reason": "x" * 201}
+    )
 
-    codes = [(a.status_code, code_of(a)) for a in (garbage, wrong, role, key, message)]
-    assert codes == [(404, "not_found")] * 5
+    codes = [(a.status_code, code_of(a)) for a in (garbage, wrong, role, key, message, too_long)]
+    assert codes == [(404, "not_found")] * 6
 
 
 async def test_the_body_comes_before_the_state(world: World) -> None:
@@ -557,3 +562,25 @@ async def test_what_goes_wrong_inside_stays_inside(
     assert ("retry-after" in answer.headers) == (status == 503)
     assert "4711" not in answer.text
     assert "10.0.0.1" not in answer.text
+
+
+async def test_the_time_in_an_event_has_the_form_of_all_times(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+    later = (clock.now() + timedelta(days=1)).replace(microsecond=0)
+    sent = await world.request(
+        "POST",
+        "/api/v1/messages/send",
+        {
+            "from": f"shop@{world.names['yourdomain.com']}",
+            "to": "ada@example.net",
+            "subject": "Hello",
+            "text": "Hello.",
+            "send_at": later.isoformat(),
+        },
+    )
+
+    answer = await world.request("GET", f"/api/v1/messages/{sent.json()['id']}")
+
+    scheduled = answer.json()["events"][0]["data"]["scheduled_at"]
+    assert scheduled == later.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -46,11 +46,6 @@ async def cancel_message(
         NotCancellable: every recipient is final for another reason.
     """
     actor.require(Permission.WRITE_MESSAGES)
-    if reason and len(reason) > MAX_REASON_CHARACTERS:
-        raise InvalidInput(
-            "A reason has at most 200 characters.",
-            details=[Detail("reason", DetailCode.TOO_LONG, "At most 200 characters.")],
-        )
     async with transaction() as tx:
         rows = await fetch(
             "SELECT id, project_id, mode, credits, credit_entry_id FROM messages "
@@ -62,6 +57,11 @@ async def cancel_message(
         )
         if not rows:
             raise NotFound("There is no such message in this organization.")
+        if reason and len(reason) > MAX_REASON_CHARACTERS:
+            raise InvalidInput(
+                "A reason has at most 200 characters.",
+                details=[Detail("reason", DetailCode.TOO_LONG, "At most 200 characters.")],
+            )
         done, refunded = await cancel_in(tx, actor, rows[0], reason=reason)
         if not done.cancelled and not done.in_progress and not done.already_cancelled:
             raise NotCancellable

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
 from ...core.database import Tx, fetch
@@ -177,7 +177,7 @@ def _events(draft: Draft) -> list[NewEvent]:
                 type=EventType.MESSAGE_SUPPRESSED if reason else EventType.MESSAGE_QUEUED,
                 data={"reason": reason}
                 if reason
-                else {"scheduled_at": send_at.isoformat() if send_at else None},
+                else {"scheduled_at": _rfc3339(send_at) if send_at else None},
                 occurred_at=draft.created_at,
                 simulated=simulated,
                 vmta_id=None if reason else draft.vmta_id,
@@ -281,3 +281,8 @@ def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
         warnings=warnings_of(draft.checked),
         created_at=draft.created_at,
     )
+
+
+def _rfc3339(at: datetime) -> str:
+    # Events are read by customers' programs, where all times have this one form.
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
