@@ -1,8 +1,16 @@
 """Every foreign API that is spoken here, in the order in which a request is offered to them."""
 
-from .postmta.dialect import PostmtaDialect
+from .fields import JsonSchema
+from .openapi import describe
+from .postmta.dialect import ERRORS, PostmtaDialect
 from .postmta.routes import ROUTES as POSTMTA_ROUTES
+from .postmta.shapes import SAMPLES
 
 POSTMTA = PostmtaDialect(POSTMTA_ROUTES)
 DIALECTS = (POSTMTA,)
 """PostMTA's comes last: it takes whatever no other dialect of its prefix claims."""
+
+
+def openapi(server_url: str) -> JsonSchema:
+    """Return the OpenAPI document of the REST API at *server_url*."""
+    return describe(POSTMTA.routes, words=ERRORS, server_url=server_url, samples=SAMPLES)

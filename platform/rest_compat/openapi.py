@@ -14,6 +14,7 @@ from ..core.errors import DetailCode, ErrorCode
 from .answers import Shape
 from .fields import JsonSchema
 from .route import CompatRoute, Fault, IdForm
+from .samples import sample
 
 Words = Mapping[ErrorCode | Fault, tuple[int, str]]
 """Status and code of each refusal, as a dialect says them."""
@@ -51,11 +52,22 @@ _ID_SCHEMAS: dict[IdForm, JsonSchema] = {
 }
 
 
-def describe(routes: Sequence[CompatRoute], *, words: Words, server_url: str) -> JsonSchema:
-    """Return the OpenAPI document of *routes*."""
+def describe(
+    routes: Sequence[CompatRoute],
+    *,
+    words: Words,
+    server_url: str,
+    samples: Mapping[str, Any] | None = None,
+) -> JsonSchema:
+    """Return the OpenAPI document of *routes*; *samples* are values of fields by their name."""
     paths: dict[str, JsonSchema] = {}
+    schemas = _schemas(routes, words)
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, words)
+        operation = _operation(route, words)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+        for answer in operation["responses"].values():
+            media = answer["content"]["application/json"]
+            media.setdefault("example", sample(media["schema"], schemas, samples or {}))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -74,7 +86,7 @@ def describe(routes: Sequence[CompatRoute], *, words: Words, server_url: str) ->
             "securitySchemes": _SECURITY,
             "headers": _HEADERS,
             "parameters": _PARAMETERS,
-            "schemas": _schemas(routes, words),
+            "schemas": schemas,
         },
     }
 
@@ -170,9 +182,29 @@ def _responses(route: CompatRoute, words: Words) -> JsonSchema:
     for error_status, codes in _grouped(refusals_of(route), words).items():
         found[str(error_status)] = {
             "description": "One of " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            "content": {
+                "application/json": {
+                    "schema": _ERROR_REFERENCE,
+                    "example": _error_example(error_status, codes[0]),
+                }
+            },
         }
     return found
+
+
+def _error_example(status: int, code: str) -> JsonSchema:
+    return {
+        "error": {
+            "code": code,
+            "message": "What is wrong, for people.",
+            "status": status,
+            "details": [],
+            "request_id": "0197a000-0000-7000-8000-00000000f001",
+        }
+    }
+
+
+_ERROR_REFERENCE: JsonSchema = {"$ref": "#/components/schemas/Error"}
 
 
 def refusals_of(route: CompatRoute) -> list[ErrorCode | Fault]:
@@ -220,7 +252,11 @@ def list_schema(shape: Shape) -> JsonSchema:
 
 
 def _schemas(routes: Sequence[CompatRoute], words: Words) -> JsonSchema:
-    found: dict[str, Any] = {"Error": _error(words), "Pagination": _PAGINATION}
+    found: dict[str, Any] = {
+        "Error": _error(words),
+        "ErrorDetail": _DETAIL,
+        "Pagination": _PAGINATION,
+    }
     waiting = [route.shape for route in routes]
     while waiting:
         shape = waiting.pop()
@@ -234,15 +270,6 @@ def _schemas(routes: Sequence[CompatRoute], words: Words) -> JsonSchema:
 
 
 def _error(words: Words) -> JsonSchema:
-    detail = {
-        "type": "object",
-        "required": ["field", "code", "message"],
-        "properties": {
-            "field": {"type": "string", "examples": ["to[0]"]},
-            "code": {"type": "string", "enum": [code.value.lower() for code in DetailCode]},
-            "message": {"type": "string"},
-        },
-    }
     codes = sorted({code for _, code in words.values()})
     return {
         "type": "object",
@@ -255,7 +282,10 @@ def _error(words: Words) -> JsonSchema:
                     "code": {"type": "string", "enum": codes},
                     "message": {"type": "string", "description": "For people; may change."},
                     "status": {"type": "integer"},
-                    "details": {"type": "array", "items": detail},
+                    "details": {
+                        "type": "array",
+                        "items": {"$ref": "#/components/schemas/ErrorDetail"},
+                    },
                     "request_id": {"type": "string"},
                 },
             }
@@ -263,6 +293,15 @@ def _error(words: Words) -> JsonSchema:
     }
 
 
+_DETAIL: JsonSchema = {
+    "type": "object",
+    "required": ["field", "code", "message"],
+    "properties": {
+        "field": {"type": "string", "examples": ["to[0]"]},
+        "code": {"type": "string", "enum": [code.value.lower() for code in DetailCode]},
+        "message": {"type": "string"},
+    },
+}
 _PAGINATION: JsonSchema = {
     "type": "object",
     "required": ["limit", "next_cursor", "has_more"],

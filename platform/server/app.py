@@ -17,11 +17,10 @@ from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..graphql.execute import check_documents
 from ..graphql.http import Authenticate, GraphQLOverHttp
+from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
-from ..rest_compat.dialects import DIALECTS, POSTMTA
 from ..rest_compat.handlers import Meter
-from ..rest_compat.openapi import describe, openapi_handler
-from ..rest_compat.postmta.dialect import ERRORS
+from ..rest_compat.openapi import openapi_handler
 from ..security import limits, uses
 from . import auth, unsubscribe
 from .edge import BROKEN, Edge, failure
@@ -70,8 +69,8 @@ def build_app(
     app = Litestar(
         route_handlers=[
             serve_graphql,
-            *rest_compat.build_handlers(DIALECTS, gate),
-            openapi_handler(describe(POSTMTA.routes, words=ERRORS, server_url=found.public_url)),
+            *rest_compat.build_handlers(dialects.DIALECTS, gate),
+            openapi_handler(dialects.openapi(found.public_url)),
             *build_handlers(monitor),
             metrics_handler(gate, found),
             *unsubscribe.build_handlers(),

@@ -26,13 +26,9 @@ def schema(arguments: argparse.Namespace) -> int:
 
 def openapi(arguments: argparse.Namespace) -> int:
     """Print the OpenAPI document of the REST API."""
-    from ..rest_compat.dialects import POSTMTA
-    from ..rest_compat.openapi import describe
-    from ..rest_compat.postmta.dialect import ERRORS
+    from ..rest_compat import dialects
 
-    url = load(os.environ).public_url
-    document = describe(POSTMTA.routes, words=ERRORS, server_url=url)
-    print(json.dumps(document, indent=2))
+    print(json.dumps(dialects.openapi(load(os.environ).public_url), indent=2))
     return 0
 
 

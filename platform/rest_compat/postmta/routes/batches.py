@@ -12,7 +12,7 @@ from ...fields import Field, Fields, Findings, Flag, JsonSchema, Text
 from ...route import MIB, Call, CompatRoute, Refused
 from ...times import restyle_time
 from ..dialect import ERRORS
-from ..shapes import MESSAGE_STATUS, SOURCE, bracketed
+from ..shapes import MESSAGE_STATUS, MESSAGE_STATUSES, SOURCE, bracketed
 from .sending import MESSAGE, sent
 
 MOST_MESSAGES = 100
@@ -74,15 +74,15 @@ BATCH = Fields(
 )
 ITEM_ERROR = Shape(
     "ItemError",
-    Out("code"),
+    Out("code", Leaf({"type": "string", "enum": sorted({code for _, code in ERRORS.values()})})),
     Out("message"),
-    Out("details", Many(Leaf({"type": "object", "additionalProperties": True}))),
+    Out("details", Many(Leaf({"$ref": "#/components/schemas/ErrorDetail"}))),
 )
 RESULT = Shape(
     "BatchResult",
     Out("index", INTEGER),
     Out("id", UUID, maybe=True),
-    Out("status", Leaf({"type": "string"}), about="A message status, or `rejected`."),
+    Out("status", Leaf({"type": "string", "enum": [*MESSAGE_STATUSES, "rejected"]})),
     Out("message_id", maybe=True),
     Out("accepted", INTEGER),
     Out("suppressed", INTEGER),
