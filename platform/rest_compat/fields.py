@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..core.errors import Detail, DetailCode
-from ..graphql.variables import LARGEST_ARRAY
 from .times import read_time
 
 MOST_DETAILS = 100
 """More than this says nothing new, and an answer must not grow with a hostile body."""
+
+MOST_ITEMS = 10_000
+"""Of one list or map; our schema takes no more, and looking at each item takes time."""
 
 UUID_PATTERN = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
@@ -208,10 +210,10 @@ class ListOf:
         if not isinstance(value, list):
             found.wrong_type(at, "an array or a string" if self.lone else "an array")
             return None
-        if len(value) > LARGEST_ARRAY:
+        if len(value) > MOST_ITEMS:
             # Before the items are looked at: three million of them take seconds, in which
             # this process answers nobody.
-            found.add(at, DetailCode.TOO_MANY, f"At most {LARGEST_ARRAY} items are taken.")
+            found.add(at, DetailCode.TOO_MANY, f"At most {MOST_ITEMS} items are taken.")
             return None
         return [self.item.read(item, f"{at}[{n}]", found) for n, item in enumerate(value)]
 
@@ -243,8 +245,8 @@ class TextMap(_Scalar):
         if not isinstance(value, dict):
             found.wrong_type(at, "an object")
             return None
-        if len(value) > LARGEST_ARRAY:
-            found.add(at, DetailCode.TOO_MANY, f"At most {LARGEST_ARRAY} pairs are taken.")
+        if len(value) > MOST_ITEMS:
+            found.add(at, DetailCode.TOO_MANY, f"At most {MOST_ITEMS} pairs are taken.")
             return None
         for key, text in value.items():
             TEXT.read(text, f"{at}.{key}", found)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from postlane.core.errors import ErrorCode
+from postlane.graphql.variables import LARGEST_ARRAY
 from postlane.rest_compat.dialects import POSTMTA
+from postlane.rest_compat.fields import MOST_ITEMS
 from postlane.rest_compat.postmta.dialect import ERRORS
 from postlane.rest_compat.postmta.reference import ENDPOINTS
 from postlane.rest_compat.route import Fault
@@ -54,3 +56,7 @@ def test_every_route_is_one_of_the_reference() -> None:
 def test_every_refusal_has_a_status_and_a_code() -> None:
     assert set(ERRORS) == {*ErrorCode, *Fault}
     assert all(400 <= status < 600 and code == code.lower() for status, code in ERRORS.values())
+
+
+def test_lists_end_where_our_schema_ends_them() -> None:
+    assert MOST_ITEMS == LARGEST_ARRAY
