@@ -8,6 +8,7 @@
   - ProjectExists         another project of the organization has this slug
 * NotPermitted
   - OwnersOnly            only an owner touches owners, or makes one
+  - RoleBeyondKey         an API key would make somebody who may do more than it
   - InvitationInvalid     it is unknown, withdrawn, used or too old
 """
 
@@ -54,6 +55,13 @@ class OwnersOnly(NotPermitted):
 
     code = ErrorCode.INSUFFICIENT_ROLE
     message = "This needs the role 'owner': only an owner touches owners, or makes one."
+
+
+class RoleBeyondKey(NotPermitted):
+    """An API key would make somebody who may do more than it."""
+
+    code = ErrorCode.INSUFFICIENT_SCOPE
+    message = "This API key cannot give a role that may do more than the key."
 
 
 class InvitationInvalid(NotPermitted):

@@ -8,7 +8,7 @@ import pytest
 
 from postlane.accounts.tables import Invitation, Membership, User
 from postlane.core import clock
-from postlane.core.actor import Actor, Role
+from postlane.core.actor import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from tests.client import Client
 from tests.factories import make_actor, make_membership, make_organization, make_user
 from tests.people import LOG_IN, PASSWORD, REGISTER, VIEWER, new_person, registered
@@ -204,3 +204,21 @@ async def test_invitation_of_another_tenant_cannot_be_withdrawn(client: Client) 
 
     assert await client.refusal(WITHDRAW, variables, actor=await make_actor()) == "NOT_FOUND"
     assert await Invitation.exists().where(Invitation.id == offer["invitation"]["uuid"])
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.DEVELOPER])
+async def test_a_key_invites_nobody_who_may_do_more_than_it(client: Client, role: Role) -> None:
+    organization = await make_organization()
+    key = await make_actor(
+        organization,
+        kind=ActorKind.API_KEY,
+        permissions=[Permission.WRITE_USERS, *ROLE_PERMISSIONS[Role.VIEWER]],
+    )
+
+    code = await client.refusal(
+        INVITE, {"input": {"email": "a@example.org", "role": role.name}}, actor=key
+    )
+    viewer = await invited(client, key, "b@example.org", Role.VIEWER)
+
+    assert code == "INSUFFICIENT_SCOPE"
+    assert viewer["invitation"]["role"] == "VIEWER"

@@ -19,7 +19,7 @@ from ..rules import (
     may_handle,
 )
 from ..tables import Invitation, User
-from .members import lock_members
+from .members import check_key_holds, lock_members
 
 TOKEN_LENGTH = 43
 
@@ -38,6 +38,7 @@ async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitatio
     Raises:
         InvalidInput: it is not an address.
         OwnersOnly: the role is owner, and the actor is none.
+        RoleBeyondKey: the actor is an API key that may do less than the role.
         MemberExists: the person belongs to the organization already.
     """
     actor.require(Permission.WRITE_USERS)
@@ -48,6 +49,7 @@ async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitatio
         own = roles.get(actor.user_id) if actor.user_id else None
         if own is None or not may_handle(own, role):
             raise OwnersOnly
+        check_key_holds(actor, role)
         user = await User.objects().where(User.email_key == email_key(address)).first()
         if user is not None and user.id in roles:
             raise MemberExists

@@ -2,10 +2,18 @@
 
 from ...audit import operations as audit
 from ...core import clock
-from ...core.actor import Actor, ActorKind, OrganizationId, Permission, Role, UserId
+from ...core.actor import (
+    ROLE_PERMISSIONS,
+    Actor,
+    ActorKind,
+    OrganizationId,
+    Permission,
+    Role,
+    UserId,
+)
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import NotFound
-from ..errors import CannotChangeOwnRole, LastOwner, OwnersOnly
+from ..errors import CannotChangeOwnRole, LastOwner, OwnersOnly, RoleBeyondKey
 from ..rules import may_handle
 
 
@@ -18,6 +26,7 @@ async def change_role(actor: Actor, user_id: UserId, *, role: Role) -> None:
     Raises:
         NotFound: there is no such member.
         OwnersOnly: it touches an owner, or makes one, and the actor is none.
+        RoleBeyondKey: it makes an owner, and the actor is a key that may do less.
         CannotChangeOwnRole: it is the actor's own.
         LastOwner: nobody would own the organization.
     """
@@ -31,6 +40,8 @@ async def change_role(actor: Actor, user_id: UserId, *, role: Role) -> None:
             raise OwnersOnly
         if role is before:
             return
+        if role is Role.OWNER:
+            check_key_holds(actor, role)
         if user_id == actor.user_id:
             raise CannotChangeOwnRole
         _keep_an_owner(roles, user_id)
@@ -102,6 +113,19 @@ async def lock_members(tx: Tx, organization_id: OrganizationId) -> dict[UserId, 
         "SELECT user_id, role FROM memberships WHERE organization_id = {}", organization_id
     )
     return {UserId(row["user_id"]): Role(row["role"]) for row in rows}
+
+
+def check_key_holds(actor: Actor, role: Role) -> None:
+    """Do nothing if the actor, should it be an API key, may do all that *role* may.
+
+    A key acts with its maker's role, but within its scopes. Without this, one that may only
+    invite could invite whoever holds it as an owner.
+
+    Raises:
+        RoleBeyondKey: the role may do more.
+    """
+    if actor.kind is ActorKind.API_KEY and not ROLE_PERMISSIONS[role] <= actor.permissions:
+        raise RoleBeyondKey
 
 
 def _present_role(actor: Actor, roles: dict[UserId, Role]) -> Role:
