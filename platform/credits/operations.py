@@ -280,11 +280,17 @@ async def refund(
     lots: Lots = json.loads(entry["lots"])
     names = list(reversed(lots))
     back = dict(zip(names, take_in_order([lots[name] for name in names], amount), strict=True))
+    # Locked in id order, as debits do, so that the two never wait for each other.
     await fetch(
         """
-        UPDATE credit_shares c SET remaining = c.remaining + n.amount
-        FROM unnest({}::uuid[], {}::bigint[]) AS n (lot_id, amount)
-        WHERE c.lot_id = n.lot_id AND c.slot = {}
+        WITH held AS (
+            SELECT s.id, n.amount
+            FROM credit_shares s JOIN unnest({}::uuid[], {}::bigint[]) AS n (lot_id, amount)
+                ON s.lot_id = n.lot_id AND s.slot = {}
+            ORDER BY s.id FOR NO KEY UPDATE OF s
+        )
+        UPDATE credit_shares c SET remaining = c.remaining + held.amount
+        FROM held WHERE c.id = held.id
         """,
         [uuid.UUID(name) for name in back],
         list(back.values()),

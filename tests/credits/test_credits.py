@@ -1,6 +1,7 @@
 """The ledger: never below zero, first ended first spent, nothing lost between lots."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -125,6 +126,24 @@ async def test_the_ledger_and_the_balances_agree(owner: OrganizationId) -> None:
     )
     assert rows == [{"sum": 35}]
     assert sum((await left(owner)).values()) == 35
+
+
+async def test_refunds_and_debits_over_many_lots_do_not_deadlock(owner: OrganizationId) -> None:
+    for _ in range(3):
+        await give(owner, 1000)
+    entries = [(await take(owner, 1500)).entry_id for _ in range(2)]
+
+    async def give_back(entry_id: Any) -> None:
+        for _ in range(30):
+            async with transaction() as tx:
+                await refund(tx, entry_id, amount=10)
+
+    async def spend() -> None:
+        for _ in range(30):
+            with suppress(InsufficientCredits):
+                await take(owner, 15)
+
+    await asyncio.gather(*map(give_back, entries), spend(), spend())
 
 
 async def test_a_refused_debit_leaves_no_line_in_the_ledger(owner: OrganizationId) -> None:
