@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx
+from ..core.storable import storable
 from .rules import redacted
 from .tables import AuditEntry
 
@@ -34,7 +35,7 @@ async def record(
         action=action,
         target_type=target_type,
         target_id=str(target_id),
-        changes=redacted(changes),
+        changes=storable(redacted(changes)),
         source_address=actor.source_address,
         request_id=actor.request_id,
     )
@@ -59,7 +60,7 @@ async def record_for_user(
         action=action,
         target_type=target_type,
         target_id=str(target_id),
-        changes=redacted(changes),
+        changes=storable(redacted(changes)),
         source_address=origin.source_address,
         request_id=origin.request_id,
     )
@@ -81,7 +82,7 @@ async def record_for_platform(
         action=action,
         target_type=target_type,
         target_id=str(target_id),
-        changes=redacted(changes),
+        changes=storable(redacted(changes)),
     )
 
 

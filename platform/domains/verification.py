@@ -4,7 +4,6 @@ The network is between the two, with no transaction open. The operation and the 
 job run the same steps.
 """
 
-import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..core.actor import OrganizationId
 from ..core.database import Tx, fetch, transaction
 from ..core.ids import new_id
 from ..core.settings import settings
+from ..core.storable import to_json
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from ..mail.dkim import KeyAlgorithm
@@ -236,7 +236,7 @@ async def _write_findings(
         [record.spec.value for record, _ in findings],
         [found.status.value for _, found in findings],
         [found.message for _, found in findings],
-        [json.dumps(found.found) for _, found in findings],
+        [to_json(found.found) for _, found in findings],
         domain_id,
     )
     written = {row["id"] for row in rows}

@@ -25,6 +25,7 @@ from ..core.errors import (
     OperationError,
 )
 from ..core.ids import new_id
+from ..core.storable import to_json
 
 KEPT = timedelta(hours=24)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
@@ -206,7 +207,7 @@ async def _finish(
         "UPDATE idempotency_records SET kind = {}, answer = {}::jsonb "
         "WHERE organization_id = {} AND operation = {} AND key = {}",
         kind,
-        json.dumps(answer),
+        to_json(answer),
         organization_id,
         operation,
         key,
