@@ -10,7 +10,7 @@ Source: https://html.spec.whatwg.org/multipage/parsing.html#tokenization
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
+from html import unescape as _unescape
 
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*+")
 _ATTRIBUTE = re.compile(
@@ -32,6 +32,10 @@ _BLOCKS = frozenset(
     ).split()
 )
 _PARAGRAPHS = frozenset("blockquote h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
+
+
+_HUGE_REFERENCE = re.compile(r"&#[0-9]{9,};?")
+"""More digits than any character has; the standard library refuses to read some thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,11 @@ def text_from_html(html: str) -> str:
         else:
             writer.mark(token)
     return writer.finish()
+
+
+def unescape(text: str) -> str:
+    """Return *text* with its character references replaced; no input makes it fail."""
+    return _unescape(_HUGE_REFERENCE.sub("\ufffd", text))
 
 
 class _TextWriter:

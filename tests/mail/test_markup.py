@@ -106,3 +106,7 @@ def test_no_input_keeps_us_busy(piece):
     text_from_html(piece * 30_000)
 
     assert time.process_time() - started < 3
+
+
+def test_a_character_reference_without_end_is_read() -> None:
+    assert text_from_html(f"<p>a&#{'9' * 5000};b</p>") == "a\ufffdb"

@@ -1,6 +1,7 @@
 """Messages handed in whole: what is taken, what is changed, what is refused."""
 
 import time
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -157,3 +158,23 @@ def test_no_input_keeps_us_busy(raw):
         prepare_raw(raw)
 
     assert time.process_time() - started < 3
+
+
+def test_many_short_lines_take_little_memory() -> None:
+    raw = b"From: ada@example.com\r\n\r\n" + b"ab\r\n" * 250_000
+
+    tracemalloc.start()
+    try:
+        prepare_raw(raw)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 8 * len(raw)
+
+
+@pytest.mark.parametrize("word", ["=?utf-8?q?=00?=", "=?utf-7?q?+2AA-?=", "=?utf-8?q?=0A?="])
+def test_a_subject_of_no_characters_is_read_as_such(word: str) -> None:
+    raw = HEAD + f"Subject: {word}\r\n\r\nHello\r\n".encode()
+
+    assert prepare_raw(raw).subject == "\ufffd"
