@@ -21,7 +21,11 @@ class CaptureListener:
 
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
-        self._keeping: Batcher[Captured, None] = Batcher(_keep)
+        self._keeping: Batcher[Captured, None] = Batcher(
+            _keep,
+            weigh=lambda captured: len(captured.data),
+            largest=LARGEST,
+        )
 
     @property
     def port(self) -> int:

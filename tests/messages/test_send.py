@@ -395,3 +395,43 @@ async def test_a_strangers_message_cannot_be_cancelled_or_read(database: None) -
 
     assert [error.code for error in cancelled.errors] == ["NOT_FOUND"]
     assert [error.code for error in read.errors] == ["NOT_FOUND"]
+
+
+async def test_large_messages_share_no_transaction(database: None) -> None:
+    # A statement holds 1 GB at most, and forty of these would be more.
+    actor, domain = await sender()
+    large = {"filename": "a.bin", "content": base64.b64encode(bytes(18 * 2**20)).decode()}
+    await run(SEND, actor, {"input": message(domain)})
+    first = asyncio.create_task(run(SEND, actor, {"input": message(domain)}))
+
+    results = await asyncio.gather(
+        first,
+        *(run(SEND, actor, {"input": message(domain, attachments=[large])}) for _ in range(3)),
+    )
+
+    assert not [result.errors for result in results if result.errors]
+    rows = await fetch(
+        "SELECT count(*) AS n FROM messages WHERE organization_id = {} AND size_bytes > {} "
+        "GROUP BY xmin::text",
+        actor.organization_id,
+        2**20,
+    )
+    assert [row["n"] for row in rows] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"headers": [{"name": "X\0", "value": "a"}]},
+        {"headers": [{"name": "X\ud800", "value": "a"}]},
+        {"metadata": {"a\0": "b"}},
+    ],
+)
+async def test_a_refusal_that_names_no_character_is_kept(
+    database: None, values: dict[str, Any]
+) -> None:
+    actor, domain = await sender()
+
+    for _ in range(2):
+        result = await run(SEND, actor, {"input": message(domain, **values)}, idempotency_key="odd")
+        assert [error.code for error in result.errors] == ["INVALID_INPUT"]

@@ -36,6 +36,9 @@ from .submission import (
     receipt_to_json,
 )
 
+WEIGHT_BYTES = 64 * 2**10
+"""What weighs as much as one message more, so that a transaction writes some 32 MiB at most."""
+
 
 async def accept(submission: Submission) -> Outcome:
     """Make *submission* durable, or refuse it and leave nothing behind."""
@@ -67,9 +70,15 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
     return [outcomes[index] for index in range(len(submissions))]
 
 
+def _weigh(submission: Submission) -> int:
+    """Return the number of messages, large ones counted more: a statement holds up to 1 GB."""
+    size = sum(message.size_bytes for message in _valid(submission))
+    return len(submission.messages) + size // WEIGHT_BYTES
+
+
 _batcher: Batcher[Submission, Outcome] = Batcher(
     _accept_all,
-    weigh=lambda submission: len(submission.messages),
+    weigh=_weigh,
     # A refused statement rolls everything back for certain; then each is tried alone.
     splits_on=(
         OperationError,

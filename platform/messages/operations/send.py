@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ from ..rules import (
 from .accept import accept, rejected_batch, replay
 from .submission import Outcome, Receipt, Submission
 
-LARGE_BYTES = 256 * 2**10
+LARGE_BYTES = 64 * 2**10
 """From this size on a message is checked in a thread."""
 
 
@@ -73,7 +74,8 @@ async def send_message(
         InsufficientCredits: the balance does not cover it.
     """
     actor.require(Permission.SEND_MESSAGES)
-    request = _Request(actor, "sendMessage", key, idempotency.fingerprint(new) if key else b"")
+    fingerprint = await _fingerprint(new, _size(new)) if key else b""
+    request = _Request(actor, "sendMessage", key, fingerprint)
 
     def check() -> Submission:
         message = check_message(new, now=clock.now())
@@ -101,7 +103,8 @@ async def send_messages(
         InsufficientCredits: the balance does not cover all of them; none is accepted.
     """
     actor.require(Permission.SEND_MESSAGES)
-    fingerprint = idempotency.fingerprint([new, batch_id, atomic]) if key else b""
+    size = sum(map(_size, new))
+    fingerprint = await _fingerprint([new, batch_id, atomic], size) if key else b""
     request = _Request(actor, "sendMessages", key, fingerprint)
     name = batch_id or str(new_id())
 
@@ -113,7 +116,7 @@ async def send_messages(
             raise rejected_batch(refused, atomic=atomic)
         return request.submission(messages, source=Source.BATCH, batch_id=name, atomic=atomic)
 
-    outcome = await request.answer(check, size_bytes=sum(map(_size, new)))
+    outcome = await request.answer(check, size_bytes=size)
     results = [
         ItemResult(index, result, None)
         if isinstance(result, Receipt)
@@ -151,7 +154,8 @@ async def send_raw_message(
         raise MessageTooLarge
     fingerprint = b""
     if key:
-        fingerprint = idempotency.fingerprint([new.data.hex(), new.recipients])
+        digest = await asyncio.to_thread(hashlib.sha256, new.data)
+        fingerprint = idempotency.fingerprint([digest.hexdigest(), new.recipients])
     request = _Request(actor, "sendRawMessage", key, fingerprint)
 
     def check() -> Submission:
@@ -225,8 +229,16 @@ async def _run(check: Callable[[], Submission], size_bytes: int) -> Submission:
     return await asyncio.to_thread(check) if size_bytes > LARGE_BYTES else check()
 
 
+async def _fingerprint(value: object, size_bytes: int) -> bytes:
+    # Two seconds for the largest message.
+    if size_bytes > LARGE_BYTES:
+        return await asyncio.to_thread(idempotency.fingerprint, value)
+    return idempotency.fingerprint(value)
+
+
 def _size(new: NewMessage) -> int:
-    return sum(len(file.content) for file in new.attachments)
+    files = sum(len(file.content) for file in new.attachments)
+    return files + len(new.html or "") + len(new.text or "")
 
 
 def _only(outcome: Outcome) -> Receipt:
