@@ -89,16 +89,17 @@ async def test_a_domain_is_made_once(world: World) -> None:
     assert second.headers["idempotent-replayed"] == "true"
 
 
-async def test_a_refusal_is_repeated_and_says_so(world: World) -> None:
+@pytest.mark.parametrize(("domain", "status"), [("a.example", 409), ("co.uk", 422)])
+async def test_a_refusal_is_repeated_and_says_so(world: World, domain: str, status: int) -> None:
     headers = world.headers | {"idempotency-key": "domain-1"}
     await world.request("POST", "/api/v1/domains", {"domain": "a.example"})
 
     first, second = [
-        await world.client.post("/api/v1/domains", json={"domain": "a.example"}, headers=headers)
+        await world.client.post("/api/v1/domains", json={"domain": domain}, headers=headers)
         for _ in range(2)
     ]
 
-    assert (first.status_code, second.status_code) == (409, 409)
+    assert (first.status_code, second.status_code) == (status, status)
     assert "idempotent-replayed" not in first.headers
     assert second.headers["idempotent-replayed"] == "true"
 

@@ -76,6 +76,11 @@ async def create_domain(
 async def _create(
     actor: Actor, request: DomainRequest, idempotency_key: str | None, mark: bytes
 ) -> CreatedDomain:
+    if idempotency_key is not None:
+        # Before anything is checked or made: a repeat costs no keys.
+        kept = await idempotency.find(actor.organization_id, CREATE, idempotency_key, mark)
+        if kept is not None:
+            return await _made_before(actor, kept)
     checked = check_request(request, hostname=settings().hostname)
     if idempotency_key is None:
         # Said here too, so that no keys are made for what will be refused.
@@ -91,8 +96,7 @@ async def _create(
                     tx, actor.organization_id, CREATE, idempotency_key, mark
                 )
                 if kept is not None:
-                    made = uuid.UUID(kept.result()["domainId"])
-                    return CreatedDomain(await domain_of(actor, DomainRef(id=made)), True)
+                    return await _made_before(actor, kept)
             domain = await _insert(tx, actor, request, checked, keys)
             if idempotency_key is not None:
                 answer = {"domainId": str(domain.id)}
@@ -102,6 +106,11 @@ async def _create(
             raise
         raise DomainExists from None
     return CreatedDomain(domain)
+
+
+async def _made_before(actor: Actor, kept: idempotency.StoredAnswer) -> CreatedDomain:
+    made = uuid.UUID(kept.result()["domainId"])
+    return CreatedDomain(await domain_of(actor, DomainRef(id=made)), True)
 
 
 async def _insert(
