@@ -57,6 +57,14 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RecipientKind(StrEnum):
+    """In which field of the message a recipient stands."""
+
+    TO = "to"
+    CC = "cc"
+    BCC = "bcc"
+
+
 OPEN = frozenset(
     {
         DeliveryState.SCHEDULED,

@@ -10,7 +10,7 @@ import strawberry
 from ..core.actor import Actor
 from ..delivery import queries, tables
 from ..delivery.isps import Isp, isp_of
-from ..delivery.rules import DeliveryState
+from ..delivery.rules import DeliveryState, RecipientKind
 from ..events.queries import Engagement, engagement_of_messages
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
@@ -46,6 +46,15 @@ describe_enum(
         "COMCAST": "Comcast.",
         "GMX": "GMX, WEB.DE and 1&1.",
         "OTHER": "Anybody else.",
+    },
+)
+describe_enum(
+    RecipientKind,
+    "In which field of a message a recipient stands.",
+    {
+        "TO": "In To.",
+        "CC": "In Cc.",
+        "BCC": "In none: no recipient sees it.",
     },
 )
 describe_enum(
@@ -172,9 +181,9 @@ class Delivery(Node):
     def domain(self) -> str:
         return self.row.domain
 
-    @strawberry.field(description="`to`, `cc` or `bcc`.")
-    def kind(self) -> str:
-        return self.row.kind
+    @strawberry.field(description="In which field of the message it stands.")
+    def kind(self) -> RecipientKind:
+        return RecipientKind(self.row.kind)
 
     @strawberry.field(description="How far it is.")
     def state(self) -> DeliveryState:

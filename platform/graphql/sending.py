@@ -8,7 +8,7 @@ import strawberry
 
 from ..core.actor import Mode
 from ..core.errors import DetailCode, ErrorCode, InvalidInput, OperationError
-from ..delivery.rules import DeliveryState, MessageStatus
+from ..delivery.rules import DeliveryState, MessageStatus, RecipientKind
 from ..messages import operations
 from ..messages.operations import submission
 from ..messages.operations.send import NewRawMessage, decode_raw
@@ -146,7 +146,7 @@ class CancelMessageInput:
 class ReceiptRecipient:
     uuid: UUID = strawberry.field(description="UUID of the delivery.")
     address: str = strawberry.field(description="Address of the recipient.")
-    kind: str = strawberry.field(description="`to`, `cc` or `bcc`.")
+    kind: RecipientKind = strawberry.field(description="In which field of the message it stands.")
     state: DeliveryState = strawberry.field(description="State at acceptance.")
     number: BigInt = strawberry.field(description="Number of the delivery.")
     token: str = strawberry.field(description="Token of the delivery.")
@@ -196,7 +196,7 @@ def _receipt(row: submission.Receipt) -> SendReceipt:
             ReceiptRecipient(
                 uuid=recipient.id,
                 address=recipient.email,
-                kind=recipient.kind,
+                kind=RecipientKind(recipient.kind),
                 state=DeliveryState(recipient.status),
                 number=BigInt(recipient.number),
                 token=recipient.token,

@@ -131,8 +131,8 @@ async def test_a_message_tells_its_whole_story(world: World, shop: Person) -> No
     receipt = sent["receipt"]
     assert (receipt["status"], receipt["accepted"], receipt["creditsConsumed"]) == ("QUEUED", 2, 2)
     assert receipt["recipients"] == [
-        {"address": to, "kind": "to", "state": "QUEUED"},
-        {"address": blind, "kind": "bcc", "state": "QUEUED"},
+        {"address": to, "kind": "TO", "state": "QUEUED"},
+        {"address": blind, "kind": "BCC", "state": "QUEUED"},
     ]
     assert (message["subject"], message["completedAt"]) == ("Hello", INSTANT)
     for delivery, address in zip(message["deliveries"], (to, blind), strict=True):

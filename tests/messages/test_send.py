@@ -84,15 +84,15 @@ async def test_an_accepted_message_is_in_every_table(database: None) -> None:
     assert receipt["creditsRemaining"] is None
     assert receipt["messageId"] == f"{receipt['uuid']}@{domain}"
     assert [(r["address"], r["kind"]) for r in receipt["recipients"]] == [
-        ("ada@example.net", "to"),
-        ("bob@example.org", "cc"),
-        ("eve@example.com", "bcc"),
+        ("ada@example.net", "TO"),
+        ("bob@example.org", "CC"),
+        ("eve@example.com", "BCC"),
     ]
     assert all(len(r["token"]) == 16 for r in receipt["recipients"])
     assert result.data["sendMessage"]["message"]["deliveries"] == [
-        {"address": "ada@example.net", "state": "QUEUED", "kind": "to"},
-        {"address": "bob@example.org", "state": "QUEUED", "kind": "cc"},
-        {"address": "eve@example.com", "state": "QUEUED", "kind": "bcc"},
+        {"address": "ada@example.net", "state": "QUEUED", "kind": "TO"},
+        {"address": "bob@example.org", "state": "QUEUED", "kind": "CC"},
+        {"address": "eve@example.com", "state": "QUEUED", "kind": "BCC"},
     ]
     assert await counts(actor.organization_id) == {
         "messages": 1,

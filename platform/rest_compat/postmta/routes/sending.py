@@ -22,7 +22,7 @@ from ...fields import (
     choice,
 )
 from ...route import MIB, CompatRoute
-from ..shapes import MESSAGE_STATUS, MODE, RECIPIENT_STATUS, SOURCE, bracketed
+from ..shapes import MESSAGE_STATUS, MODE, RECIPIENT_KIND, RECIPIENT_STATUS, SOURCE, bracketed
 
 MAILBOX = Text(longest=1_100)
 """One mailbox with its display name."""
@@ -110,7 +110,7 @@ RECIPIENT = Shape(
     "ReceiptRecipient",
     Out("id", UUID, of="uuid"),
     Out("email", of="address"),
-    Out("kind"),
+    Out("kind", RECIPIENT_KIND),
     Out("status", RECIPIENT_STATUS, of="state"),
 )
 RECEIPT = Shape(
