@@ -31,6 +31,10 @@ ROTATION_DAYS = range(30, 366)
 OVERLAP_SECONDS = range(86_400, 2_592_001)
 DEFAULT_OVERLAP_SECONDS = 604_800
 
+FIRST_CHECK_AFTER = timedelta(minutes=1)
+"""After creation. A check at once would find nothing, and for a while be the answer to whoever
+publishes the records right away and asks for theirs."""
+
 CACHED_FOR = timedelta(seconds=30)
 """A verdict this young is answered again instead of asking the DNS again."""
 

@@ -27,11 +27,15 @@ async def test_a_new_domain_is_looked_at_and_then_every_hour_for_two_weeks(
     made = await create(client, actor, "fresh.example")
     domain_id = uuid.UUID(made["uuid"])
 
-    assert domain_id in await due_for_check(limit=1000)
-    await check(domain_id)
-
-    assert (await row_of("fresh.example"))["next_check_at"] == frozen + timedelta(hours=1)
     assert domain_id not in await due_for_check(limit=1000)
+    first = frozen + timedelta(minutes=1)
+    with clock.frozen(first):
+        assert domain_id in await due_for_check(limit=1000)
+        await check(domain_id)
+
+    assert (await row_of("fresh.example"))["next_check_at"] == first + timedelta(hours=1)
+    with clock.frozen(first):
+        assert domain_id not in await due_for_check(limit=1000)
     with clock.frozen(frozen + timedelta(days=14)):
         await check(domain_id)
     assert (await row_of("fresh.example"))["next_check_at"] is None
@@ -43,11 +47,13 @@ async def test_the_background_check_verifies_too(
     actor = await make_actor()
     made = await create(client, actor, "quiet.example")
     await publish(client, actor, dns, "quiet.example")
+    first = frozen + timedelta(minutes=1)
 
-    await check(uuid.UUID(made["uuid"]))
+    with clock.frozen(first):
+        await check(uuid.UUID(made["uuid"]))
 
     row = await row_of("quiet.example")
-    assert (row["status"], row["next_check_at"]) == ("verified", frozen + timedelta(days=1))
+    assert (row["status"], row["next_check_at"]) == ("verified", first + timedelta(days=1))
     entries = await fetch(
         "SELECT actor_kind, action FROM audit_entries WHERE target_id = {} ORDER BY id",
         made["uuid"],
@@ -62,7 +68,6 @@ async def test_a_check_that_is_not_due_asks_nothing(
     client: Client, dns: DnsServer, frozen: datetime
 ) -> None:
     made = await create(client, await make_actor(), "early.example")
-    await check(uuid.UUID(made["uuid"]))
     asked = sum(dns.queries.values())
 
     await check(uuid.UUID(made["uuid"]))
@@ -84,8 +89,10 @@ async def test_a_dead_resolver_puts_the_check_off(
     ):
         dns.fail(name, "REFUSED")
 
-    await check(uuid.UUID(made["uuid"]))
+    first = frozen + timedelta(minutes=1)
+    with clock.frozen(first):
+        await check(uuid.UUID(made["uuid"]))
 
     row = await row_of("dead.example")
     assert row["last_checked_at"] is None
-    assert row["next_check_at"] == frozen + timedelta(minutes=15)
+    assert row["next_check_at"] == first + timedelta(minutes=15)

@@ -3,7 +3,6 @@
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 import asyncpg
 
@@ -19,6 +18,7 @@ from ..keys import SealedKey, insert_keys, make_sealed_key
 from ..queries import DomainRef, domain_of
 from ..rules import (
     DEFAULT_OVERLAP_SECONDS,
+    FIRST_CHECK_AFTER,
     CheckedDomain,
     DomainRequest,
     DomainStatus,
@@ -27,7 +27,6 @@ from ..rules import (
 )
 from ..tables import Domain
 from ..verification import write_records
-from ..work import ask_for_check
 from .audit import record_change
 from .refusals import refuse_taken, refuse_taken_tracking, refuse_unknown_pool
 
@@ -135,7 +134,7 @@ async def _insert(
         dkim_selector=checked.dkim_selector,
         dkim_rotation_days=days,
         next_rotation_at=now + timedelta(days=days) if days else None,
-        next_check_at=now,
+        next_check_at=now + FIRST_CHECK_AFTER,
         created_at=now,
         updated_at=now,
     )
@@ -145,5 +144,4 @@ async def _insert(
     algorithms = [algorithm.value for algorithm in checked.dkim_algorithms]
     changes = {"name": checked.name, "dkim_algorithms": algorithms}
     await record_change(actor, tx, domain, "domain.created", changes)
-    tx.after_commit(partial(ask_for_check, domain.id))
     return domain
