@@ -8,6 +8,7 @@ delayed and a crowd costs a few statements instead of a few for each.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -59,7 +60,9 @@ class Batcher(Generic[Item, Result]):
             not self._running
             or (len(self._running) < self._at_once and len(self._waiting) >= self._crowd)
         ):
-            task = asyncio.create_task(self._flush(self._take()))
+            # A batch is nobody's: it must not inherit the transaction or the log fields of
+            # whoever happened to begin it.
+            task = asyncio.create_task(self._flush(self._take()), context=Context())
             self._running.add(task)
             task.add_done_callback(self._ended)
 

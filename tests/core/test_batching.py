@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from postlane.core.batching import Batcher
+from postlane.core.database import transaction
 
 
 class Refused(Exception):
@@ -107,3 +108,14 @@ async def test_nobody_waits_for_a_batch_that_was_cancelled() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(batcher.run(1), 1)
+
+
+async def test_a_batch_inherits_nothing_from_who_began_it(database: None) -> None:
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        async with transaction():
+            return items
+
+    batcher: Batcher[int, int] = Batcher(work)
+
+    async with transaction():
+        assert await batcher.run(1) == 1
