@@ -104,11 +104,14 @@ class Wire(asyncio.Protocol):
         Raises:
             TimeoutError, BrokenWire: the host took no more.
         """
-        octets = stuff(data) + b".\r\n"
-        for start in range(0, len(octets), _CHUNK):
+        # The end goes with the last piece, not onto a copy of the message: with ten
+        # conversations about one message of 25 MiB those would be ten copies.
+        octets = stuff(data)
+        for start in range(0, max(len(octets), 1), _CHUNK):
+            piece = octets[start : start + _CHUNK]
             async with asyncio.timeout(seconds):
                 await self._writable.wait()
-            self.write(octets[start : start + _CHUNK])
+            self.write(piece if start + _CHUNK < len(octets) else piece + b".\r\n")
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str, seconds: float) -> None:
         """Continue under TLS.
