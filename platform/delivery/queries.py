@@ -133,7 +133,9 @@ async def find_content(actor: Actor, content_id: uuid.UUID) -> Content | None:
 def status_clause(statuses: Sequence[str]) -> WhereRaw:
     """Return the condition that a message (`messages.id`) has one of *statuses*."""
     return WhereRaw(
+        # The organization is said again because the index begins with it.
         "EXISTS (SELECT FROM spooled_messages s WHERE s.id = messages.id "
+        "AND s.organization_id = messages.organization_id "
         "AND s.status = ANY({}::text[]))",
         list(statuses),
     )
@@ -149,6 +151,7 @@ def recipient_clause(
     """Return the condition that a message (`messages.id`) has such a delivery."""
     return WhereRaw(
         "EXISTS (SELECT FROM deliveries d WHERE d.message_id = messages.id "
+        "AND d.organization_id = messages.organization_id "
         "AND ({}::text IS NULL OR d.address_key = {}) "
         "AND ({}::text IS NULL OR d.domain = {}) "
         "AND ({}::text IS NULL OR d.bounce_class = {}) "
