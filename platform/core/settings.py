@@ -46,6 +46,10 @@ def _path(value: str) -> Path:
     return Path(value).expanduser().resolve()
 
 
+def _optional_path(value: str) -> Path | None:
+    return _path(value) if value.strip() else None
+
+
 def _address(value: str) -> Address | None:
     if not value.strip():
         return None
@@ -119,7 +123,16 @@ class Settings:
     smtp_listen: Address | None = _setting(
         "127.0.0.1:2587",
         _address,
-        "SMTP submission; empty turns it off. Not part of this version: nothing listens.",
+        "SMTP submission, signed in to with an API key as the password; empty turns it off.",
+    )
+    tls_certificate: Path | None = _setting(
+        "",
+        _optional_path,
+        "PEM file with the certificate chain of SMTP submission, which then needs STARTTLS; "
+        "without one, only programs on this machine may sign in.",
+    )
+    tls_key: Path | None = _setting(
+        "", _optional_path, "PEM file with the private key of the certificate."
     )
     inbound_listen: Address | None = _setting(
         "127.0.0.1:2525",
@@ -215,6 +228,8 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("POSTLANE_SECRET_KEY needs at least 32 characters.")
     if not 300 <= found.token_lifetime_seconds <= 604_800:
         raise SettingsError("POSTLANE_TOKEN_LIFETIME_SECONDS must be 300 to 604800.")
+    if bool(found.tls_certificate) != bool(found.tls_key):
+        raise SettingsError("POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY need each other.")
     if found.listen is None:
         raise SettingsError("POSTLANE_LISTEN cannot be empty.")
     return found

@@ -60,8 +60,8 @@ COMMANDS = (
             ),
         ),
         "Starts the embedded PostgreSQL unless POSTLANE_DATABASE_URL is set, makes a secret key "
-        "in the data directory unless POSTLANE_SECRET_KEY is set, migrates, and keeps web and "
-        "worker running.",
+        "in the data directory unless POSTLANE_SECRET_KEY is set, migrates, and keeps web, "
+        "worker and SMTP running.",
     ),
     Command(
         "web",
@@ -85,9 +85,12 @@ COMMANDS = (
     ),
     Command(
         "smtp",
-        "Accept mail for sending over SMTP (not part of this version).",
+        "Take mail for sending over SMTP, signed in to with an API key as the password.",
         "smtp:run",
-        ("postlane smtp",),
+        ("POSTLANE_SMTP_LISTEN=127.0.0.1:2587 postlane smtp",),
+        (),
+        "With POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY it asks for STARTTLS; without, only "
+        "programs on this machine may sign in.",
     ),
     Command(
         "migrate",

@@ -18,7 +18,7 @@ import dkim
 import dns.exception
 import dns.resolver
 
-from ..core.settings import Address
+from ..core.settings import Address, Settings
 from .api import Api, ApiRefused
 from .data_dir import write_private
 from .demo_dns import DemoNameServer, Record
@@ -133,7 +133,12 @@ async def verify_signature(message: bytes, server: Address) -> Signature:
 
 
 def summary(
-    *, url: str, kept: Credentials, fate: Fate, signature: Signature | None, data_dir: Path
+    *,
+    found: Settings,
+    url: str,
+    kept: Credentials,
+    fate: Fate,
+    signature: Signature | None,
 ) -> str:
     """Return what is printed once everything has happened."""
     told = "no message was captured"
@@ -145,6 +150,7 @@ def summary(
     lines = {
         "Postlane": url,
         "GraphQL": f"POST {url}/graphql",
+        "SMTP": f"{found.smtp_listen}, the API key is the password" if found.smtp_listen else "off",
         "Sign-in": f"{kept.email}  password {kept.password}",
         "API key": kept.api_key,
         "": "",
@@ -158,7 +164,7 @@ def summary(
     shown = "\n".join(f"  {name:11} {line}".rstrip() for name, line in lines.items())
     return (
         f"\n{shown}\n\n  Mail is captured: nothing leaves this machine. All of it is kept in\n"
-        f"  {data_dir}. Ctrl-C stops Postlane.\n"
+        f"  {found.data_dir}. Ctrl-C stops Postlane.\n"
     )
 
 

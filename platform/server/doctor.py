@@ -26,6 +26,7 @@ async def run(arguments: argparse.Namespace) -> int:
     findings = list(await _made("secret key", lambda: machine_checks.secret_key(found)))
     findings += await _made("data directory", lambda: machine_checks.data_directory(found))
     findings += await _made("exposure", lambda: machine_checks.exposure(found))
+    findings += await _made("certificate", lambda: machine_checks.certificate(found))
     findings += await _made("DNS", lambda: network_checks.dns(found))
     findings += await _made("relay", lambda: network_checks.relay(found))
     try:

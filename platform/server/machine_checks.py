@@ -3,9 +3,14 @@
 import ipaddress
 import shutil
 from collections.abc import Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit
 
+from cryptography.x509 import load_pem_x509_certificate
+
+from ..core import clock
 from ..core.settings import Settings
+from .certificates import tls_context
 from .data_dir import SECRET_FILE, prepare
 from .faults import CommandFailed
 from .findings import Finding, fault, ok, warning
@@ -13,6 +18,7 @@ from .findings import Finding, fault, ok, warning
 LEAST_DIFFERENT_CHARACTERS = 10
 SCARCE_BYTES = 1 << 30
 LOW_BYTES = 5 << 30
+CERTIFICATE_LOW = timedelta(days=14)
 
 
 async def secret_key(found: Settings) -> Sequence[Finding]:
@@ -92,6 +98,33 @@ async def exposure(found: Settings) -> Sequence[Finding]:
             )
         )
     return findings or [ok("exposure", f"Listens on {found.listen}.")]
+
+
+async def certificate(found: Settings) -> Sequence[Finding]:
+    """Check that the certificate of SMTP submission can be used, and for how long."""
+    if found.tls_certificate is None or found.tls_key is None:
+        public = found.smtp_listen is not None and _is_public(found.smtp_listen.host)
+        if public:
+            return [
+                warning(
+                    "certificate",
+                    "SMTP submission listens to others, who cannot sign in without encryption.",
+                    "Set POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY.",
+                )
+            ]
+        return []
+    try:
+        tls_context(found)
+    except CommandFailed as error:
+        return [fault("certificate", str(error), "Check the paths and the rights of both files.")]
+    leaf = load_pem_x509_certificate(found.tls_certificate.read_bytes())
+    left = leaf.not_valid_after_utc - clock.now()
+    renew = "Renew it, and restart `postlane smtp`."
+    if left < timedelta():
+        return [fault("certificate", f"It ended {-left.days} days ago.", renew)]
+    if left < CERTIFICATE_LOW:
+        return [warning("certificate", f"It ends in {left.days} days.", renew)]
+    return [ok("certificate", f"It is good for {left.days} days.")]
 
 
 def _is_public(host: str) -> bool:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 WEB_PATIENCE_SECONDS = 30.0
 WORKER_PATIENCE_SECONDS = 60.0
+SMTP_PATIENCE_SECONDS = 30.0
 WORKER_NICENESS = 5
 """What the worker yields to the web on one machine: a caller waits, mail in the queue can."""
 FALSE_STARTS = 3
@@ -59,6 +60,8 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
     with claim(found.data_dir):
         forget_in(found.data_dir)
         ensure_free(found.listen, setting=f"{PREFIX}LISTEN")
+        if found.smtp_listen is not None:
+            ensure_free(found.smtp_listen, setting=f"{PREFIX}SMTP_LISTEN")
         if not found.secret_key and ensure_secret(found.data_dir):
             log.info("made a secret key in %s", found.data_dir / "secret_key")
         names = DemoNameServer(demo.ZONE) if with_demo else None
@@ -112,6 +115,10 @@ async def _start(
         )
     )
     # Added last, so stopped first: nothing is accepted while the rest stops.
+    if found.smtp_listen is not None:
+        await supervisor.add(
+            _program("smtp", environment, form=form, patience_seconds=SMTP_PATIENCE_SECONDS)
+        )
     await supervisor.add(
         _program("web", environment, form=form, patience_seconds=WEB_PATIENCE_SECONDS)
     )
@@ -139,7 +146,7 @@ async def _demonstrate(found: Settings, names: DemoNameServer, database_url: str
     signature = await demo.verify_signature(message, names.address) if message else None
     url = public_url(found)
     print(
-        demo.summary(url=url, kept=kept, fate=fate, signature=signature, data_dir=found.data_dir),
+        demo.summary(found=found, url=url, kept=kept, fate=fate, signature=signature),
         flush=True,
     )
 

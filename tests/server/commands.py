@@ -23,8 +23,12 @@ class Finished:
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
-    """Return an environment with no setting of ours but the data directory and *settings*."""
+    """Return an environment with no setting of ours but the data directory and *settings*.
+
+    Nothing takes mail over SMTP unless they say where: tests run side by side.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
+    settings = {"smtp_listen": ""} | settings
     given = {f"POSTLANE_{name.upper()}": value for name, value in settings.items()}
     return {**kept, "PYTHONPATH": SOURCE, "POSTLANE_DATA_DIR": str(data_dir), **given}
 

@@ -98,11 +98,24 @@ async def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> Non
     assert "Traceback" not in answer.err
 
 
-async def test_smtp_says_that_it_is_not_there(tmp_path: Path) -> None:
-    answer = await postlane_command("smtp", env=environment(tmp_path))
+async def test_smtp_that_is_turned_off_says_so(tmp_path: Path) -> None:
+    env = environment(tmp_path, secret_key="k" * 40, smtp_listen="")
 
-    assert answer.code == 2
-    assert "does not accept mail over SMTP" in answer.err
+    answer = await postlane_command("smtp", env=env)
+
+    assert answer.code == 1
+    assert "POSTLANE_SMTP_LISTEN is empty" in answer.err
+
+
+async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    files = {"tls_certificate": "/does/not/exist", "tls_key": "/does/not/exist"}
+    env = environment(tmp_path, secret_key="k" * 40, smtp_listen="127.0.0.1:0", **files)
+
+    answer = await postlane_command("smtp", env=env)
+
+    assert answer.code == 1
+    assert "POSTLANE_TLS_CERTIFICATE=/does/not/exist" in answer.err
+    assert "Traceback" not in answer.err
 
 
 async def test_a_reader_that_stops_reading_is_no_fault(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.settings import load
 from postlane.server import database_checks, machine_checks, network_checks
@@ -13,6 +15,7 @@ from postlane.server.data_dir import ensure_secret
 from postlane.server.demo_dns import DemoNameServer, Record
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.findings import Finding, Verdict
+from tests.certificates import make_certificate
 from tests.server.commands import environment, postlane_command
 
 LOOPBACK = "127.0.0.1"
@@ -125,6 +128,29 @@ async def test_a_public_address_without_encryption_is_a_warning() -> None:
     found = load({"POSTLANE_PUBLIC_URL": "http://post.example", "POSTLANE_REGISTRATION": "closed"})
 
     assert verdicts(await machine_checks.exposure(found)) == {"public URL": Verdict.WARNING}
+
+
+async def test_a_certificate_is_looked_at(tmp_path: Path) -> None:
+    made = make_certificate("mail.example")
+    files = {
+        "POSTLANE_TLS_CERTIFICATE": str(made.chain_file),
+        "POSTLANE_TLS_KEY": str(made.key_file),
+    }
+
+    soon = await machine_checks.certificate(load(files))  # it is good for seven days
+    with clock.frozen(clock.now() + timedelta(days=30)):
+        ended = await machine_checks.certificate(load(files))
+    other = await machine_checks.certificate(
+        load(files | {"POSTLANE_TLS_KEY": str(make_certificate("other.example").key_file)})
+    )
+    missing = await machine_checks.certificate(load({"POSTLANE_SMTP_LISTEN": "0.0.0.0:587"}))
+
+    assert [each.verdict for each in (*soon, *ended, *other, *missing)] == [
+        Verdict.WARNING,
+        Verdict.FAULT,
+        Verdict.FAULT,
+        Verdict.WARNING,
+    ]
 
 
 async def test_dns_that_is_silent_is_a_fault() -> None:

@@ -1,7 +1,9 @@
 """What an operator does by hand: organizations, test messages, making mail due."""
 
 import asyncio
+import smtplib
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from postlane.server import demo
 from postlane.server.api import Api
 from postlane.server.following import follow, send
 from tests.server.commands import postlane_command
-from tests.server.running import Organization, OwnSink, Up, demo_organization
+from tests.server.running import Organization, OwnSink, Up, demo_organization, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,7 @@ async def up(organization: Organization, sink: OwnSink) -> AsyncIterator[Up]:
         delivery="relay",
         relay_url=f"smtp://127.0.0.1:{sink.port}",
         registration="closed",
+        smtp_listen=f"127.0.0.1:{free_port()}",
         **organization.settings,
     )
     await running.start()
@@ -136,3 +139,24 @@ async def test_a_test_message_that_is_not_accepted_is_a_sentence(up: Up, tmp_pat
     assert "There is no API key." in keyless.err
     assert "http://127.0.0.1:1 cannot be reached" in nobody.err
     assert "Traceback" not in unknown.err + missing.err + keyless.err + nobody.err
+
+
+async def test_a_program_sends_over_smtp(up: Up, organization: Organization, sink: OwnSink) -> None:
+    key = await organization.make_key(up)
+    to = "over-smtp@there.example"
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = demo.SENDER, to, "Hello"
+    message.set_content("Hello.")
+
+    def send() -> None:
+        with smtplib.SMTP(*up.env["POSTLANE_SMTP_LISTEN"].split(":"), timeout=30) as client:
+            client.login("anything", key)
+            client.send_message(message)
+
+    await asyncio.to_thread(send)
+    for _ in range(100):
+        if sink.received()[to]:
+            break
+        await asyncio.sleep(0.2)
+
+    assert sink.received()[to] == 1
