@@ -40,8 +40,8 @@ BATCH_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}\Z")
 CONTENT_TYPE = re.compile(
     r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}"
-    r'(?:\s*;\s*[a-z0-9!#$&^_.+-]{1,100}=(?:[a-z0-9!#$&^_.+:-]{1,100}|"[ !#-\[\]-~]{0,100}"))*\Z',
-    re.IGNORECASE,
+    r'(?: *; *[a-z0-9!#$&^_.+-]{1,100}=(?:[a-z0-9!#$&^_.+:-]{1,100}|"[ !#-\[\]-~]{0,100}"))*\Z',
+    re.IGNORECASE | re.ASCII,
 )
 OCTETS = "application/octet-stream"
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
