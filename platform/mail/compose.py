@@ -30,8 +30,8 @@ __all__ = [
     "text_from_html",
 ]
 
-_MESSAGE_ID = re.compile(r"[!-;=?-~]{3,240}")
-_CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
+_MESSAGE_ID = re.compile(r"[!-;=?-~]{3,320}")
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,100}"
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?: *; *{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
 _BAD_IN_FILENAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\\\]")

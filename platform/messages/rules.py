@@ -24,6 +24,7 @@ MAX_HEADERS = 50
 MAX_HEADER_BYTES = 8 * 2**10
 MAX_ATTACHMENTS = 20
 MAX_FILENAME_CHARACTERS = 255
+MAX_CONTENT_TYPE = 250
 MAX_MESSAGE_BYTES = 25 * 2**20
 """Whole message after encoding, which for attachments is four thirds of their size."""
 MAX_TAGS = 10
@@ -44,7 +45,7 @@ CONTENT_TYPE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 OCTETS = "application/octet-stream"
-CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -326,7 +327,7 @@ def _attachment(new: NewAttachment, field: str, faults: Faults) -> Attachment | 
             "A name has no path separators and no control characters.",
         )
     content_type = new.content_type or _guess_type(name)
-    if not CONTENT_TYPE.match(content_type):
+    if len(content_type) > MAX_CONTENT_TYPE or not CONTENT_TYPE.match(content_type):
         faults.add(f"{field}.contentType", DetailCode.INVALID_FORMAT, "Write it as type/subtype.")
     inline = new.disposition is Disposition.INLINE
     if inline and not new.content_id:

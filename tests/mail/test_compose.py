@@ -337,3 +337,14 @@ def test_a_content_type_keeps_its_parameters():
     [part] = read(compose(replace(PARTS, attachments=(invitation,)))).iter_attachments()
 
     assert part["Content-Type"].params["method"] == "REQUEST"
+
+
+def test_the_longest_names_can_be_written():
+    labels = ".".join(["d" * 63] * 3) + "." + "d" * 61
+    inline = replace(REPORT, inline=True, content_id="c" * 255)
+
+    data = compose(
+        replace(PARTS, message_id=f"{'0' * 36}@{labels}", html="<p></p>", attachments=(inline,))
+    )
+
+    assert max(map(len, data.split(b"\r\n"))) <= 998

@@ -59,3 +59,36 @@ async def test_a_content_type_cannot_break_out_of_its_line(database: None, separ
 
     (error,) = result.errors
     assert [detail.field for detail in error.details] == ["attachments[0].contentType"]
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"subject": "a\x80"}, "subject"),
+        (
+            {"attachments": [{"filename": "a\x9f", "content": "aGk="}]},
+            "attachments[0].filename",
+        ),
+        (
+            {
+                "attachments": [
+                    {
+                        "filename": "a",
+                        "content": "aGk=",
+                        "contentType": "text/plain" + "; a=b" * 60,
+                    }
+                ]
+            },
+            "attachments[0].contentType",
+        ),
+    ],
+)
+async def test_what_could_not_be_built_is_not_accepted(
+    database: None, values: dict[str, Any], field: str
+) -> None:
+    actor, domain = await sender()
+
+    result = await run(SEND, actor, {"input": message(domain, **values)})
+
+    (error,) = result.errors
+    assert [detail.field for detail in error.details] == [field]
