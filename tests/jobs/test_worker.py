@@ -74,7 +74,8 @@ async def test_mail_nobody_rang_for_is_found_by_the_sweep(
 ) -> None:
     async with worker(queue_url[0], tmp_path, **settings) as running:
         spooled = await make_spooled("ada@dest.example")
-        await sink.received(1)
+        # A sweep that was slow, as the first of a cold process is, puts the next one off.
+        await sink.received(1, within=40)
         await running.stop()
 
     assert await spooled.state() == "delivered"
