@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..core.logs import JsonFormatter
 from .embedded import LAUNCH
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class Part(Protocol):
 
 
 class Program:
-    """A command as a part; its lines come out on our standard error, prefixed with its name."""
+    """A command as a part; its lines come out on our standard error.
+
+    They are prefixed with its name for people, and each a JSON object for programs.
+    """
 
     def __init__(
         self,
@@ -115,8 +119,18 @@ class Program:
                 continue
             if not line:
                 return
-            sys.stderr.buffer.write(self._prefix + line)
+            sys.stderr.buffer.write(self._shown(line))
             sys.stderr.buffer.flush()
+
+    def _shown(self, line: bytes) -> bytes:
+        if self._prefix:
+            return self._prefix + line
+        if line.startswith(b"{"):
+            return line
+        # What was not logged but printed, a stack trace above all, among lines that are JSON.
+        record = logging.LogRecord(self.name, logging.INFO, "", 0, "%s", (), None)
+        record.args = (line.decode("utf-8", "replace").rstrip("\n"),)
+        return JsonFormatter().format(record).encode() + b"\n"
 
 
 @dataclass

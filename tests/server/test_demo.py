@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.server.commands import environment, postlane_command
-from tests.server.running import Up
+from tests.server.running import Up, free_port
 
 pytestmark = pytest.mark.slow
 START_SECONDS = 60.0
@@ -65,6 +65,19 @@ async def test_the_demonstration_sends_a_real_message_and_keeps_what_it_made(
     kept = tmp_path / "var" / "demo.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert json.loads(kept.read_text())["api_key"] == key
+
+
+async def test_a_sign_in_that_the_database_does_not_know_is_a_sentence(tmp_path: Path) -> None:
+    kept = {"email": "a@b.example", "password": "x", "api_key": "pmta_00000000_unknown"}
+    (tmp_path / "demo.json").write_text(json.dumps(kept))
+    env = environment(tmp_path, listen=f"127.0.0.1:{free_port()}")
+
+    answer = await postlane_command("up", "--demo", env=env)
+
+    assert answer.code == 1
+    assert f"The sign-in in {tmp_path / 'demo.json'} is not known to this database" in answer.err
+    assert "Remove the file" in answer.err
+    assert "Traceback" not in answer.err
 
 
 async def test_the_demonstration_refuses_to_send_away(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The supervisor: what dies is started again, what is stopped stops in order."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -133,6 +134,21 @@ async def test_lines_come_out_under_the_name_of_their_program(
 
     assert b"one      | plain\n" in seen
     assert b"one      | after\n" in seen
+
+
+async def test_every_line_for_a_program_is_json(
+    supervisor: Supervisor, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = ['print(\'{"message": "logged"}\')', "print('printed')", "raise SystemExit('oh')"]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    part = Program("one", command, environment=dict(os.environ), patience_seconds=5, prefixed=False)
+
+    await part.start()
+    await part.wait()
+
+    said = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
+    assert sorted(each["message"] for each in said) == ["logged", "oh", "printed"]
+    assert {each.get("logger") for each in said} == {None, "one"}
 
 
 async def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
