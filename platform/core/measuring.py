@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ _REGISTRY = prometheus.CollectorRegistry()
 # Containers that share a folder may each have a process 7.
 _HOST = hashlib.blake2b(socket.gethostname().encode(), digest_size=6).hexdigest()
 _shared: Path | None = None
+_making = threading.Lock()
 
 
 def share_in(data_dir: Path) -> None:
@@ -86,12 +88,16 @@ class _Instrument:
 
     def _child(self, labels: tuple[str, ...]) -> Any:
         child = self._children.get(labels)
-        if child is None:
+        return self._make(labels) if child is None else child
+
+    def _make(self, labels: tuple[str, ...]) -> Any:
+        # Two threads that met here would both declare it, and the second be refused.
+        with _making:
             if self._made is None:
                 self._made = self.kind(*self._declared, registry=_REGISTRY, **self.options)
-            child = self._made.labels(*labels) if labels else self._made
-            self._children[labels] = child
-        return child
+            if labels not in self._children:
+                self._children[labels] = self._made.labels(*labels) if labels else self._made
+            return self._children[labels]
 
 
 class Counter(_Instrument):

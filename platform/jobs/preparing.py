@@ -139,13 +139,12 @@ def _finish(
         data = composed.data
         if _is_marketing(claim) and not _UNSUBSCRIBE.search(data.partition(b"\r\n\r\n")[0]):
             data = _unsubscribe_fields(claim) + data
-        if keys:
-            data = sign(data, keys)
-            DKIM_SIGNATURES.add(amount=len(keys))
-        return _Built(data, composed.smtputf8)
+        signed = _Built(sign(data, keys) if keys else data, composed.smtputf8)
     except Exception:  # an edge, as above
         log.exception("message %s cannot be signed", claim.message_id)
         return _NOT_BUILT
+    DKIM_SIGNATURES.add(amount=len(keys))
+    return signed
 
 
 def _unsubscribe_fields(claim: Claim) -> bytes:
@@ -179,5 +178,7 @@ _NO_CONTENT = Failure(
     Verdict.BOUNCED, BounceClass.CONTENT_REJECTED, "the message's content is gone", "5.6.0"
 )
 _NOT_BUILT = Failure(
-    Verdict.BOUNCED, BounceClass.CONTENT_REJECTED, "the message could not be built", "5.6.0"
+    Verdict.DEFERRED, BounceClass.TEMPORARY_FAILURE, "the message could not be built", "4.3.0"
 )
+"""What is accepted can be built, so this is a fault of ours: it is tried again until the message
+expires, by when it is mended, rather than given up."""

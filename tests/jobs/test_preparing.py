@@ -124,3 +124,23 @@ async def test_marketing_mail_handed_in_whole_is_treated_alike(
     else:
         assert received.data.endswith(RAW)
         assert read_token(token_of(received), purpose="unsubscribe") is not None
+
+
+async def test_a_message_that_cannot_be_built_is_kept_and_tried_again(
+    outbound: Outbound, sink: Sink
+) -> None:
+    spooled = await make_spooled("ada@dest.example")
+    await fetch(
+        "UPDATE contents SET body = 'garbage'::bytea WHERE organization_id = {}",
+        spooled.organization.id,
+    )
+
+    await drain_queue(outbound, spooled.queue_id)
+
+    rows = await fetch(
+        "SELECT state, enhanced_code, reply FROM deliveries WHERE queue_id = {}", spooled.queue_id
+    )
+    assert rows == [
+        {"state": "deferred", "enhanced_code": "4.3.0", "reply": "the message could not be built"}
+    ]
+    assert sink.messages == []
