@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import fetch
-
-DEFAULT_PROJECT = "default"
-"""Slug of the project that every organization has."""
+from .rules import DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True)

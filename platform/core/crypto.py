@@ -54,8 +54,3 @@ def unseal(sealed: bytes, *, purpose: str) -> bytes:
 def digest(secret: str, *, purpose: str) -> bytes:
     """Return the keyed hash of *secret* for storing and looking up; 32 bytes."""
     return hmac.digest(derived_key(purpose), secret.encode(), hashlib.sha256)
-
-
-def same(left: bytes, right: bytes) -> bool:
-    """Compare in a time that does not depend on where they differ."""
-    return hmac.compare_digest(left, right)

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any
 
 from saq import Queue
-from saq.queue.postgres import PostgresQueue
 
 from .settings import settings
 
@@ -95,8 +94,3 @@ async def count_workers() -> int:
     if _queue is None:
         raise RuntimeError("open_queue() has not been called in this process")
     return len((await _queue.info())["workers"])
-
-
-def is_postgres(queue: Queue) -> bool:
-    """Say whether the job queue is on PostgreSQL."""
-    return isinstance(queue, PostgresQueue)

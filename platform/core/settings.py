@@ -82,10 +82,6 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return choose
 
 
-def _switch(value: str) -> bool:
-    return _one_of("on", "off")(value) == "on"
-
-
 def _setting(default: str, parse: Callable[[str], Any], meaning: str) -> Any:
     return field(metadata={"default": default, "parse": parse, "meaning": meaning})
 
