@@ -14,6 +14,8 @@ import pytest
 
 TOOLS = Path(__file__).parent / "tools"
 """The npm packages that tests use; `tests/run.py` installs them."""
+THE_81 = "postlane/the81"
+"""Where pytest's cache keeps how many endpoints of the contract passed."""
 
 
 @dataclass(frozen=True, slots=True)

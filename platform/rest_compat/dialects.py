@@ -3,6 +3,7 @@
 from .fields import JsonSchema
 from .openapi import describe
 from .postmta.dialect import ERRORS, PostmtaDialect
+from .postmta.outside import PATHS
 from .postmta.routes import ROUTES as POSTMTA_ROUTES
 from .postmta.shapes import SAMPLES
 
@@ -13,4 +14,6 @@ DIALECTS = (POSTMTA,)
 
 def openapi(server_url: str) -> JsonSchema:
     """Return the OpenAPI document of the REST API at *server_url*."""
-    return describe(POSTMTA.routes, words=ERRORS, server_url=server_url, samples=SAMPLES)
+    return describe(
+        POSTMTA.routes, words=ERRORS, server_url=server_url, samples=SAMPLES, outside=PATHS
+    )

@@ -27,6 +27,7 @@ _SIGNED_IN = (
     ErrorCode.INVALID_API_KEY,
     ErrorCode.API_KEY_EXPIRED,
     ErrorCode.AMBIGUOUS_CREDENTIALS,
+    ErrorCode.USER_DISABLED,
     ErrorCode.ADDRESS_NOT_ALLOWED,
     ErrorCode.RATE_LIMITED,
 )
@@ -58,9 +59,13 @@ def describe(
     words: Words,
     server_url: str,
     samples: Mapping[str, Any] | None = None,
+    outside: Mapping[str, JsonSchema] | None = None,
 ) -> JsonSchema:
-    """Return the OpenAPI document of *routes*; *samples* are values of fields by their name."""
-    paths: dict[str, JsonSchema] = {}
+    """Return the OpenAPI document of *routes*; *samples* are values of fields by their name.
+
+    *outside* are path items of what is no route, such as `/health`.
+    """
+    paths: dict[str, JsonSchema] = dict(outside or {})
     schemas = _schemas(routes, words)
     for route in routes:
         operation = _operation(route, words)
@@ -80,7 +85,7 @@ def describe(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server_url}],
-        "tags": [{"name": name} for name in sorted({_tag(route) for route in routes})],
+        "tags": [{"name": name} for name in _tags(paths)],
         "paths": paths,
         "components": {
             "securitySchemes": _SECURITY,
@@ -135,6 +140,11 @@ def operation_id(route: CompatRoute) -> str:
 
 def _tag(route: CompatRoute) -> str:
     return route.path.removeprefix("/api/v1/").partition("/")[0]
+
+
+def _tags(paths: Mapping[str, JsonSchema]) -> list[str]:
+    operations = (operation for item in paths.values() for operation in item.values())
+    return sorted({tag for operation in operations for tag in operation["tags"]})
 
 
 def _description(route: CompatRoute) -> str:

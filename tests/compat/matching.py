@@ -6,6 +6,7 @@ from typing import Any
 
 TOKENS = {
     "<uuid>": r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    "<version>": r"\d+\.\d+\.\d+",
     "<time>": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "<text>": r".+",
     "<key>": r"pmta_[0-9a-f]{8}_[A-Za-z0-9]{43}",
@@ -13,6 +14,8 @@ TOKENS = {
     "<dkim>": r"v=DKIM1; k=(rsa|ed25519); p=[A-Za-z0-9+/=]+",
     "<selector>": r"pmta\d{8}",
 }
+AMONG = "<among others>"
+"""First in a list of an example: the rest is to be found in the answer, in any place."""
 _TOKEN = re.compile("|".join(map(re.escape, TOKENS)))
 
 
@@ -35,10 +38,18 @@ def differences(expected: Any, found: Any, at: str = "") -> list[str]:
             for each in differences(value, found[name], f"{at}.{name}")
         ]
     if isinstance(expected, list) and isinstance(found, list):
+        if expected[:1] == [AMONG]:
+            return [
+                f"{at}: nothing in it is {each!r}"
+                for each in expected[1:]
+                if all(differences(each, item) for item in found)
+            ]
         if len(expected) != len(found):
             return [f"{at}: {len(found)} items instead of {len(expected)}: {found}"]
         pairs = enumerate(zip(expected, found, strict=True))
         return [each for n, (e, f) in pairs for each in differences(e, f, f"{at}[{n}]")]
+    if expected == "<number>":
+        return [] if type(found) in (int, float) else [f"{at}: {found!r} is no number"]
     if expected == "<integer>":
         return [] if type(found) is int else [f"{at}: {found!r} is no integer"]
     if isinstance(expected, str) and isinstance(found, str):

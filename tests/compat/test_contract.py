@@ -1,8 +1,6 @@
 """Every route has an example, and every example passes."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,19 +9,16 @@ from postlane.graphql.variables import LARGEST_ARRAY
 from postlane.rest_compat.dialects import POSTMTA
 from postlane.rest_compat.fields import MOST_ITEMS
 from postlane.rest_compat.postmta.dialect import ERRORS
-from postlane.rest_compat.postmta.reference import ENDPOINTS
+from postlane.rest_compat.postmta.reference import ELSEWHERE, ENDPOINTS
 from postlane.rest_compat.route import Fault
 
 from .matching import differences, filled
+from .table import EXAMPLES, GROUPS, MISSING, ROUTES, lines, read
 from .world import GIVEN, World
 
-EXAMPLES = sorted((Path(__file__).parent / "postmta" / "examples").glob("*.json"))
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return the example in a file."""
-    example: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return example
+SERVED = {f"{route.method} {route.path}" for route in POSTMTA.routes} | {
+    f"{method} {path}" for method, path in ELSEWHERE
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -43,9 +38,34 @@ async def test_every_example_passes(world: World, path: Path) -> None:
 
 
 def test_every_route_has_an_example() -> None:
-    examples = {read(path)["route"] for path in EXAMPLES}
+    examples = [read(path)["route"] for path in EXAMPLES]
 
-    assert examples == {f"{route.method} {route.path}" for route in POSTMTA.routes}
+    assert set(examples) == SERVED
+    assert len(examples) == len(SERVED)
+
+
+def test_what_is_missing_is_listed_and_nothing_else_is() -> None:
+    """Whoever adds a route takes it from the list of tests/compat/table.py."""
+    assert {number for route, number in ROUTES.items() if route not in SERVED} == MISSING
+    assert sum(GROUPS.values()) == len(ROUTES) == 81
+
+
+async def test_what_is_missing_is_not_there(world: World) -> None:
+    """A path may have another method."""
+    for route, number in ROUTES.items():
+        if number in MISSING:
+            method, path = route.split()
+            answer = await world.request(method, path.replace("{", "").replace("}", ""))
+
+            assert answer.status_code in (404, 405), f"{number} {route} is served"
+
+
+def test_the_table_counts_what_passed() -> None:
+    *groups, total = lines(passed=["me", "login"], failed=["register", "user"])
+
+    assert groups[1] == "Authentication        2 of  3 green; red E03"
+    assert groups[2] == "Users                 0 of  3 green; red E07"
+    assert total == f"The 81: 2 green, 2 red, {len(MISSING)} missing."
 
 
 def test_every_route_is_one_of_the_reference() -> None:

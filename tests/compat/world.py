@@ -1,17 +1,20 @@
 """What an example takes for granted, made with real rows and real requests."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import httpx
+from saq import Worker
 
 from postlane.accounts.tables import Membership, Organization
 from postlane.core import clock
 from postlane.core.actor import OrganizationId, Origin, Role, UserId
 from postlane.core.database import transaction
 from postlane.core.ids import new_token
+from postlane.core.queue import open_queue
 from postlane.credits.operations import grant
 from postlane.credits.rules import LotSource
 from postlane.security.operations import sign_in
@@ -33,6 +36,8 @@ class World:
     owner: Membership
     headers: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
+    leaves: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What is to be undone after the test."""
 
     async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """Send a request as the owner."""
@@ -54,6 +59,18 @@ async def make_world(client: Client, dns: DnsServer) -> World:
     headers = {"authorization": f"Bearer {signed_in.token.text}"}
     names = {"{email}": email, "{host}": HOST}
     return World(client, dns, organization, owner, headers, names)
+
+
+async def a_worker(world: World) -> None:
+    """Somebody is there to deliver mail."""
+    opened = await open_queue("")
+    worker = Worker(opened, functions=[])
+    await worker.worker_info(ttl=60)
+
+    async def leave() -> None:
+        await opened.write_worker_info(worker.id, await worker.worker_info(ttl=0), ttl=-1)
+
+    world.leaves.push_async_callback(leave)
 
 
 async def no_account(world: World) -> None:
@@ -166,6 +183,7 @@ async def a_verified_domain(world: World) -> None:
 GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
     each.__name__: each
     for each in (
+        a_worker,
         no_account,
         an_account,
         a_member,
