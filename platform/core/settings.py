@@ -169,8 +169,8 @@ class Settings:
     private_destinations: tuple[Network, ...] = _setting(
         "deny",
         _private_destinations,
-        "Whether webhooks may reach private addresses: `deny`, or networks to allow. Not part of "
-        "this version: there are no webhooks.",
+        "What may be reached though it is private when something is fetched that a customer "
+        "names, such as the logo of a domain: `deny`, or networks to allow.",
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
