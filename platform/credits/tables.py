@@ -1,11 +1,15 @@
-"""Lots, their shares, and the ledger."""
+"""Lots and their shares, the ledger and its sums, packages for sale, alerts."""
 
 from piccolo.columns import (
     JSONB,
     UUID,
+    Array,
     BigInt,
+    Boolean,
     Date,
     ForeignKey,
+    Integer,
+    Numeric,
     OnDelete,
     SmallInt,
     Timestamptz,
@@ -29,6 +33,7 @@ class CreditLot(Table, db=DB, tablename="credit_lots"):
     granted = BigInt(help_text="Whole credits.")
     starts_at = Timestamptz(default=clock.now)
     expires_at = Timestamptz(null=True, default=None)
+    expired = BigInt(help_text="Whole credits that were left when it ended; 0 until then.")
     created_at = Timestamptz(default=clock.now)
 
 
@@ -57,17 +62,67 @@ class CreditEntry(Table, db=DB, tablename="credit_entries"):
     reference = Varchar(128, null=True, default=None)
     description = Varchar(200, null=True, default=None)
     lots = JSONB(default={}, help_text="Lot id to credits taken; a refund puts them back.")
+    metadata = JSONB(default={}, help_text="The customer's own, of what they consumed.")
     api_key_id = UUID(null=True, default=None)
     user_id = UUID(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
 
 
 class CreditUsage(Table, db=DB, tablename="credit_usage"):
-    """Credits used per day; spread over slots so that parallel sends add to different rows."""
+    """The ledger summed up by day; over slots, so that parallel sends add to different rows."""
 
     id = UUID(primary_key=True, default=new_id)
     organization_id = UUID()
     type = Varchar(20)
     day = Date(help_text="In UTC.")
+    source = Varchar(20, help_text="Of the entries that are summed up.")
     slot = SmallInt(help_text="Negative for refunds.")
-    used = BigInt(help_text="Whole credits; negative for refunds.")
+    used = BigInt(help_text="Whole credits that were spent; negative for refunds.")
+    entries = BigInt(help_text="How many.")
+    amount = BigInt(help_text="Whole credits that the entries moved, whichever way.")
+    counted = BigInt(help_text="Of the amount, what changed a balance; of unlimited plans 0.")
+
+
+class CreditReference(Table, db=DB, tablename="credit_references"):
+    """A customer's own name for something consumed, so that it is consumed once."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    type = Varchar(20)
+    reference = Varchar(128)
+    amount = BigInt(help_text="Whole credits.")
+    entry_id = UUID(help_text="Of the ledger.")
+    created_at = Timestamptz(default=clock.now)
+
+
+class CreditPackage(Table, db=DB, tablename="credit_packages"):
+    """Credits that are sold together; what was sold keeps its lot, whatever becomes of this."""
+
+    id = UUID(primary_key=True, default=new_id)
+    code = Varchar(64, unique=True, help_text="Such as email-100k.")
+    name = Varchar(100)
+    type = Varchar(20)
+    quantity = BigInt(help_text="Whole credits.")
+    price_amount = BigInt(help_text="In minor units of the currency.")
+    price_currency = Varchar(3, help_text="ISO 4217.")
+    validity_days = Integer(null=True, default=None, help_text="Null: they do not end.")
+    available = Boolean(default=True, help_text="Can be bought.")
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class CreditAlert(Table, db=DB, tablename="credit_alerts"):
+    """Whom to tell when a balance falls below a threshold."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    type = Varchar(20)
+    threshold = Numeric((18, 2), help_text="Whole credits, or percent with two decimals.")
+    unit = Varchar(10, help_text="absolute or percent.")
+    channels = Array(Varchar(10), help_text="email, webhook or both.")
+    recipients = Array(Varchar(254), default=list, help_text="Empty: owners and billing users.")
+    enabled = Boolean(default=True)
+    level = Varchar(10, default="above", help_text="above, below or empty, when last looked at.")
+    last_triggered_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)

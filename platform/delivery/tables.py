@@ -77,6 +77,12 @@ class Delivery(Table, db=DB, tablename="deliveries"):
     due_at = Timestamptz(null=True, default=None, help_text="Null when final or simulated.")
     expires_at = Timestamptz()
     cancel_requested = Boolean(default=False)
+    cancelled_by = UUID(null=True, default=None, help_text="Who asked for it while it was sent.")
+    refund_entry_id = UUID(
+        null=True,
+        default=None,
+        help_text="Entry of the ledger that pays it back, if it ends without an attempt.",
+    )
     code = Integer(null=True, default=None, help_text="Last SMTP reply.")
     enhanced_code = Varchar(11, null=True, default=None)
     reply = Text(null=True, default=None)
