@@ -3,9 +3,11 @@
 import json
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from ..core import clock
 from ..core.actor import ApiKeyId, OrganizationId, UserId
@@ -229,36 +231,58 @@ async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, L
         [charge.api_key_id for _, charge, _, _ in entries],
         [charge.user_id for _, charge, _, _ in entries],
     )
-    used: dict[tuple[OrganizationId, CreditType], int] = {}
-    for _, charge, _, _ in entries:
-        owner = charge.organization_id, charge.type
-        used[owner] = used.get(owner, 0) + charge.amount
-    await _count_usage(used, now)
+    await _sum_up([_sum_of(charge, balance) for _, charge, balance, _ in entries], now)
 
 
-async def _count_usage(
-    used: Mapping[tuple[OrganizationId, CreditType], int], now: datetime
-) -> None:
-    owners = sorted(used)
+@dataclass(slots=True)
+class _Sum:
+    """What is to be added to one row of `credit_usage`."""
+
+    organization_id: OrganizationId
+    type: CreditType
+    source: EntrySource
+    used: int
+    amount: int
+    counted: int
+    entries: int = 1
+
+
+def _sum_of(charge: Charge, balance: int | None) -> _Sum:
+    counted = 0 if balance is None else charge.amount
+    owner = charge.organization_id, charge.type
+    return _Sum(*owner, charge.source, used=charge.amount, amount=charge.amount, counted=counted)
+
+
+async def _sum_up(parts: Sequence[_Sum], now: datetime) -> None:
+    """Add to the sums of the day, in one order, so that two transactions never deadlock."""
+    sums: dict[tuple[OrganizationId, CreditType, EntrySource], _Sum] = {}
+    for part in sorted(parts, key=lambda each: (each.organization_id, each.type, each.source)):
+        total = sums.setdefault((part.organization_id, part.type, part.source), part)
+        if total is not part:
+            total.used += part.used
+            total.amount += part.amount
+            total.counted += part.counted
+            total.entries += part.entries
     slot = random.randrange(SHARES)  # spreads load; nothing depends on it being unguessable
     # Refunds have slots of their own, so that what was ever used can be told and only grows.
-    if any(amount < 0 for amount in used.values()):
+    if any(total.used < 0 for total in sums.values()):
         slot = -1 - slot
     await fetch(
         """
-        INSERT INTO credit_usage (id, organization_id, type, day, slot, used)
-        SELECT id, organization_id, type, {}, {}, used
-        FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bigint[])
-        AS n (id, organization_id, type, used)
-        ON CONFLICT (organization_id, type, day, slot)
-        DO UPDATE SET used = credit_usage.used + excluded.used
+        INSERT INTO credit_usage AS old
+            (id, organization_id, type, day, source, slot, used, entries, amount, counted)
+        SELECT gen_random_uuid(), organization_id, type, {}, source, {}, used, entries, amount,
+            counted
+        FROM jsonb_to_recordset({}::jsonb) AS new (organization_id uuid, type text,
+            source text, used bigint, entries bigint, amount bigint, counted bigint)
+        ON CONFLICT (organization_id, type, day, source, slot)
+        DO UPDATE SET used = old.used + excluded.used, entries = old.entries + excluded.entries,
+            amount = old.amount + excluded.amount, counted = old.counted + excluded.counted
         """,
         now.astimezone(UTC).date(),
         slot,
-        [new_id() for _ in owners],
-        [organization_id for organization_id, _ in owners],
-        [credit_type.value for _, credit_type in owners],
-        [used[owner] for owner in owners],
+        # One argument: each of a statement's costs more than writing and reading this does.
+        msgspec.json.encode(list(sums.values())).decode(),
     )
 
 
@@ -305,7 +329,6 @@ async def refund(
     await _write_credit(
         owner, amount, EntrySource.REFUND, Account.USED, reference=reference, balance=balance
     )
-    await _count_usage({owner: -amount}, clock.now())
 
 
 async def grant(
@@ -379,5 +402,11 @@ async def _write_credit(
         source.value,
         reference,
         "{}",
+        clock.now(),
+    )
+    counted = 0 if balance is None else amount
+    used = -amount if from_account is Account.USED else 0
+    await _sum_up(
+        [_Sum(*owner, source, used=used, amount=amount, counted=counted)],
         clock.now(),
     )
