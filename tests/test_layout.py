@@ -22,6 +22,7 @@ AREAS = (
     "domains",
     "events",
     "messages",
+    "notices",
     "protection",
     "registration",
     "security",

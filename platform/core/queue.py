@@ -15,6 +15,7 @@ class JobName(StrEnum):
 
     DRAIN = "drain"
     CHECK_DOMAIN = "check_domain"
+    SEND_NOTICE = "send_notice"
     TIDY = "tidy"
 
 
@@ -32,6 +33,8 @@ POLICIES: dict[JobName, JobPolicy] = {
     # A drain ends by itself well before this; what it leaves, the sweep finds.
     JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1, heartbeat=timedelta(seconds=40)),
     JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
+    # Less than the lease of its claim, so that nobody else has it meanwhile.
+    JobName.SEND_NOTICE: JobPolicy(timedelta(minutes=4), retries=1),
     JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
 }
 

@@ -6,6 +6,7 @@ that is silently ignored is found only when it matters.
 """
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,6 +18,10 @@ from urllib.parse import urlsplit
 
 PREFIX = "POSTLANE_"
 Network = IPv4Network | IPv6Network
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z]{{2,63}}"
+_MAILBOX = re.compile(rf"{_ADDRESS}|[\w .'-]+ <{_ADDRESS}>", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -70,6 +75,13 @@ def _networks(value: str) -> tuple[Network, ...]:
 
 def _private_destinations(value: str) -> tuple[Network, ...]:
     return () if value.strip().lower() in ("", "deny") else _networks(value)
+
+
+def _mailbox(value: str) -> str:
+    # Only the shape: what an address is in full, `mail` knows.
+    if value.strip() and not _MAILBOX.fullmatch(value.strip()):
+        raise ValueError("write it as address@example.com or Name <address@example.com>")
+    return value.strip()
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -151,6 +163,12 @@ class Settings:
         lambda v: v.strip().lower().rstrip("."),
         "EHLO name, Message-ID domain, target of the DNS records customers publish; the "
         "default is the machine's name.",
+    )
+    notice_from: str = _setting(
+        "",
+        _mailbox,
+        "Whom invitations and other mail of the platform itself are from, `address@example.com` "
+        "or `Name <address@example.com>`; empty is postmaster at the host name.",
     )
     registration: str = _setting(
         "open",

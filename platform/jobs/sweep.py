@@ -9,6 +9,7 @@ from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import DueQueue, due_queues
 from ..domains.work import ask_for_check, due_for_check
+from ..notices.work import ask_for_due
 from .delivery import drain_key
 
 log = logging.getLogger(__name__)
@@ -25,17 +26,19 @@ SLOTS = 4
 
 
 DOMAINS_AT_ONCE = 100
+NOTICES_AT_ONCE = 100
 
 
 async def sweep() -> int:
     """Ask for a drain of every queue that has something due; return how many were put in.
 
-    Domains that it is time to look at are asked for as well. The job queue refuses what is
-    waiting or running already.
+    Domains that it is time to look at and notices are asked for as well. The job queue refuses
+    what is waiting or running already.
     """
     asked = sum([await _ask_for_drain(queue) for queue in await due_queues()])
     for domain_id in await due_for_check(limit=DOMAINS_AT_ONCE):
         await ask_for_check(domain_id)
+    await ask_for_due(limit=NOTICES_AT_ONCE)
     return asked
 
 

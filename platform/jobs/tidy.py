@@ -5,6 +5,7 @@ from typing import Any
 
 from ..audit.work import remove_old_entries
 from ..delivery.work import remove_old_captured, remove_old_contents
+from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
 
 log = logging.getLogger(__name__)
@@ -15,5 +16,6 @@ async def tidy(ctx: dict[str, Any]) -> None:
     contents = await remove_old_contents()
     captured = await remove_old_captured()
     await remove_old_entries()
+    await remove_old_notices()
     await tidy_security()
     log.info("tidied", extra={"contents": contents, "captured_messages": captured})

@@ -19,6 +19,7 @@ from ..core.settings import settings
 from .capture import CaptureListener
 from .delivery import drain, look_again
 from .domains import check_domain
+from .notices import send_notice
 from .outbound import Outbound
 from .schedule import cron_jobs
 from .sweep import keep_sweeping
@@ -32,6 +33,7 @@ Function = Callable[..., Awaitable[None]]
 FUNCTIONS: dict[JobName, Function] = {
     JobName.DRAIN: drain,
     JobName.CHECK_DOMAIN: check_domain,
+    JobName.SEND_NOTICE: send_notice,
     JobName.TIDY: tidy,
 }
 """What each kind of job runs."""

@@ -7,6 +7,7 @@ from piccolo.conf.apps import AppConfig, table_finder
 AREAS = (
     "accounts",
     "audit",
+    "notices",
     "security",
     "credits",
     "events",
