@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, LiteralString, Self
 
 import asyncpg
@@ -159,5 +160,21 @@ async def fetch(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any]]:
     For statements that Piccolo's builder cannot say (arrays unnested, locks skipped);
     it joins the open transaction like every Piccolo query.
     """
-    rows: Sequence[Any] = await DB.run_querystring(QueryString(sql, *args))
+    statement = _numbered(sql)
+    opened = DB.current_transaction.get()
+    if opened is not None:
+        rows = await opened.connection.fetch(statement, *args)
+    elif DB.pool is not None:
+        async with DB.pool.acquire() as connection:
+            rows = await connection.fetch(statement, *args)
+    else:
+        rows = await DB.run_querystring(QueryString(sql, *args))
     return [dict(row) for row in rows]
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> str:
+    # Piccolo reads the text of every statement anew, each time it runs: a tenth of what
+    # accepting a message costs. Our statements are constants.
+    first, *others = sql.split("{}")
+    return first + "".join(f"${n}{part}" for n, part in enumerate(others, start=1))
