@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,35 +62,17 @@ async def spool(
     tx: Tx, messages: Sequence[NewSpooledMessage], deliveries: Sequence[NewDelivery]
 ) -> dict[uuid.UUID, int]:
     """Put messages and their deliveries in, and return each delivery's number by its id."""
-    await _insert_contents(messages)
-    await _insert_spooled(messages)
     await _insert_queues(deliveries)
-    return await _insert_deliveries(deliveries)
-
-
-async def _insert_contents(messages: Sequence[NewSpooledMessage]) -> None:
-    await fetch(
-        "INSERT INTO contents (id, organization_id, format, body, created_at) "
-        "SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], "
-        "{}::timestamptz[])",
+    open_counts = [sum(state not in FINAL for state in message.states) for message in messages]
+    # One statement for the three tables: each costs a round trip, however little it writes.
+    rows = await fetch(
+        INSERT_SPOOLED,
         [message.content_id for message in messages],
         [message.organization_id for message in messages],
         [message.content_format for message in messages],
         [message.content for message in messages],
         [message.created_at for message in messages],
-    )
-
-
-async def _insert_spooled(messages: Sequence[NewSpooledMessage]) -> None:
-    open_counts = [sum(state not in FINAL for state in message.states) for message in messages]
-    await fetch(
-        "INSERT INTO spooled_messages (id, organization_id, content_id, domain_id, "
-        "return_path_domain, status, recipient_count, open_count, completed_at) "
-        "SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
-        "{}::text[], {}::int[], {}::int[], {}::timestamptz[])",
         [message.id for message in messages],
-        [message.organization_id for message in messages],
-        [message.content_id for message in messages],
         [message.domain_id for message in messages],
         [message.return_path_domain for message in messages],
         [message_status(message.states) for message in messages],
@@ -100,7 +82,59 @@ async def _insert_spooled(messages: Sequence[NewSpooledMessage]) -> None:
             None if still_open else message.created_at
             for message, still_open in zip(messages, open_counts, strict=True)
         ],
+        *([value(delivery) for delivery in deliveries] for value in _DELIVERY_COLUMNS),
     )
+    return {row["id"]: row["number"] for row in rows}
+
+
+INSERT_SPOOLED = """
+    WITH new AS (
+        SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], {}::timestamptz[],
+            {}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::int[], {}::int[],
+            {}::timestamptz[])
+        AS n (content_id, organization_id, format, body, created_at, id, domain_id,
+            return_path_domain, status, recipient_count, open_count, completed_at)
+    ), content AS (
+        INSERT INTO contents (id, organization_id, format, body, created_at)
+        SELECT content_id, organization_id, format, body, created_at FROM new
+    ), message AS (
+        INSERT INTO spooled_messages (id, organization_id, content_id, domain_id,
+            return_path_domain, status, recipient_count, open_count, completed_at)
+        SELECT id, organization_id, content_id, domain_id, return_path_domain, status,
+            recipient_count, open_count, completed_at FROM new
+    )
+    INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
+        kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
+        cancel_requested, settled_at, created_at)
+    SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
+        address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
+        created_at
+    FROM unnest({}::uuid[], {}::text[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[],
+        {}::text[], {}::text[], {}::text[], {}::text[], {}::smallint[], {}::text[],
+        {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[])
+    AS n (id, token, organization_id, project_id, message_id, queue_id, kind, address,
+        address_key, domain, priority, state, due_at, expires_at, settled_at, created_at)
+    RETURNING id, number
+"""
+
+_DELIVERY_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
+    lambda d: d.id,
+    lambda d: d.token,
+    lambda d: d.organization_id,
+    lambda d: d.project_id,
+    lambda d: d.message_id,
+    lambda d: d.queue_id,
+    lambda d: d.kind,
+    lambda d: d.address,
+    lambda d: d.address_key,
+    lambda d: d.domain,
+    lambda d: d.priority,
+    lambda d: d.state.value,
+    lambda d: d.due_at,
+    lambda d: d.expires_at,
+    lambda d: d.created_at if d.state in FINAL else None,
+    lambda d: d.created_at,
+)
 
 
 _known_queues: set[uuid.UUID] = set()
@@ -127,39 +161,6 @@ async def _insert_queues(deliveries: Sequence[NewDelivery]) -> None:
         [delivery.vmta_id for delivery in found.values()],
         [delivery.domain for delivery in found.values()],
     )
-
-
-async def _insert_deliveries(deliveries: Sequence[NewDelivery]) -> dict[uuid.UUID, int]:
-    rows = await fetch(
-        "INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id, "
-        "kind, address, address_key, domain, priority, state, attempts, due_at, expires_at, "
-        "cancel_requested, settled_at, created_at) "
-        "SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address, "
-        "address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at, "
-        "created_at FROM unnest({}::uuid[], {}::text[], {}::uuid[], {}::uuid[], {}::uuid[], "
-        "{}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::smallint[], "
-        "{}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], "
-        "{}::timestamptz[]) AS n (id, token, organization_id, project_id, message_id, "
-        "queue_id, kind, address, address_key, domain, priority, state, due_at, expires_at, "
-        "settled_at, created_at) RETURNING id, number",
-        [delivery.id for delivery in deliveries],
-        [delivery.token for delivery in deliveries],
-        [delivery.organization_id for delivery in deliveries],
-        [delivery.project_id for delivery in deliveries],
-        [delivery.message_id for delivery in deliveries],
-        [delivery.queue_id for delivery in deliveries],
-        [delivery.kind for delivery in deliveries],
-        [delivery.address for delivery in deliveries],
-        [delivery.address_key for delivery in deliveries],
-        [delivery.domain for delivery in deliveries],
-        [delivery.priority for delivery in deliveries],
-        [delivery.state.value for delivery in deliveries],
-        [delivery.due_at for delivery in deliveries],
-        [delivery.expires_at for delivery in deliveries],
-        [d.created_at if d.state in FINAL else None for d in deliveries],
-        [delivery.created_at for delivery in deliveries],
-    )
-    return {row["id"]: row["number"] for row in rows}
 
 
 _rung_at: dict[uuid.UUID, float] = {}
