@@ -73,6 +73,7 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
     """
     outcomes: list[Debit | InsufficientCredits] = [Debit(None, None)] * len(charges)
     entries: list[tuple[uuid.UUID, Charge, int | None, Lots]] = []
+    sums: list[_Sum] = []
     # In the order of organizations, so that two transactions never wait for each other.
     by_owner: dict[tuple[OrganizationId, CreditType], list[int]] = {}
     for index, charge in enumerate(charges):
@@ -82,11 +83,20 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
             outcomes[index] = Debit(None, await _balance(tx, charge.organization_id, charge.type))
     for owner in sorted(by_owner):
         indexes = by_owner[owner]
-        if is_unlimited(charges[indexes[0]].plan):
+        asked = [charges[index] for index in indexes]
+        if is_unlimited(asked[0].plan):
             taken: list[Lots | InsufficientCredits] = [{} for _ in indexes]
             balance = None
         else:
-            taken = await _take(tx, owner, [charges[index].amount for index in indexes])
+            debits = await _debit_at_once(owner, asked)
+            if debits:
+                for index, debit in zip(indexes, debits, strict=True):
+                    outcomes[index] = debit
+                    sums.append(_sum_of(charges[index], debit.balance_after))
+                continue
+            # Nothing is locked yet: the attempt above either took or found nothing. Locking
+            # every share while holding one would let two such transactions wait for each other.
+            taken = await _take_from_all_shares(tx, owner, [charge.amount for charge in asked])
             balance = await _balance(tx, *owner)
         for index, lots in zip(indexes, taken, strict=True):
             if isinstance(lots, InsufficientCredits):
@@ -95,21 +105,19 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
             entry_id = new_id()
             entries.append((entry_id, charges[index], balance, lots))
             outcomes[index] = Debit(entry_id, balance)
+            sums.append(_sum_of(charges[index], balance))
     await _write_debits(entries)
+    if sums:
+        await _sum_up(sums, clock.now())
     return outcomes
 
 
-async def _take(
-    tx: Tx, owner: tuple[OrganizationId, CreditType], amounts: Sequence[int]
-) -> list[Lots | InsufficientCredits]:
-    if lot_id := await _take_from_one_share(owner, sum(amounts)):
-        return [{lot_id: amount} for amount in amounts]
-    # Nothing is locked yet: the attempt above either took or found nothing. Locking every
-    # share while holding one would let two such transactions wait for each other.
-    return await _take_from_all_shares(tx, owner, amounts)
-
-
-async def _take_from_one_share(owner: tuple[OrganizationId, CreditType], amount: int) -> str | None:
+async def _debit_at_once(
+    owner: tuple[OrganizationId, CreditType], charges: Sequence[Charge]
+) -> list[Debit]:
+    """Take from one share and write the entries with one statement; nothing if none covers it."""
+    entry_ids = [new_id() for _ in charges]
+    now = clock.now()
     rows = await fetch(
         """
         WITH lot AS (
@@ -121,17 +129,50 @@ async def _take_from_one_share(owner: tuple[OrganizationId, CreditType], amount:
         ), share AS (
             SELECT s.id FROM credit_shares s JOIN lot ON s.lot_id = lot.id
             WHERE s.remaining >= {} ORDER BY random() LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+        ), taken AS (
+            UPDATE credit_shares c SET remaining = c.remaining - {}
+            FROM share WHERE c.id = share.id RETURNING c.lot_id
+        ), balance AS (
+            -- As it was before this statement.
+            SELECT sum(s.remaining)::bigint - {} AS balance
+            FROM credit_shares s JOIN credit_lots l ON l.id = s.lot_id
+            WHERE s.organization_id = {} AND s.type = {}
+              AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {})
+        ), written AS (
+            INSERT INTO credit_entries (id, organization_id, type, from_account, to_account,
+                amount, balance_after, source, reference, description, lots, api_key_id,
+                user_id, created_at)
+            SELECT n.id, {}, {}, 'balance', 'used', n.amount, balance.balance, n.source,
+                n.reference, n.description, jsonb_build_object(taken.lot_id, n.amount),
+                n.api_key_id, n.user_id, {}
+            FROM taken, balance, unnest({}::uuid[], {}::bigint[], {}::text[], {}::text[],
+                {}::text[], {}::uuid[], {}::uuid[])
+            AS n (id, amount, source, reference, description, api_key_id, user_id)
         )
-        UPDATE credit_shares c SET remaining = c.remaining - {}
-        FROM share WHERE c.id = share.id RETURNING c.lot_id
+        SELECT balance FROM taken, balance
         """,
         *owner,
-        clock.now(),
-        clock.now(),
-        amount,
-        amount,
+        now,
+        now,
+        total := sum(charge.amount for charge in charges),
+        total,
+        total,
+        *owner,
+        now,
+        now,
+        *owner,
+        now,
+        entry_ids,
+        [charge.amount for charge in charges],
+        [charge.source.value for charge in charges],
+        [charge.reference for charge in charges],
+        [charge.description for charge in charges],
+        [charge.api_key_id for charge in charges],
+        [charge.user_id for charge in charges],
     )
-    return str(rows[0]["lot_id"]) if rows else None
+    if not rows:
+        return []
+    return [Debit(entry_id, rows[0]["balance"]) for entry_id in entry_ids]
 
 
 async def _take_from_all_shares(
@@ -231,7 +272,6 @@ async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, L
         [charge.api_key_id for _, charge, _, _ in entries],
         [charge.user_id for _, charge, _, _ in entries],
     )
-    await _sum_up([_sum_of(charge, balance) for _, charge, balance, _ in entries], now)
 
 
 @dataclass(slots=True)
