@@ -3,9 +3,10 @@
 import json
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -326,24 +327,58 @@ async def _sum_up(parts: Sequence[_Sum], now: datetime) -> None:
     )
 
 
-async def refund(
-    tx: Tx,
-    entry_id: uuid.UUID,
-    *,
-    amount: int,
-    reference: str | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Credits to give back of what one entry took."""
+
+    entry_id: uuid.UUID
+    amount: int
+    """Whole credits, more than 0."""
+    reference: str | None = None
+
+
+async def refund(tx: Tx, entry_id: uuid.UUID, *, amount: int, reference: str | None = None) -> None:
     """Give *amount* of what an entry took back to the lots it came from.
 
     The caller sees to it that no credit is given back twice.
     """
-    (entry,) = await fetch(
-        "SELECT organization_id, type, lots FROM credit_entries WHERE id = {} FOR UPDATE",
-        entry_id,
+    await refund_all(tx, [Refund(entry_id, amount, reference)])
+
+
+async def refund_all(tx: Tx, refunds: Sequence[Refund]) -> None:
+    """Give back to the lots it came from what each of *refunds* says, lots that end last first.
+
+    What goes back to a lot that has ended meanwhile ends with it. The caller sees to it that
+    no credit is given back twice.
+    """
+    if not refunds:
+        return
+    # All rows of one kind at once and in id order, so that two transactions never deadlock.
+    entries = await fetch(
+        "SELECT id, organization_id, type, lots FROM credit_entries WHERE id = ANY({}::uuid[]) "
+        "ORDER BY id FOR UPDATE",
+        [each.entry_id for each in refunds],
     )
-    lots: Lots = json.loads(entry["lots"])
-    names = list(reversed(lots))
-    back = dict(zip(names, take_in_order([lots[name] for name in names], amount), strict=True))
+    left: dict[uuid.UUID, Lots] = {row["id"]: json.loads(row["lots"]) for row in entries}
+    back: Lots = {}
+    for each in refunds:
+        lots = left[each.entry_id]
+        names = list(reversed(lots))
+        parts = take_in_order([lots[name] for name in names], each.amount)
+        for name, part in zip(names, parts, strict=True):
+            lots[name] -= part
+            back[name] = back.get(name, 0) + part
+    await _give_back(back)
+    await fetch(
+        "UPDATE credit_entries e SET lots = n.lots::jsonb "
+        "FROM unnest({}::uuid[], {}::text[]) AS n (id, lots) WHERE e.id = n.id",
+        list(left),
+        [json.dumps(lots) for lots in left.values()],
+    )
+    await _write_refunds(tx, refunds, {row["id"]: row for row in entries}, counted=left)
+
+
+async def _give_back(back: Lots) -> None:
     # Locked in id order, as debits do, so that the two never wait for each other.
     await fetch(
         """
@@ -360,15 +395,25 @@ async def refund(
         list(back.values()),
         random.randrange(SHARES),
     )
-    left = {name: lots[name] - back[name] for name in lots}
-    await fetch(
-        "UPDATE credit_entries SET lots = {}::jsonb WHERE id = {}", json.dumps(left), entry_id
-    )
-    owner = OrganizationId(entry["organization_id"]), CreditType(entry["type"])
-    balance = await _balance(tx, *owner) if lots else None
-    await _write_credit(
-        owner, amount, EntrySource.REFUND, Account.USED, reference=reference, balance=balance
-    )
+
+
+async def _write_refunds(
+    tx: Tx,
+    refunds: Sequence[Refund],
+    entries: Mapping[uuid.UUID, Mapping[str, Any]],
+    *,
+    counted: Mapping[uuid.UUID, Lots],
+) -> None:
+    credits = []
+    for each in refunds:
+        row = entries[each.entry_id]
+        owner = OrganizationId(row["organization_id"]), CreditType(row["type"])
+        # An entry that took from no lot was one of an unlimited plan.
+        balance = await _balance(tx, *owner) if counted[each.entry_id] else None
+        credits.append(
+            _Credit(owner, each.amount, EntrySource.REFUND, balance, each.reference, Account.USED)
+        )
+    await _write_credits(credits)
 
 
 async def grant(
@@ -409,44 +454,52 @@ async def grant(
     )
     owner = organization_id, credit_type
     kind = EntrySource.PURCHASE if source is LotSource.PURCHASE else EntrySource.GRANT
-    await _write_credit(
-        owner,
-        amount,
-        kind,
-        Account.GRANTED,
-        reference=reference,
-        balance=await _balance(tx, *owner),
-    )
+    await _write_credits([_Credit(owner, amount, kind, await _balance(tx, *owner), reference)])
     return lot_id
 
 
-async def _write_credit(
-    owner: tuple[OrganizationId, CreditType],
-    amount: int,
-    source: EntrySource,
-    from_account: Account,
-    *,
-    reference: str | None,
-    balance: int | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Credit:
+    """A line of the ledger that adds to a balance."""
+
+    owner: tuple[OrganizationId, CreditType]
+    amount: int
+    source: EntrySource
+    balance: int | None
+    """What it is then; None where nothing is counted."""
+    reference: str | None = None
+    from_account: Account = Account.GRANTED
+
+
+async def _write_credits(credits: Sequence[_Credit]) -> None:
+    now = clock.now()
     await fetch(
         "INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, "
-        "amount, balance_after, source, reference, lots, created_at) "
-        "VALUES ({}, {}, {}, {}, 'balance', {}, {}, {}, {}, {}::jsonb, {})",
-        new_id(),
-        owner[0],
-        owner[1].value,
-        from_account.value,
-        amount,
-        balance,
-        source.value,
-        reference,
-        "{}",
-        clock.now(),
+        "amount, balance_after, source, reference, created_at) "
+        "SELECT id, organization_id, type, from_account, 'balance', amount, balance_after, "
+        "source, reference, {} FROM unnest({}::uuid[], {}::uuid[], {}::text[], "
+        "{}::text[], {}::bigint[], {}::bigint[], {}::text[], {}::text[]) AS n (id, "
+        "organization_id, type, from_account, amount, balance_after, source, reference)",
+        now,
+        [new_id() for _ in credits],
+        [each.owner[0] for each in credits],
+        [each.owner[1].value for each in credits],
+        [each.from_account.value for each in credits],
+        [each.amount for each in credits],
+        [each.balance for each in credits],
+        [each.source.value for each in credits],
+        [each.reference for each in credits],
     )
-    counted = 0 if balance is None else amount
-    used = -amount if from_account is Account.USED else 0
     await _sum_up(
-        [_Sum(*owner, source, used=used, amount=amount, counted=counted)],
-        clock.now(),
+        [
+            _Sum(
+                *each.owner,
+                each.source,
+                used=-each.amount if each.from_account is Account.USED else 0,
+                amount=each.amount,
+                counted=0 if each.balance is None else each.amount,
+            )
+            for each in credits
+        ],
+        now,
     )

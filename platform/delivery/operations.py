@@ -216,8 +216,18 @@ class CancelledDeliveries:
     """Of the message now."""
 
 
-async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliveries:
-    """Cancel every delivery of a message that is not on the wire and not final."""
+async def cancel_deliveries(
+    tx: Tx,
+    message_id: uuid.UUID,
+    *,
+    cancelled_by: uuid.UUID | None = None,
+    refund_entry_id: uuid.UUID | None = None,
+) -> CancelledDeliveries:
+    """Cancel every delivery of a message that is not on the wire and not final.
+
+    One that a worker has now remembers who cancelled it, and the entry of the ledger that
+    pays it back should it turn out that no attempt was made.
+    """
     # The message before its deliveries, as settling does, so that the two never deadlock.
     await fetch("SELECT FROM spooled_messages WHERE id = {} FOR NO KEY UPDATE", message_id)
     rows = await fetch(
@@ -241,7 +251,11 @@ async def cancel_deliveries(tx: Tx, message_id: uuid.UUID) -> CancelledDeliverie
         )
     if sending:
         await fetch(
-            "UPDATE deliveries SET cancel_requested = true WHERE id = ANY({}::uuid[])", sending
+            "UPDATE deliveries SET cancel_requested = true, cancelled_by = {}, "
+            "refund_entry_id = {} WHERE id = ANY({}::uuid[]) AND NOT cancel_requested",
+            cancelled_by,
+            refund_entry_id,
+            sending,
         )
     if stopped:
         await _recount(message_id, status, still_open=sum(s not in FINAL for s in states))

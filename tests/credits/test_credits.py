@@ -11,11 +11,13 @@ from postlane.core import clock
 from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch, transaction
 from postlane.credits.errors import InsufficientCredits
-from postlane.credits.operations import Charge, debit, grant, refund
-from postlane.credits.rules import EntrySource, LotSource, spread, take_in_order
+from postlane.credits.operations import refund
+from postlane.credits.rules import LotSource, spread, take_in_order
 from postlane.graphql.context import Context
 from postlane.graphql.execute import Document, execute
 from tests.factories import make_actor, make_organization
+
+from .books import give, left, sums, take
 
 BALANCES = Document("""
     { organization { credits {
@@ -23,39 +25,6 @@ BALANCES = Document("""
         entries(first: 10) { nodes { type amount fromAccount toAccount balanceAfter source } }
     } } }
 """)
-
-
-def charge(organization_id: OrganizationId, amount: int, **values: Any) -> Charge:
-    return Charge(
-        **{
-            "organization_id": organization_id,
-            "plan": "trial",
-            "amount": amount,
-            "source": EntrySource.SEND,
-        }
-        | values
-    )
-
-
-async def take(organization_id: OrganizationId, amount: int) -> Any:
-    async with transaction() as tx:
-        return await debit(tx, charge(organization_id, amount))
-
-
-async def give(organization_id: OrganizationId, amount: int, **values: Any) -> Any:
-    async with transaction() as tx:
-        return await grant(
-            tx, organization_id, amount=amount, **{"source": LotSource.PURCHASE} | values
-        )
-
-
-async def left(organization_id: OrganizationId) -> dict[Any, int]:
-    rows = await fetch(
-        "SELECT lot_id, sum(remaining)::int AS left FROM credit_shares "
-        "WHERE organization_id = {} GROUP BY lot_id",
-        organization_id,
-    )
-    return {row["lot_id"]: row["left"] for row in rows}
 
 
 @pytest.fixture
@@ -126,6 +95,11 @@ async def test_the_ledger_and_the_balances_agree(owner: OrganizationId) -> None:
     )
     assert rows == [{"sum": 35}]
     assert sum((await left(owner)).values()) == 35
+    assert await sums(owner) == {
+        "purchase": (1, 50, 50, 0),
+        "send": (1, 20, 20, 20),
+        "refund": (1, 5, 5, -5),
+    }
 
 
 async def test_refunds_and_debits_over_many_lots_do_not_deadlock(owner: OrganizationId) -> None:

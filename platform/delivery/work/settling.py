@@ -11,6 +11,7 @@ from typing import Any
 from ...core import clock
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
+from ...credits.operations import Refund, refund_all
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
 from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
@@ -66,9 +67,12 @@ class _Settled:
     step: _Step
     state: DeliveryState
     due_at: datetime | None
+    attempts: int
     code: int | None
     reply: str | None
     bounce_class: str | None
+    cancelled_by: uuid.UUID | None
+    refund_entry_id: uuid.UUID | None
 
 
 async def settle_batch(settlements: Sequence[Settlement]) -> int:
@@ -93,6 +97,7 @@ async def settle_batch(settlements: Sequence[Settlement]) -> int:
             await _write_messages(settled, now)
             await _write_attempts(settled)
             await append(tx, [event for each in settled for event in _events(each, now)])
+            await refund_all(tx, _refunds(settled))
             await _suppress(tx, settled, now)
             await _slow_down(settled, now)
     return len(settled)
@@ -148,7 +153,8 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
             AS new (id, attempt, state, due_at, attempted, code, enhanced_code, reply, mx_host,
             bounce_class, started_at)
         WHERE old.id = new.id AND old.attempts = new.attempt AND old.state = 'sending'
-        RETURNING old.id, old.state, old.due_at, old.code, old.reply, old.bounce_class
+        RETURNING old.id, old.state, old.due_at, old.attempts, old.code, old.reply,
+            old.bounce_class, old.cancelled_by, old.refund_entry_id
         """,
         [state.value for state in DeliveryState if state in OPEN or state == "expired"],
         now,
@@ -170,11 +176,27 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
             step=steps[row["id"]],
             state=DeliveryState(row["state"]),
             due_at=row["due_at"],
+            attempts=row["attempts"],
             code=row["code"],
             reply=row["reply"],
             bounce_class=row["bounce_class"],
+            cancelled_by=row["cancelled_by"],
+            refund_entry_id=row["refund_entry_id"],
         )
         for row in rows
+    ]
+
+
+def _refunds(settled: Sequence[_Settled]) -> list[Refund]:
+    """Return what is paid back: recipients that were cancelled before an attempt was made."""
+    counts: dict[tuple[uuid.UUID, uuid.UUID], int] = {}
+    for each in settled:
+        if each.state is DeliveryState.CANCELLED and not each.attempts and each.refund_entry_id:
+            key = each.refund_entry_id, each.step.claim.message_id
+            counts[key] = counts.get(key, 0) + 1
+    return [
+        Refund(entry_id, amount, reference=str(message_id))
+        for (entry_id, message_id), amount in counts.items()
     ]
 
 
@@ -260,7 +282,8 @@ def _events(settled: _Settled, now: datetime) -> list[NewEvent]:
 def _result(settled: _Settled) -> tuple[EventType, dict[str, Any]] | None:
     """Return the event of the new state; None for a delivery that was only put back."""
     if settled.state is DeliveryState.CANCELLED:
-        return EventType.MESSAGE_CANCELLED, {"cancelled_by": None}
+        by = settled.cancelled_by
+        return EventType.MESSAGE_CANCELLED, {"cancelled_by": by and str(by)}
     if settled.state is DeliveryState.EXPIRED:
         return EventType.MESSAGE_EXPIRED, {
             "bounce_class": settled.bounce_class,

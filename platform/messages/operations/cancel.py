@@ -38,8 +38,9 @@ async def cancel_message(
 ) -> Cancellation:
     """Cancel every recipient that is not final; those on the wire end as they will.
 
-    Recipients without an attempt are paid back. Cancelling a cancelled message again does
-    nothing and answers the same.
+    Recipients without an attempt are paid back; one that a worker has now is paid back later,
+    if that worker makes none. Cancelling a cancelled message again does nothing and answers
+    the same.
 
     Raises:
         NotFound: there is no such message.
@@ -84,13 +85,17 @@ async def cancel_in(
     *message* is its row's id, project_id, mode, credits and credit_entry_id.
     """
     message_id: uuid.UUID = message["id"]
-    done = await cancel_deliveries(tx, message_id)
+    entry_id = message["credit_entry_id"] if message["credits"] else None
+    done = await cancel_deliveries(
+        tx,
+        message_id,
+        cancelled_by=actor.api_key_id or actor.user_id,
+        refund_entry_id=entry_id,
+    )
     refunded = 0
-    if done.unattempted and message["credits"] and message["credit_entry_id"]:
+    if entry_id and done.unattempted:
         refunded = done.unattempted
-        await credits.refund(
-            tx, message["credit_entry_id"], amount=refunded, reference=str(message_id)
-        )
+        await credits.refund(tx, entry_id, amount=refunded, reference=str(message_id))
     if done.cancelled or done.in_progress:
         await append(tx, _events(actor, message_id, message, done))
         await audit.record(
