@@ -11,6 +11,7 @@ from typing import Any
 from ..core import clock
 from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
+from ..delivery.classify import Action, Judgement, judge
 from ..delivery.work import (
     Claim,
     QueueRoute,
@@ -229,8 +230,9 @@ class Drain:
                     outcome, conversation = await self._attempt(prepared, conversation)
                     if outcome.verdict is Verdict.DELIVERED:
                         LATENCY_SECONDS.observe(_latency(prepared.claim))
-                    await self._settle(prepared.claim, outcome)
-                    await self._pause(outcome)
+                    judged = judge(outcome, domain=self._queue.domain)
+                    await self._settle(prepared.claim, judged)
+                    await self._pause(judged)
                 await self._release(prepared)
         finally:
             self._working -= 1
@@ -244,12 +246,12 @@ class Drain:
         """Say whether a lane has another message to send, and is not one too many."""
         return not self._ready.empty() and self._working <= self._most_lanes and not self._is_over
 
-    async def _pause(self, outcome: Outcome) -> None:
+    async def _pause(self, judged: Judgement) -> None:
         """Send at a tenth of the rate, over one connection, once a host has asked for less."""
-        if outcome.bounce_class is BounceClass.RATE_LIMITED:
+        if judged.action is Action.BACK_OFF:
             self._is_throttled = True
         if self._is_throttled:
-            seconds = outcome.duration.total_seconds() * THROTTLED_PAUSES
+            seconds = judged.outcome.duration.total_seconds() * THROTTLED_PAUSES
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
                     self._outbound.stopping.wait(), min(seconds, LONGEST_PAUSE_SECONDS)
@@ -303,11 +305,17 @@ class Drain:
         TRANSACTION_SECONDS.observe(outcome.duration.total_seconds())
         return outcome
 
-    async def _settle(self, claim: Claim, outcome: Outcome | None) -> None:
+    async def _settle(self, claim: Claim, judged: Judgement | None) -> None:
         # Handed over before anything is waited for: a drain that is cancelled while it waits
         # must not take the outcome of mail that was sent with it.
         written = self._outbound.settler.settle(
-            Settlement(claim, self._queue.vmta, outcome, source_address=self._queue.source_address)
+            Settlement(
+                claim,
+                self._queue.vmta,
+                judged.outcome if judged else None,
+                source_address=self._queue.source_address,
+                action=judged.action if judged else None,
+            )
         )
         self._settling.add(written)
         written.add_done_callback(self._settling.discard)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+LONGEST_TEXT = 2000
+"""Characters of a reply that are read for its words: a stranger chooses how many there are."""
+
 
 class Verdict(StrEnum):
     """What an attempt means for its delivery."""
@@ -171,7 +174,8 @@ def classify_reply(code: int, text: str) -> tuple[Verdict, BounceClass | None]:
     if found is None and verdict is Verdict.BOUNCED:
         found = _BY_FINAL_STATUS.get(status)
     if found is None:
-        found = next((each for words, each in _BY_WORDS if words.search(text)), None)
+        start = text[:LONGEST_TEXT]
+        found = next((each for words, each in _BY_WORDS if words.search(start)), None)
     return verdict, found or _by_code(code, status, verdict)
 
 

@@ -17,6 +17,7 @@ from ...events.rules import EventType
 from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
 from ...suppressions.rules import SuppressionReason
 from ...suppressions.work import NewSuppression, add
+from ..classify import Action
 from ..rules import BACKOFF, FINAL, OPEN, DeliveryState, next_step
 from .claims import Claim
 
@@ -47,6 +48,15 @@ class Settlement:
     outcome: Outcome | None
     source_address: str | None = None
     """Our address, where the vMTA has one of its own."""
+    action: Action | None = None
+    """What follows beyond this delivery; None is what its bounce class says."""
+
+    @property
+    def is_throttling(self) -> bool:
+        """Whether the receiver asked for less of what this queue sends."""
+        if self.action is not None:
+            return self.action is Action.BACK_OFF
+        return self.outcome is not None and self.outcome.bounce_class is BounceClass.RATE_LIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,20 +365,12 @@ async def _suppress(tx: Tx, settled: Sequence[_Settled], now: datetime) -> None:
 
 async def _slow_down(settled: Sequence[_Settled], now: datetime) -> None:
     """Put throttled queues into back-off, and keep those there that go on failing."""
-    outcomes = [
-        (each.step.claim.queue_id, each.step.settlement.outcome)
-        for each in settled
-        if each.step.settlement.outcome
-    ]
-    throttled = {
-        queue_id
-        for queue_id, outcome in outcomes
-        if outcome and outcome.bounce_class is BounceClass.RATE_LIMITED
-    }
-    failed = {
-        queue_id
-        for queue_id, outcome in outcomes
-        if outcome and outcome.verdict is Verdict.DEFERRED
+    settlements = [each.step.settlement for each in settled]
+    throttled = {each.claim.queue_id for each in settlements if each.is_throttling}
+    failed = throttled | {
+        each.claim.queue_id
+        for each in settlements
+        if each.outcome and each.outcome.verdict is Verdict.DEFERRED
     }
     if failed:
         # In id order, like every row that two workers may want at once.
@@ -377,7 +379,7 @@ async def _slow_down(settled: Sequence[_Settled], now: datetime) -> None:
             "SELECT id FROM queues WHERE id = ANY({}::uuid[]) "
             "AND (id = ANY({}::uuid[]) OR backoff_until > {}) ORDER BY id FOR NO KEY UPDATE))",
             now + BACKOFF,
-            list(failed | throttled),
+            list(failed),
             list(throttled),
             now,
         )
