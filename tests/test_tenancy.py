@@ -57,6 +57,7 @@ KINDS = {
     "Mutation.removeMember(input.userId)": "User",
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
+    "Mutation.resendInvitation(input.invitationId)": "Invitation",
     "Mutation.rotateApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.rotateDomainDkim(input.domain.id)": "Domain",
     "Mutation.rotateDomainDkim(input.domain.name)": "Domain name",

@@ -9,10 +9,13 @@
 * NotPermitted
   - OwnersOnly            only an owner touches owners, or makes one
   - RoleBeyondKey         an API key would make somebody who may do more than it
+  - RoleBeyondOwn         a person would make somebody who may do more than they
   - InvitationInvalid     it is unknown, withdrawn, used or too old
+* LimitReached
+  - TooManyInvitations    the organization has invited enough people for now
 """
 
-from ..core.errors import Conflict, ErrorCode, NotPermitted
+from ..core.errors import Conflict, ErrorCode, LimitReached, NotPermitted
 
 
 class EmailTaken(Conflict):
@@ -64,8 +67,22 @@ class RoleBeyondKey(NotPermitted):
     message = "This API key cannot give a role that may do more than the key."
 
 
+class RoleBeyondOwn(NotPermitted):
+    """A person would make somebody who may do more than they."""
+
+    code = ErrorCode.INSUFFICIENT_ROLE
+    message = "You cannot give a role that may do more than yours."
+
+
 class InvitationInvalid(NotPermitted):
     """It is unknown, withdrawn, used or too old; the four are the same answer."""
 
     code = ErrorCode.INVITATION_EXPIRED
     message = "This invitation is not valid any more; ask for a new one."
+
+
+class TooManyInvitations(LimitReached):
+    """The organization has invited enough people for now."""
+
+    code = ErrorCode.RATE_LIMITED
+    message = "The organization has sent many invitations lately; try again in an hour."

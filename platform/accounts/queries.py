@@ -11,10 +11,11 @@ from piccolo.query import Objects
 
 from ..core import clock
 from ..core.actor import Actor, OrganizationId, Permission, ProjectId, Role, UserId
+from ..core.crypto import digest
 from ..core.database import fetch
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
-from .rules import UserStatus, email_key
+from .rules import INVITATION_PURPOSE, UserStatus, email_key
 from .tables import Invitation, Organization, Project, User
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -300,6 +301,37 @@ def _projects(actor: Actor) -> "Objects[Project]":
     if actor.project_id is not None:
         query = query.where(Project.id == actor.project_id)
     return query
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an invitation says to whoever holds its link."""
+
+    organization_name: str
+    invited_by: str | None
+    email: str
+    role: Role
+    expires_at: datetime
+
+
+async def find_offer(token: str) -> Offer | None:
+    """Return what the invitation with *token* offers; None if it cannot be accepted.
+
+    There is no actor: the token, which only the invited person was sent, says who asks.
+    """
+    if not token.isascii():
+        return None
+    rows = await fetch(
+        "SELECT o.name, u.name AS invited_by, i.email, i.role, i.expires_at FROM invitations i "
+        "JOIN organizations o ON o.id = i.organization_id LEFT JOIN users u ON u.id = i.invited_by "
+        "WHERE i.token_digest = {} AND i.accepted_at IS NULL AND i.expires_at > {}",
+        digest(token, purpose=INVITATION_PURPOSE).hex(),
+        clock.now(),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return Offer(row["name"], row["invited_by"], row["email"], Role(row["role"]), row["expires_at"])
 
 
 async def find_invitations(

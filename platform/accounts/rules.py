@@ -7,11 +7,14 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 
-from ..core.actor import Role
+from ..core.actor import ROLE_PERMISSIONS, Permission, Role
 from ..core.errors import DetailCode, InvalidInput
 from ..mail.address import InvalidAddress, parse_mailbox
 
 INVITATION_LIFETIME = timedelta(days=7)
+MOST_INVITATIONS = 50
+"""Mails with invitations that an organization may send in an hour; names in them are its own."""
+
 INVITATION_PURPOSE = "invitation"
 """What the keyed hash of an invitation's token is derived for."""
 
@@ -133,3 +136,13 @@ def may_handle(own: Role, *others: Role) -> bool:
     Source: postmta-api E08: only an owner touches owners, or makes one.
     """
     return own is Role.OWNER or Role.OWNER not in others
+
+
+def exceeds(role: Role, held: frozenset[Permission], *, before: Role | None = None) -> bool:
+    """Say whether *role* would give somebody what a giver with *held* does not hold.
+
+    What they may do *before* is theirs already, so that a role can be lowered by whoever may
+    change roles at all.
+    """
+    had = ROLE_PERMISSIONS[before] if before else frozenset()
+    return not ROLE_PERMISSIONS[role] - had <= held

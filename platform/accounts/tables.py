@@ -2,6 +2,7 @@
 
 from piccolo.columns import (
     UUID,
+    Array,
     Boolean,
     ForeignKey,
     Integer,
@@ -24,6 +25,9 @@ class Organization(Table, db=DB, tablename="organizations"):
     name = Varchar(100)
     status = Varchar(20, default="active", help_text="active or suspended.")
     plan = Varchar(40, default="self_hosted")
+    requires_second_factor = Boolean(
+        default=False, help_text="Members without one can do nothing but set one up."
+    )
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 
@@ -35,6 +39,16 @@ class Project(Table, db=DB, tablename="projects"):
     organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
     slug = Varchar(63, help_text="Lower-case name, unique in the organization.")
     name = Varchar(100)
+    mode = Varchar(10, default="live", help_text="live or sandbox; for the keys bound to it.")
+    allowed_domains = Array(
+        Varchar(253), default=list, help_text="For the keys bound to it; empty is any."
+    )
+    rate_limit_per_minute = Integer(
+        null=True, default=None, help_text="For each key bound to it; null is any number."
+    )
+    archived_at = Timestamptz(
+        null=True, default=None, help_text="Since then its keys are refused; null: in use."
+    )
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 
@@ -51,6 +65,9 @@ class User(Table, db=DB, tablename="users"):
     status = Varchar(20, default="active", help_text="active or disabled.")
     platform_admin = Boolean(default=False)
     token_version = Integer(default=1, help_text="Raising it revokes every token of the user.")
+    second_factor_at = Timestamptz(
+        null=True, default=None, help_text="When the second factor was set up; null: there is none."
+    )
     last_login_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)

@@ -138,6 +138,7 @@ class Origin:
     source_address: str | None = None
     """After trusted proxies; None is this machine itself, such as a command."""
     request_id: str = ""
+    user_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +169,12 @@ class Actor:
     source_address: str | None = None
     """Whom the request came from, after trusted proxies."""
     request_id: str = ""
+    user_agent: str = ""
 
     @property
     def origin(self) -> Origin:
         """Where the actor's request came from."""
-        return Origin(self.source_address, self.request_id)
+        return Origin(self.source_address, self.request_id, self.user_agent)
 
     def may(self, permission: Permission) -> bool:
         """Say whether the actor holds *permission* now."""

@@ -17,6 +17,8 @@ class Context:
     request_id: str = ""
     source_address: str | None = None
     """Whom the request came from, after trusted proxies."""
+    user_agent: str = ""
+    """The `User-Agent` header, for the list of sessions."""
     idempotency_key: str | None = None
     """The `Idempotency-Key` header; a key in a mutation's input stands before it."""
     may_introspect: bool = False

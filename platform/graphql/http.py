@@ -149,6 +149,7 @@ class GraphQLOverHttp:
                 actor=actor,
                 request_id=request_id,
                 source_address=state["client_address"],
+                user_agent=headers.get("user-agent") or "",
                 idempotency_key=headers.idempotency_key(),
                 may_introspect=actor is not None or self._introspection_is_public,
             )

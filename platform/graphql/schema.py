@@ -30,6 +30,7 @@ from .scalars import SCALARS
 # One line for each area with root fields, in alphabetical order.
 class Query(
     sessions.Query,
+    users.Query,
 ):
     @strawberry.field(
         description="The organization that the credential acts for. With a slug, it is found "

@@ -168,6 +168,31 @@ class ChangePasswordInput:
     )
 
 
+@strawberry.input(description="Who has lost their password.")
+class RequestPasswordResetInput:
+    email: EmailAddress = strawberry.field(description="The address that was registered.")
+
+
+@strawberry.type(description="What `requestPasswordReset` did; the same for every address.")
+class RequestPasswordResetPayload:
+    accepted: bool = strawberry.field(
+        description="Always true; a mail comes to whoever has an account with this address."
+    )
+
+
+@strawberry.input(description="The link's token, and the new password.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="From the mail; good once, for an hour.")
+    new_password: str = strawberry.field(
+        description="12 to 128 characters, not common, neither the address nor the name."
+    )
+
+
+@strawberry.type(description="What `resetPassword` did; sign in with the new password next.")
+class ResetPasswordPayload:
+    password_changed: bool = strawberry.field(description="Always true.")
+
+
 @strawberry.input(description="Which invitation to accept.")
 class AcceptInvitationInput:
     token: str = strawberry.field(description="The token that the inviter was given.")
@@ -278,6 +303,33 @@ class Mutation:
         )
         return _payload(info, found)
 
+    @strawberry.mutation(
+        description="Mail a link for a new password, if somebody has this address; the answer "
+        "is the same if nobody has. Five in 15 minutes from one network address, three an hour "
+        "for one email address. Needs no credential."
+    )
+    async def request_password_reset(
+        self,
+        info: Info,
+        input: Annotated[RequestPasswordResetInput, strawberry.argument(description="Whose.")],
+    ) -> RequestPasswordResetPayload:
+        await operations.request_password_reset(email=input.email, origin=_origin(info))
+        return RequestPasswordResetPayload(accepted=True)
+
+    @strawberry.mutation(
+        description="Choose a new password with the token from the mail: every token of the "
+        "person ends, and nobody is signed in. Needs no credential."
+    )
+    async def reset_password(
+        self,
+        info: Info,
+        input: Annotated[ResetPasswordInput, strawberry.argument(description="Which, to what.")],
+    ) -> ResetPasswordPayload:
+        await operations.reset_password(
+            token=input.token, new=input.new_password, origin=_origin(info)
+        )
+        return ResetPasswordPayload(password_changed=True)
+
     @strawberry.mutation(description="Join the inviting organization, and sign in there.")
     async def accept_invitation(
         self,
@@ -309,7 +361,8 @@ class Mutation:
 
 
 def _origin(info: Info) -> Origin:
-    return Origin(info.context.source_address, info.context.request_id)
+    context = info.context
+    return Origin(context.source_address, context.request_id, context.user_agent)
 
 
 def _payload(info: Info, found: SignedIn) -> SignInPayload:

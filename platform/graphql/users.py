@@ -245,6 +245,58 @@ class InviteMemberPayload:
     )
 
 
+@strawberry.input(description="Which invitation to mail again.")
+class ResendInvitationInput:
+    invitation_id: strawberry.ID = strawberry.field(description="Id of the invitation.")
+
+
+@strawberry.type(description="What `resendInvitation` did.")
+class ResendInvitationPayload:
+    invitation: Invitation = strawberry.field(description="The invitation, with its new end.")
+    token: str = strawberry.field(
+        description="Accepts the invitation; the one before does not any more. Shown this once."
+    )
+
+
+@strawberry.type(description="What an invitation says to whoever holds its link.")
+class InvitationOffer:
+    offer: strawberry.Private[queries.Offer]
+
+    @strawberry.field(description="Name of the inviting organization.")
+    def organization_name(self) -> str:
+        return self.offer.organization_name
+
+    @strawberry.field(description="Name of whoever invites; null if they are gone.")
+    def invited_by(self) -> str | None:
+        return self.offer.invited_by
+
+    @strawberry.field(description="Whom it is for; nobody else can accept it.")
+    def email(self) -> EmailAddress:
+        return EmailAddress(self.offer.email)
+
+    @strawberry.field(description="The role it gives.")
+    def role(self) -> Role:
+        return self.offer.role
+
+    @strawberry.field(description="Until when it can be accepted.")
+    def expires_at(self) -> datetime:
+        return self.offer.expires_at
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(
+        description="What the invitation with this token offers; null if it cannot be accepted "
+        "any more. Needs no credential: the token is one."
+    )
+    async def invitation_offer(
+        self,
+        token: Annotated[str, strawberry.argument(description="From the link in the mail.")],
+    ) -> InvitationOffer | None:
+        offer = await queries.find_offer(token)
+        return None if offer is None else InvitationOffer(offer=offer)
+
+
 @strawberry.input(description="Which invitation to withdraw.")
 class WithdrawInvitationInput:
     invitation_id: strawberry.ID = strawberry.field(description="Id of the invitation.")
@@ -268,9 +320,9 @@ class RemoveMemberPayload:
 @strawberry.type
 class Mutation:
     @strawberry.mutation(
-        description="Give a member another role, from their next request on. Needs `users:write`; "
-        "only an owner touches owners, or makes one; nobody changes their own role; an owner "
-        "stays."
+        description="Give a member another role, from their next request on. Needs `users:write`, "
+        "and every right that the role adds; only an owner touches owners, or makes one; nobody "
+        "changes their own role; an owner stays."
     )
     async def change_role(
         self,
@@ -282,8 +334,8 @@ class Mutation:
         return ChangeRolePayload(user=user_of(await queries.get_member(actor_of(info), user_id)))
 
     @strawberry.mutation(
-        description="Offer a membership for 7 days; a second offer to an address replaces the "
-        "first. The answer's token accepts it: hand it over yourself. Needs `users:write`."
+        description="Offer a membership for 7 days, by mail; a second offer to an address "
+        "replaces the first. Fifty an hour. Needs `users:write`, and every right of the role."
     )
     async def invite_member(
         self,
@@ -292,6 +344,19 @@ class Mutation:
     ) -> InviteMemberPayload:
         new = await operations.invite_member(actor_of(info), email=input.email, role=input.role)
         return InviteMemberPayload(invitation=_invitation(new.row), token=new.token)
+
+    @strawberry.mutation(
+        description="Mail an invitation again, with a new link for another 7 days. Needs "
+        "`users:write`, and every right of the role."
+    )
+    async def resend_invitation(
+        self,
+        info: Info,
+        input: Annotated[ResendInvitationInput, strawberry.argument(description="Which.")],
+    ) -> ResendInvitationPayload:
+        id = parse_id(input.invitation_id, "Invitation")
+        found = await operations.resend_invitation(actor_of(info), id)
+        return ResendInvitationPayload(invitation=_invitation(found.row), token=found.token)
 
     @strawberry.mutation(
         description="End an invitation that has not been accepted. Needs `users:write`."

@@ -4,19 +4,20 @@ import json
 import uuid
 from collections.abc import Mapping
 
+from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.crypto import seal
 from ..core.database import Tx
 from ..core.queue import JobName, enqueue
 from .rendering import PURPOSE
-from .rules import VALUES, Notice
+from .rules import VALUES, Notice, NoticeState
 from .tables import OutboxNotice
 
 
 async def send(
     tx: Tx,
     *,
-    to: str,
+    to: str | None,
     notice: Notice,
     values: Mapping[str, str],
     organization_id: OrganizationId | None = None,
@@ -24,16 +25,20 @@ async def send(
     """Have *notice* sent to the address *to* once *tx* has committed, and return its id.
 
     *values* are what `VALUES` says the notice is told, no more and no less. A token may be
-    among them.
+    among them. Where *to* is None nobody is told, and it takes as long: whoever asked must not
+    find out from the time whether somebody was.
     """
     if values.keys() != VALUES[notice]:
         raise ValueError(f"{notice.value} is told {sorted(VALUES[notice])}, not {sorted(values)}")
     row = OutboxNotice(
         organization_id=organization_id,
         notice=notice.value,
-        recipient=to,
+        recipient=to or "",
         sealed_values=seal(json.dumps(dict(values)).encode(), purpose=PURPOSE),
     )
+    if to is None:
+        row.state, row.due_at, row.finished_at = NoticeState.FAILED.value, None, clock.now()
+        row.sealed_values = b""
     await OutboxNotice.insert(row)
     tx.after_commit(lambda: ask_for(row.id, attempts=0))
     found: uuid.UUID = row.id

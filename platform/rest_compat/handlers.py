@@ -231,7 +231,12 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     for name, form in route.ids.items():
         if not _ID_FORMS[form].fullmatch(path[name]):
             raise Refused(ErrorCode.NOT_FOUND, "There is no such thing in this organization.")
-    context = Context(actor=actor, request_id=request.request_id, source_address=request.address)
+    context = Context(
+        actor=actor,
+        request_id=request.request_id,
+        source_address=request.address,
+        user_agent=request.headers.get("user-agent") or "",
+    )
     body = b""
     if route.body is not None:
         body = await read_body(request, turn.receive, route.body_limit_bytes)

@@ -105,6 +105,7 @@ def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
         rate_limit_per_minute=rate_limit(row["plan"], row["rate_limit_per_minute"]),
         source_address=origin.source_address,
         request_id=origin.request_id,
+        user_agent=origin.user_agent,
     )
 
 
@@ -158,6 +159,7 @@ async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
         rate_limit_per_minute=rate_limit(row["plan"], None),
         source_address=origin.source_address,
         request_id=origin.request_id,
+        user_agent=origin.user_agent,
     )
 
 

@@ -13,6 +13,7 @@
   - UserDisabled          the person may not sign in
   - AddressNotAllowed     the key may not be used from there
   - BeyondOwnRights       a key would hold more than whoever makes it
+  - ResetInvalid          the link for a new password is unknown, used or too old
 * Conflict
   - KeyDisabled           the key is switched off
   - KeyLimitReached       the organization has as many keys as it may have
@@ -101,6 +102,13 @@ class BeyondOwnRights(NotPermitted):
 
     code = ErrorCode.INSUFFICIENT_SCOPE
     message = "An API key cannot hold more than you do."
+
+
+class ResetInvalid(NotPermitted):
+    """The link for a new password is unknown, used or too old; the three are the same answer."""
+
+    code = ErrorCode.RESET_EXPIRED
+    message = "This link is not valid any more; ask for a new one."
 
 
 class KeyDisabled(Conflict):

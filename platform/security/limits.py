@@ -30,6 +30,11 @@ class Window:
 
 REGISTER = Window("register", 5, timedelta(hours=1))
 LOG_IN = Window("log_in", 10, timedelta(minutes=1))
+ASK_FOR_RESET = Window("ask_for_reset", 5, timedelta(minutes=15))
+"""By network address."""
+RESET_ADDRESS = Window("reset_address", 3, timedelta(hours=1))
+"""By email address, whether anybody has it or not."""
+RESET_PASSWORD = Window("reset_password", 10, timedelta(minutes=1))
 VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
 
 

@@ -111,6 +111,53 @@ class IdempotencyRecord(Table, db=DB, tablename="idempotency_records"):
     created_at = Timestamptz(default=clock.now)
 
 
+class SignInSession(Table, db=DB, tablename="sessions"):
+    """A token that was issued, under its `jti`: where it was signed in and where it was used."""
+
+    id = UUID(primary_key=True)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    token_version = Integer(help_text="The person's at that time; a higher one has ended it.")
+    source_address = Varchar(45, null=True, default=None)
+    user_agent = Varchar(200, default="")
+    last_used_at = Timestamptz(null=True, default=None)
+    last_used_address = Varchar(45, null=True, default=None)
+    expires_at = Timestamptz()
+    created_at = Timestamptz(default=clock.now)
+
+
+class PasswordReset(Table, db=DB, tablename="password_resets"):
+    """A link that chooses a new password, good once; for nobody where no account was asked for."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=True, on_delete=OnDelete.cascade)
+    token_digest = Bytea(unique=True, secret=True, help_text="Keyed SHA-256.")
+    expires_at = Timestamptz()
+    created_at = Timestamptz(default=clock.now)
+
+
+class SecondFactor(Table, db=DB, tablename="second_factors"):
+    """The secret that a person's authenticator shares with us, once its first code was right."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, unique=True, on_delete=OnDelete.cascade)
+    secret = Bytea(secret=True, help_text="20 bytes, sealed.")
+    confirmed_at = Timestamptz(null=True, default=None, help_text="Null: it protects nothing yet.")
+    last_step = BigInt(
+        default=0, help_text="The 30 seconds of the last code that was taken; none is taken twice."
+    )
+    created_at = Timestamptz(default=clock.now)
+
+
+class RecoveryCode(Table, db=DB, tablename="recovery_codes"):
+    """A code that stands for the second factor, once; the row goes when it is used."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    digest = Bytea(secret=True, help_text="Keyed SHA-256.")
+    created_at = Timestamptz(default=clock.now)
+
+
 class TokenRevocation(Table, db=DB, tablename="token_revocations"):
     """A token that was signed out before its time."""
 

@@ -17,6 +17,8 @@ async def tidy() -> None:
     """Delete what is over; run it as often as you like."""
     now = clock.now()
     await fetch("DELETE FROM idempotency_records WHERE created_at < {}", now - idempotency.KEPT)
+    await fetch("DELETE FROM password_resets WHERE expires_at < {}", now)
+    await fetch("DELETE FROM sessions WHERE expires_at < {}", now)
     await fetch("DELETE FROM token_revocations WHERE expires_at < {}", now)
     await fetch("DELETE FROM rate_buckets WHERE updated_at < {}", now - BUCKETS_KEPT)
     await fetch("DELETE FROM login_attempts WHERE since < {}", now - attempts.WITHIN)

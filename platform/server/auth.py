@@ -65,7 +65,8 @@ async def actor_from_bearer(text: str, origin: Origin) -> Actor:
 def origin_of(scope: HTTPScope) -> Origin:
     """Return where the request came from, as the edge of the application found it."""
     state = scope["state"]
-    return Origin(state["client_address"], state["request_id"])
+    agent = next((v for k, v in scope["headers"] if k.lower() == b"user-agent"), b"")
+    return Origin(state["client_address"], state["request_id"], agent.decode("latin-1"))
 
 
 def _values(scope: HTTPScope, name: bytes) -> list[str]:

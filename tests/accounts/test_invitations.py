@@ -11,6 +11,7 @@ from postlane.core import clock
 from postlane.core.actor import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from tests.client import Client
 from tests.factories import make_actor, make_membership, make_organization, make_user
+from tests.mailbox import mailed
 from tests.people import LOG_IN, PASSWORD, REGISTER, VIEWER, new_person, registered
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -26,6 +27,16 @@ mutation ($input: AcceptInvitationInput!) {
 """
 WITHDRAW = """
 mutation ($input: WithdrawInvitationInput!) { withdrawInvitation(input: $input) { withdrawnId } }
+"""
+RESEND = """
+mutation ($input: ResendInvitationInput!) {
+  resendInvitation(input: $input) { token invitation { email expiresAt invitedBy { uuid } } }
+}
+"""
+OFFER = """
+query ($token: String!) {
+  invitationOffer(token: $token) { organizationName invitedBy email role expiresAt }
+}
 """
 LIST = "{ organization { invitations { totalCount nodes { email role invitedBy { uuid } } } } }"
 
@@ -222,3 +233,101 @@ async def test_a_key_invites_nobody_who_may_do_more_than_it(client: Client, role
 
     assert code == "INSUFFICIENT_SCOPE"
     assert viewer["invitation"]["role"] == "VIEWER"
+
+
+async def test_an_invitation_is_mailed_with_its_link(client: Client) -> None:
+    organization = await make_organization(name="Inviting <b>")
+    actor = await make_actor(organization, role=Role.ADMIN)
+    email = new_person()["email"]
+
+    offer = await invited(client, actor, email)
+
+    (mail,) = await mailed(email)
+    assert mail.values["link"] == f"http://postlane.test/invite/{offer['token']}"
+    assert mail.values["organization"] == "Inviting <b>"
+    assert mail.values["invited_by"] == "Robin Example"
+    assert mail.values["role"] == "developer"
+
+
+async def test_a_refused_invitation_mails_nothing(client: Client) -> None:
+    organization = await make_organization()
+    member = await make_membership(organization, await make_user(email="m@mailed-not.example"))
+    actor = await make_actor(organization)
+
+    variables = {"input": {"email": "m@mailed-not.example", "role": "VIEWER"}}
+
+    assert await client.refusal(INVITE, variables, actor=actor) == "MEMBER_EXISTS"
+    assert member.role == "owner"
+    assert await mailed("m@mailed-not.example") == []
+
+
+async def test_the_link_says_what_is_offered_until_it_is_used(client: Client) -> None:
+    organization = await make_organization(name="Inviting")
+    person = new_person(organizationName=None)
+    offer = await invited(client, await make_actor(organization), person["email"])
+    asked = {"token": offer["token"]}
+
+    shown = (await client.data(OFFER, asked))["invitationOffer"]
+    await client.data(REGISTER, {"input": person | {"invitationToken": offer["token"]}})
+    used = await client.data(OFFER, asked)
+
+    assert shown["organizationName"] == "Inviting"
+    assert (shown["email"], shown["role"]) == (person["email"], "DEVELOPER")
+    assert used == {"invitationOffer": None}
+    assert await client.data(OFFER, {"token": "\N{SNOWMAN}"}) == {"invitationOffer": None}
+
+
+async def test_an_invitation_that_is_sent_again_has_a_new_link_only(client: Client) -> None:
+    organization = await make_organization()
+    first, second = await make_actor(organization), await make_actor(organization)
+    person = new_person(organizationName=None)
+    offer = await invited(client, first, person["email"])
+    asked = {"input": {"invitationId": offer["invitation"]["id"]}}
+
+    later = clock.now() + timedelta(days=8)
+    with clock.frozen(later):
+        data = await client.data(RESEND, asked, actor=second)
+        again = data["resendInvitation"]
+        old = REGISTER, {"input": person | {"invitationToken": offer["token"]}}
+        assert await client.refusal(*old) == "INVITATION_EXPIRED"
+        await client.data(REGISTER, {"input": person | {"invitationToken": again["token"]}})
+
+    assert again["invitation"]["invitedBy"] == {"uuid": str(second.user_id)}
+    assert [mail.token for mail in await mailed(person["email"])] == [
+        offer["token"],
+        again["token"],
+    ]
+
+
+async def test_an_accepted_invitation_is_not_sent_again(client: Client) -> None:
+    actor = await make_actor()
+    person = new_person(organizationName=None)
+    offer = await invited(client, actor, person["email"])
+    await client.data(REGISTER, {"input": person | {"invitationToken": offer["token"]}})
+
+    asked = {"input": {"invitationId": offer["invitation"]["id"]}}
+
+    assert await client.refusal(RESEND, asked, actor=actor) == "NOT_FOUND"
+    assert len(await mailed(person["email"])) == 1
+
+
+async def test_an_admin_does_not_send_an_owners_invitation_again(client: Client) -> None:
+    organization = await make_organization()
+    offer = await invited(client, await make_actor(organization), "o@owner.example", Role.OWNER)
+    admin = await make_actor(organization, role=Role.ADMIN)
+
+    asked = {"input": {"invitationId": offer["invitation"]["id"]}}
+
+    assert await client.refusal(RESEND, asked, actor=admin) == "INSUFFICIENT_ROLE"
+
+
+async def test_fifty_invitations_an_hour_are_mailed(client: Client) -> None:
+    actor = await make_actor()
+    for n in range(50):
+        await invited(client, actor, f"n{n}@many.example")
+
+    variables = {"input": {"email": "more@many.example", "role": "VIEWER"}}
+
+    assert await client.refusal(INVITE, variables, actor=actor) == "RATE_LIMITED"
+    with clock.frozen(clock.now() + timedelta(hours=1, minutes=1)):
+        await client.data(INVITE, variables, actor=actor)

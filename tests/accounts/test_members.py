@@ -83,6 +83,7 @@ async def test_same_role_again_changes_and_logs_nothing(client: Client) -> None:
     [
         (Role.ADMIN, Role.OWNER, Role.VIEWER, "INSUFFICIENT_ROLE"),
         (Role.ADMIN, Role.VIEWER, Role.OWNER, "INSUFFICIENT_ROLE"),
+        (Role.ADMIN, Role.VIEWER, Role.BILLING, "INSUFFICIENT_ROLE"),
         (Role.DEVELOPER, Role.VIEWER, Role.DEVELOPER, "INSUFFICIENT_ROLE"),
         (Role.BILLING, Role.VIEWER, Role.DEVELOPER, "INSUFFICIENT_ROLE"),
         (Role.VIEWER, Role.VIEWER, Role.DEVELOPER, "INSUFFICIENT_ROLE"),
@@ -259,3 +260,62 @@ async def test_key_without_the_scope_reads_no_members(client: Client) -> None:
     )
 
     assert await client.refusal(MEMBERS, {}, actor=actor) == "INSUFFICIENT_ROLE"
+
+
+@pytest.mark.parametrize("role", [Role.DEVELOPER, Role.ADMIN, Role.OWNER, Role.BILLING])
+async def test_a_key_gives_nobody_what_it_does_not_hold(client: Client, role: Role) -> None:
+    organization = await make_organization()
+    key = await make_api_key(organization, scopes=["users:read", "users:write"])
+    member = await make_membership(organization, role=Role.VIEWER)
+    unchanged = await roles(organization.id)
+
+    code = await client.refusal(CHANGE_ROLE, change(member.user_id, role), key=key.secret)
+
+    assert code == "INSUFFICIENT_SCOPE"
+    assert await roles(organization.id) == unchanged
+
+
+async def test_a_key_lowers_a_role_within_its_scope(client: Client) -> None:
+    organization = await make_organization()
+    key = await make_api_key(organization, scopes=["users:read", "users:write"])
+    member = await make_membership(organization, role=Role.ADMIN)
+
+    await client.data(CHANGE_ROLE, change(member.user_id, Role.DEVELOPER), key=key.secret)
+
+    assert (await roles(organization.id))[member.user_id] == "developer"
+
+
+async def test_a_key_of_a_demoted_maker_promotes_nobody(client: Client) -> None:
+    organization = await make_organization()
+    owner = await make_actor(organization)
+    maker = await make_membership(organization, role=Role.ADMIN)
+    key = await make_api_key(organization, membership=maker)
+    member = await make_membership(organization, role=Role.VIEWER)
+    await client.data(CHANGE_ROLE, change(maker.user_id, Role.DEVELOPER), actor=owner)
+
+    code = await client.refusal(CHANGE_ROLE, change(member.user_id, Role.ADMIN), key=key.secret)
+
+    assert code == "INSUFFICIENT_SCOPE"
+    assert (await roles(organization.id))[member.user_id] == "viewer"
+
+
+async def test_rights_that_are_taken_end_open_tokens_and_keys_rights_at_once(
+    client: Client,
+) -> None:
+    person = await registered(client)
+    organization = await Organization.objects().get(
+        Organization.id == person["organization"]["uuid"]
+    )
+    assert organization is not None
+    membership = await Membership.objects().get(Membership.organization_id == organization.id)
+    assert membership is not None
+    key = await make_api_key(organization, membership=membership)
+    other = await make_membership(organization, role=Role.VIEWER)
+    owner = await make_actor(organization)
+
+    await client.data(CHANGE_ROLE, change(person["user"]["uuid"], Role.VIEWER), actor=owner)
+
+    asked = change(other.user_id, Role.DEVELOPER)
+    assert await client.refusal(CHANGE_ROLE, asked, token=person["token"]) == "INSUFFICIENT_ROLE"
+    assert await client.refusal(CHANGE_ROLE, asked, key=key.secret) == "INSUFFICIENT_SCOPE"
+    assert await client.data(WHO, token=person["token"])

@@ -5,6 +5,7 @@ from .invitations import (
     accept_invitation,
     invite_member,
     join_by_invitation,
+    resend_invitation,
     withdraw_invitation,
 )
 from .members import change_role, lock_members, remove_member
@@ -27,6 +28,7 @@ __all__ = [
     "remove_member",
     "rename_organization",
     "rename_project",
+    "resend_invitation",
     "set_password",
     "update_user",
     "withdraw_invitation",

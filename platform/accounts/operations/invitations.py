@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ...audit import operations as audit
 from ...core import clock
@@ -10,16 +11,21 @@ from ...core.crypto import digest
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound, NotPermitted
 from ...core.ids import new_id, new_token
-from ..errors import InvitationInvalid, MemberExists, OwnersOnly
+from ...core.settings import settings
+from ...notices import operations as notices
+from ...notices.queries import count_sent
+from ...notices.rules import Notice
+from ..errors import InvitationInvalid, MemberExists, OwnersOnly, TooManyInvitations
 from ..rules import (
     INVITATION_LIFETIME,
     INVITATION_PURPOSE,
+    MOST_INVITATIONS,
     checked_email,
     email_key,
     may_handle,
 )
 from ..tables import Invitation, User
-from .members import check_key_holds, lock_members
+from .members import check_gives, lock_members, present_role
 
 TOKEN_LENGTH = 43
 
@@ -33,23 +39,22 @@ class NewInvitation:
 
 
 async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitation:
-    """Offer *role* to whoever has *email*; a second offer to an address replaces the first.
+    """Offer *role* by mail to whoever has *email*; a second offer to an address replaces it.
 
     Raises:
         InvalidInput: it is not an address.
         OwnersOnly: the role is owner, and the actor is none.
+        RoleBeyondOwn: the role may do what the actor's may not.
         RoleBeyondKey: the actor is an API key that may do less than the role.
         MemberExists: the person belongs to the organization already.
+        TooManyInvitations: the organization has had fifty mailed within an hour.
     """
     actor.require(Permission.WRITE_USERS)
     address = checked_email(email)
     token = new_token(TOKEN_LENGTH)
     async with transaction() as tx:
         roles = await lock_members(tx, actor.organization_id)
-        own = roles.get(actor.user_id) if actor.user_id else None
-        if own is None or not may_handle(own, role):
-            raise OwnersOnly
-        check_key_holds(actor, role)
+        _check_may_invite(actor, roles, role)
         user = await User.objects().where(User.email_key == email_key(address)).first()
         if user is not None and user.id in roles:
             raise MemberExists
@@ -68,6 +73,7 @@ async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitatio
             expires_at=clock.now() + INVITATION_LIFETIME,
         )
         await Invitation.insert(row)
+        await _tell(tx, row, token)
         await audit.record(
             tx,
             actor,
@@ -77,6 +83,83 @@ async def invite_member(actor: Actor, *, email: str, role: Role) -> NewInvitatio
             changes={"email": address, "role": role.value},
         )
     return NewInvitation(row, token)
+
+
+async def resend_invitation(actor: Actor, invitation_id: uuid.UUID) -> NewInvitation:
+    """Mail an invitation again, with a new link for another 7 days; the old link ends.
+
+    It is then the actor's, and ends with their role like any that they made.
+
+    Raises:
+        NotFound: there is none, or it has been accepted.
+        OwnersOnly: the role is owner, and the actor is none.
+        RoleBeyondOwn: the role may do what the actor's may not.
+        RoleBeyondKey: the actor is an API key that may do less than the role.
+        TooManyInvitations: the organization has had fifty mailed within an hour.
+    """
+    actor.require(Permission.WRITE_USERS)
+    token = new_token(TOKEN_LENGTH)
+    async with transaction() as tx:
+        roles = await lock_members(tx, actor.organization_id)
+        row = (
+            await Invitation.objects()
+            .where(Invitation.id == invitation_id)
+            .where(Invitation.organization_id == actor.organization_id)
+            .where(Invitation.accepted_at.is_null())
+            .lock_rows("NO KEY UPDATE")
+            .first()
+        )
+        if row is None:
+            raise NotFound
+        _check_may_invite(actor, roles, Role(row.role))
+        row.token_digest, row.invited_by = _digest(token), actor.user_id
+        row.expires_at = clock.now() + INVITATION_LIFETIME
+        await row.save([Invitation.token_digest, Invitation.invited_by, Invitation.expires_at])
+        await _tell(tx, row, token)
+        await audit.record(
+            tx,
+            actor,
+            action="user.invitation_resent",
+            target_type="invitation",
+            target_id=invitation_id,
+            changes={"email": row.email},
+        )
+    return NewInvitation(row, token)
+
+
+def _check_may_invite(actor: Actor, roles: dict[UserId, Role], role: Role) -> None:
+    own = present_role(actor, roles)
+    if not may_handle(own, role):
+        raise OwnersOnly
+    check_gives(actor, own, role)
+
+
+async def _tell(tx: Tx, row: Invitation, token: str) -> None:
+    organization_id = OrganizationId(row.organization_id)
+    an_hour_ago = clock.now() - timedelta(hours=1)
+    # The members are locked, so that of many at once none is overlooked.
+    sent = await count_sent(tx, organization_id, Notice.INVITATION, since=an_hour_ago)
+    if sent >= MOST_INVITATIONS:
+        raise TooManyInvitations(retry_after_seconds=3600)
+    names = await fetch(
+        "SELECT o.name AS organization, u.name AS invited_by FROM organizations o, users u "
+        "WHERE o.id = {} AND u.id = {}",
+        row.organization_id,
+        row.invited_by,
+    )
+    await notices.send(
+        tx,
+        to=row.email,
+        notice=Notice.INVITATION,
+        values={
+            "organization": names[0]["organization"],
+            "invited_by": names[0]["invited_by"],
+            "role": row.role,
+            "link": f"{settings().public_url}/invite/{token}",
+            "expires_at": f"{row.expires_at:%d %B %Y, %H:%M} UTC",
+        },
+        organization_id=organization_id,
+    )
 
 
 async def accept_invitation(actor: Actor, *, token: str) -> OrganizationId:

@@ -13,8 +13,8 @@ from ...core.actor import (
 )
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import NotFound
-from ..errors import CannotChangeOwnRole, LastOwner, OwnersOnly, RoleBeyondKey
-from ..rules import may_handle
+from ..errors import CannotChangeOwnRole, LastOwner, OwnersOnly, RoleBeyondKey, RoleBeyondOwn
+from ..rules import exceeds, may_handle
 
 
 async def change_role(actor: Actor, user_id: UserId, *, role: Role) -> None:
@@ -26,7 +26,8 @@ async def change_role(actor: Actor, user_id: UserId, *, role: Role) -> None:
     Raises:
         NotFound: there is no such member.
         OwnersOnly: it touches an owner, or makes one, and the actor is none.
-        RoleBeyondKey: it makes an owner, and the actor is a key that may do less.
+        RoleBeyondOwn: it gives what the actor's own role may not do.
+        RoleBeyondKey: it gives what the actor, a key, may not do.
         CannotChangeOwnRole: it is the actor's own.
         LastOwner: nobody would own the organization.
     """
@@ -36,12 +37,12 @@ async def change_role(actor: Actor, user_id: UserId, *, role: Role) -> None:
         before = roles.get(user_id)
         if before is None:
             raise NotFound
-        if not may_handle(_present_role(actor, roles), before, role):
+        own = present_role(actor, roles)
+        if not may_handle(own, before, role):
             raise OwnersOnly
         if role is before:
             return
-        if role is Role.OWNER:
-            check_key_holds(actor, role)
+        check_gives(actor, own, role, before=before)
         if user_id == actor.user_id:
             raise CannotChangeOwnRole
         _keep_an_owner(roles, user_id)
@@ -82,7 +83,7 @@ async def remove_member(actor: Actor, user_id: UserId) -> None:
         before = roles.get(user_id)
         if before is None:
             raise NotFound
-        if not leaving and not may_handle(_present_role(actor, roles), before):
+        if not leaving and not may_handle(present_role(actor, roles), before):
             raise OwnersOnly
         _keep_an_owner(roles, user_id)
         # API keys hang on the membership: the foreign key disables them for good.
@@ -115,21 +116,31 @@ async def lock_members(tx: Tx, organization_id: OrganizationId) -> dict[UserId, 
     return {UserId(row["user_id"]): Role(row["role"]) for row in rows}
 
 
-def check_key_holds(actor: Actor, role: Role) -> None:
-    """Do nothing if the actor, should it be an API key, may do all that *role* may.
+def check_gives(actor: Actor, own: Role, role: Role, *, before: Role | None = None) -> None:
+    """Do nothing if the actor, whose role is *own*, may give *role* to somebody who had *before*.
 
     A key acts with its maker's role, but within its scopes. Without this, one that may only
-    invite could invite whoever holds it as an owner.
+    change users could make whoever holds it an admin, and an admin could have the billing of
+    the organization changed by somebody they made.
 
     Raises:
-        RoleBeyondKey: the role may do more.
+        RoleBeyondOwn: the role may do what the actor's may not.
+        RoleBeyondKey: the role may do what the actor, a key, may not.
     """
-    if actor.kind is ActorKind.API_KEY and not ROLE_PERMISSIONS[role] <= actor.permissions:
+    if exceeds(role, ROLE_PERMISSIONS[own], before=before):
+        raise RoleBeyondOwn
+    if actor.kind is ActorKind.API_KEY and exceeds(role, actor.permissions, before=before):
         raise RoleBeyondKey
 
 
-def _present_role(actor: Actor, roles: dict[UserId, Role]) -> Role:
-    # The actor's role was read before the lock; another owner may have taken it since.
+def present_role(actor: Actor, roles: dict[UserId, Role]) -> Role:
+    """Return the actor's role now, among *roles* that are locked.
+
+    It was read before the lock, too; another owner may have taken it since.
+
+    Raises:
+        OwnersOnly: the actor is no member any more.
+    """
     if actor.user_id is None or actor.user_id not in roles:
         raise OwnersOnly
     return roles[actor.user_id]

@@ -8,6 +8,7 @@ from .api_keys import (
     rotate_api_key,
     update_api_key,
 )
+from .resets import request_password_reset, reset_password
 from .sessions import SignedIn, change_password, log_in, log_out, sign_in, switch_organization
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "delete_api_key",
     "log_in",
     "log_out",
+    "request_password_reset",
+    "reset_password",
     "rotate_api_key",
     "sign_in",
     "switch_organization",

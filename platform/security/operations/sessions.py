@@ -15,6 +15,7 @@ from .. import attempts, limits, passwords
 from ..credentials import actor_from_token
 from ..errors import CredentialsWrong, UserDisabled
 from ..tokens import IssuedToken, issue, signing_keys
+from .resets import tell_password_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
     async with transaction() as tx:
         await attempts.forget(tx, user.email_key)
         await set_password(tx, user_id, new_hash)
+        await fetch("DELETE FROM password_resets WHERE user_id = {}", user_id)
+        await tell_password_changed(tx, user, actor.origin)
         await audit.record(
             tx, actor, action="user.password_changed", target_type="user", target_id=user_id
         )
