@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 WEB_PATIENCE_SECONDS = 30.0
 WORKER_PATIENCE_SECONDS = 60.0
 SMTP_PATIENCE_SECONDS = 30.0
-WORKER_NICENESS = 5
-"""What the worker yields to the web on one machine: a caller waits, mail in the queue can."""
+WORKER_NICENESS = 10
+"""What the worker yields to the web on one machine: a caller waits, mail in the queue can.
+
+Ten leaves the worker a tenth of a core that both want; whatever the web leaves is all its own.
+"""
 FALSE_STARTS = 3
 """Web processes that end before one answers; then it is no accident."""
 
