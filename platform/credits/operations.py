@@ -26,6 +26,14 @@ from .rules import (
     take_in_order,
 )
 
+AMPLE = 8
+"""Times what is asked for that each share must hold for a debit to take from just one.
+
+Whoever locks a share and then finds that others have emptied it meanwhile keeps that lock,
+and would wait for the other shares with it: two who do so deadlock. With that much in
+each share, eight others would have to come between looking and locking.
+"""
+
 Lots = dict[str, int]
 """Credits by the id of the lot they were taken from."""
 
@@ -129,7 +137,11 @@ async def _debit_at_once(
             ORDER BY l.source <> 'included', l.expires_at NULLS LAST, l.id LIMIT 1
         ), share AS (
             SELECT s.id FROM credit_shares s JOIN lot ON s.lot_id = lot.id
-            WHERE s.remaining >= {} ORDER BY random() LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+            WHERE s.remaining >= {}
+              -- A share that is found too small only once it is locked stays locked.
+              AND NOT EXISTS (SELECT FROM credit_shares small
+                  WHERE small.lot_id = lot.id AND small.remaining < {})
+            ORDER BY random() LIMIT 1 FOR UPDATE OF s SKIP LOCKED
         ), taken AS (
             UPDATE credit_shares c SET remaining = c.remaining - {}
             FROM share WHERE c.id = share.id RETURNING c.lot_id
@@ -156,6 +168,7 @@ async def _debit_at_once(
         now,
         now,
         total := sum(charge.amount for charge in charges),
+        total * AMPLE,
         total,
         total,
         *owner,
