@@ -237,11 +237,15 @@ async def make_world(client: Client) -> World:
     entries = await fetch(
         "SELECT id FROM audit_entries WHERE organization_id = {} LIMIT 1", organization.id
     )
+    credits = await fetch(
+        "SELECT id FROM credit_entries WHERE organization_id = {} LIMIT 1", organization.id
+    )
     member = await make_membership(organization)
     project = await make_project(organization)
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
+        "CreditEntry": credits[0]["id"],
         "Delivery": UUID(message["deliveries"][0]["uuid"]),
         "Domain": domain.id,
         "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),

@@ -137,6 +137,15 @@ async def _last_entries(actor: Actor) -> dict[str, datetime]:
     return {row["type"]: row["created_at"] for row in rows}
 
 
+async def find_entries(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, CreditEntry]:
+    """Return those of *ids* that the actor may see, by id."""
+    actor.require(Permission.READ_CREDITS)
+    rows = await CreditEntry.objects().where(
+        CreditEntry.id.is_in(list(ids)), CreditEntry.organization_id == actor.organization_id
+    )
+    return {row.id: row for row in rows}
+
+
 async def list_entries(
     actor: Actor, page: PageRequest, *, credit_type: CreditType | None = None
 ) -> Page[CreditEntry]:

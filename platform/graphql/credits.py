@@ -1,16 +1,19 @@
 """Credits: balances by type, their lots, the ledger."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
+from ..core.actor import Actor
 from ..credits import queries, tables
 from ..credits.queries import Balance, Lot
 from ..credits.rules import Account, CreditType, EntrySource, LotSource
 from .context import Info, actor_of
 from .enums import describe_enum
+from .nodes import Node, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt
 
@@ -124,12 +127,8 @@ def _lot(lot: Lot) -> CreditLot:
 @strawberry.type(
     description="A line of the ledger: an amount that moved from one account to another.",
 )
-class CreditEntry:
+class CreditEntry(Node):
     row: strawberry.Private[tables.CreditEntry]
-
-    @strawberry.field(description="UUID of the entry.")
-    def uuid(self) -> UUID:
-        return self.row.id
 
     @strawberry.field(description="Which credits.")
     def type(self) -> CreditType:
@@ -170,6 +169,19 @@ class CreditEntry:
         return self.row.created_at
 
 
+def _entry_type(row: tables.CreditEntry) -> CreditEntry:
+    return CreditEntry(uuid=row.id, row=row)
+
+
+async def load_entries(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, CreditEntry]:
+    """Return those lines of the ledger that the actor may see."""
+    found = await queries.find_entries(actor, ids)
+    return {key: _entry_type(row) for key, row in found.items()}
+
+
+register(CreditEntry, load_entries)
+
+
 @strawberry.type(description="Credits of the organization.")
 class Credits:
     @strawberry.field(
@@ -203,7 +215,7 @@ class Credits:
         page = await queries.list_entries(
             actor_of(info), page_request(first, after, last, before), credit_type=type
         )
-        return to_connection(page, lambda row: CreditEntry(row=row))
+        return to_connection(page, _entry_type)
 
 
 @strawberry.type
