@@ -39,8 +39,8 @@ class Part:
 
 
 REDIS = Part("redis-server", "redis-server", "the job queue on Redis")
-NODE = Part("node", "nodejs", "audits and verifiers written in JavaScript")
-NPM = Part("npm", "npm", "installs those audits and verifiers")
+NODE = Part("node", "nodejs", "clients, audits and verifiers written in JavaScript")
+NPM = Part("npm", "npm", "installs those clients, audits and verifiers")
 CURL = Part("curl", "curl", "the commands of docs/getting-started.md")
 PARTS = (REDIS, NODE, NPM, CURL)
 
