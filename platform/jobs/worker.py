@@ -13,6 +13,7 @@ import uvloop
 from saq import Queue, Worker
 
 from ..core.database import close_pool, start_pool
+from ..core.garbage import settle_down
 from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
@@ -68,6 +69,7 @@ class PatientWorker(Worker[Any]):
 def run_worker(*, database_url: str, concurrency: int | None = None) -> None:
     """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given."""
     _allow_many_files()
+    settle_down()
     uvloop.run(work(database_url, concurrency=concurrency or settings().worker_concurrency))
 
 

@@ -1,7 +1,6 @@
 """The web processes: Granian with the Litestar application."""
 
 import argparse
-import gc
 import multiprocessing
 import os
 import signal
@@ -11,6 +10,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from ..core.garbage import settle_down
 from ..core.logs import start_logging
 from ..core.settings import settings
 from .connection import require_database
@@ -65,8 +65,7 @@ def preload() -> None:
     """
     from . import app, auth  # noqa: F401
 
-    gc.collect()
-    gc.freeze()
+    settle_down()
 
 
 def application() -> "Edge":
