@@ -1,22 +1,57 @@
 """A web application on a real socket, served by Granian as in production."""
 
 import asyncio
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+SOURCE = str(Path(__file__).resolve().parents[1] / "src")
+
+
+@asynccontextmanager
+async def web_process(database_url: str, **settings: str) -> AsyncIterator[str]:
+    """Run `postlane web` for the body, with this run's secrets, and give its URL.
+
+    *settings* are those of the product, in lower case.
+    """
+    port = _free_port()
+    given = {
+        "database_url": database_url,
+        "listen": f"127.0.0.1:{port}",
+        "web_workers": "1",
+        "log_level": "warning",
+        "log_format": "text",
+    } | settings
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "postlane.server.cli", "web"),
+        env={
+            **os.environ,
+            "PYTHONPATH": SOURCE,
+            **{f"POSTLANE_{name.upper()}": value for name, value in given.items()},
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _listening(port, within=30)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 60)
+
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
     """Serve *app* on a free port of the loopback interface, and give its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = _free_port()
     server = Server(
         app,
         address="127.0.0.1",
@@ -34,8 +69,15 @@ async def served(app: Any) -> AsyncIterator[str]:
         await running
 
 
-async def _listening(port: int) -> None:
-    for _ in range(100):
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def _listening(port: int, *, within: float = 5) -> None:
+    for _ in range(int(within / 0.05)):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:

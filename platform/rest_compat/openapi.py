@@ -35,12 +35,13 @@ _BODY = (
     Fault.INVALID_JSON,
     Fault.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.PAYLOAD_TOO_LARGE,
-    ErrorCode.INVALID_INPUT,
 )
 _PERMITTED = (ErrorCode.INSUFFICIENT_ROLE, ErrorCode.INSUFFICIENT_SCOPE)
 _ALWAYS = (
     Fault.INVALID_REQUEST,
     Fault.NOT_ACCEPTABLE,
+    # Also without a body: an unknown parameter, when the request wants to be told.
+    ErrorCode.INVALID_INPUT,
     ErrorCode.INTERNAL,
     ErrorCode.SERVICE_UNAVAILABLE,
 )
@@ -364,8 +365,9 @@ _PARAMETERS: JsonSchema = {
         "name": "X-Request-Id",
         "in": "header",
         "required": False,
-        "description": "An id of the client's own, to be found in answers and logs.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "description": "An id of the client's own, to be found in answers and logs: 1 to 128 of "
+        "`A-Za-z0-9._-`. Anything else is passed over, and the server makes one.",
+        "schema": {"type": "string"},
     },
     "Prefer": {
         "name": "Prefer",
