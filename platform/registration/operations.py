@@ -1,5 +1,6 @@
 """Beginning: registering a person, and making an organization."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..accounts.operations import (
@@ -57,8 +58,7 @@ async def register(asked: Registration, origin: Origin) -> SignedIn:
         await limits.count(limits.REGISTER, limits.address_subject(origin.source_address))
     if settings().registration == "closed" and asked.invitation_token is None:
         raise RegistrationClosed
-    organization_name = _organization_name(asked)
-    new = await _checked(asked)
+    new, organization_name = await _checked(asked)
     async with transaction() as tx:
         user_id = await _add_user(tx, new, invited=asked.invitation_token is not None)
         if asked.invitation_token is not None:
@@ -81,8 +81,7 @@ async def found_organization(asked: Registration, origin: Origin) -> SignedIn:
         WeakPassword: the password is too short, too long or too easy to guess.
         EmailTaken: somebody has the address.
     """
-    organization_name = _organization_name(asked)
-    new = await _checked(asked)
+    new, organization_name = await _checked(asked)
     async with transaction() as tx:
         user_id = await add_user(tx, new, platform_admin=await is_first_user(tx))
         organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
@@ -148,6 +147,40 @@ async def _begin(tx: Tx, owner_id: UserId, *, name: str, origin: Origin) -> Orga
     return organization_id
 
 
+async def _checked(asked: Registration) -> tuple[NewUser, str]:
+    """Return the person, and the name of the organization to make, if there is to be one.
+
+    Raises:
+        InvalidInput: names every field that breaks a rule.
+        WeakPassword: the password does, and nothing else.
+    """
+    faults: list[InvalidInput] = []
+
+    def tried(check: Callable[[], str]) -> str:
+        try:
+            return check()
+        except InvalidInput as fault:
+            faults.append(fault)
+            return ""
+
+    email = tried(lambda: checked_email(asked.email))
+    name = tried(lambda: checked_name(asked.name, field="name"))
+    organization_name = tried(lambda: _organization_name(asked))
+    timezone = tried(lambda: checked_timezone(asked.timezone))
+    try:
+        await passwords.check(asked.password, known=[each for each in (email, name) if each])
+    except InvalidInput as fault:
+        faults.append(fault)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise InvalidInput.all(detail for fault in faults for detail in fault.details)
+    password_hash = await passwords.hashed(asked.password)
+    return NewUser(
+        email=email, name=name, password_hash=password_hash, timezone=timezone
+    ), organization_name
+
+
 def _organization_name(asked: Registration) -> str:
     if asked.invitation_token is not None:
         return ""
@@ -158,16 +191,3 @@ def _organization_name(asked: Registration) -> str:
             "Name your organization, or register with an invitation.",
         )
     return checked_name(asked.organization_name, field="organizationName")
-
-
-async def _checked(asked: Registration) -> NewUser:
-    email = checked_email(asked.email)
-    name = checked_name(asked.name, field="name")
-    timezone = checked_timezone(asked.timezone)
-    await passwords.check(asked.password, known=[email, name])
-    return NewUser(
-        email=email,
-        name=name,
-        password_hash=await passwords.hashed(asked.password),
-        timezone=timezone,
-    )

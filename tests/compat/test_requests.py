@@ -584,3 +584,25 @@ async def test_the_time_in_an_event_has_the_form_of_all_times(world: World) -> N
 
     scheduled = answer.json()["events"][0]["data"]["scheduled_at"]
     assert scheduled == later.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+async def test_registering_names_every_field_that_is_wrong(world: World) -> None:
+    answer = await world.client.post(
+        "/api/v1/auth/register",
+        json={
+            "email": "nobody",
+            "password": "short",
+            "name": " ",
+            "organization_name": "x" * 101,
+            "timezone": "Moon/Crater",
+        },
+    )
+
+    assert answer.status_code == 422
+    assert details_of(answer) == [
+        ("email", "invalid_email"),
+        ("name", "required"),
+        ("organization_name", "too_long"),
+        ("timezone", "not_allowed"),
+        ("password", "weak_password"),
+    ]
