@@ -30,7 +30,7 @@ def read_time(text: str) -> datetime | None:
 
 def write_time(time: datetime) -> str:
     """Return *time* in UTC with three fractional digits and `Z`; later digits are cut off."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def restyle_time(text: str) -> str:

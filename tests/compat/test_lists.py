@@ -1,6 +1,6 @@
 """Lists: pages, cursors, filters and what is told of them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from postlane.core import clock
@@ -186,10 +186,12 @@ async def test_filters_that_fit_all_or_none(world: World) -> None:
 
 
 async def test_filters_are_told_as_they_were_understood(world: World) -> None:
+    day = (clock.now() - timedelta(days=2)).date().isoformat()
+
     answer = await world.request(
         "GET",
         "/api/v1/messages?status=queued,%20sending,queued&from=Me@B%C3%9CCHER.example"
-        "&metadata[a]=b&created_after=2026-06-01T14:00:00.123456789%2B02:00&unknown=1&limit=7",
+        f"&metadata[a]=b&created_after={day}T14:00:00.123456789%2B02:00&unknown=1&limit=7",
     )
 
     assert answer.json()["pagination"] == {"limit": 7, "next_cursor": None, "has_more": False}
@@ -197,7 +199,7 @@ async def test_filters_are_told_as_they_were_understood(world: World) -> None:
         "status": ["queued", "sending"],
         "from": "Me@xn--bcher-kva.example",
         "metadata": {"a": "b"},
-        "created_after": "2026-06-01T12:00:00.123Z",
+        "created_after": f"{day}T12:00:00.123Z",
     }
 
 
@@ -224,6 +226,27 @@ async def test_without_a_window_the_last_seven_days_are_shown(world: World) -> N
 
     assert await ids(world, "") == []
     assert await ids(world, "created_after=2020-01-01T00:00:00Z") == [message]
+
+
+async def test_a_window_is_no_longer_than_messages_are_kept(world: World) -> None:
+    """What is told is what was asked of the log, and a cursor keeps it."""
+    await ready(world)
+    old, *_ = [await send(world) for _ in range(3)]
+    await fetch(
+        "UPDATE messages SET created_at = created_at - interval '31 days' WHERE id::text = {}",
+        old,
+    )
+    path = "/api/v1/messages?limit=1&created_after=0001-01-01T00:00:00Z"
+
+    first = (await world.request("GET", path)).json()
+    second = await world.request("GET", f"{path}&cursor={first['pagination']['next_cursor']}")
+
+    since = datetime.fromisoformat(first["filters"]["created_after"])
+    assert timedelta(days=30) <= clock.now() - since < timedelta(days=30, minutes=1)
+    assert second.status_code == 200, second.text
+    assert second.json()["filters"] == first["filters"]
+    assert len(second.json()["data"]) == 1
+    assert second.json()["pagination"]["has_more"] is False
 
 
 async def test_include_decides_what_comes_along(world: World) -> None:

@@ -58,6 +58,8 @@ from ..shapes import (
 )
 
 USUAL_WINDOW = timedelta(days=7)
+LONGEST_WINDOW = timedelta(days=30)
+"""How long messages are kept; asked for more, a list says since when it shows them."""
 """How far back the list goes unless it is told."""
 
 TEXTS = Many(Leaf({"type": "string"}))
@@ -225,7 +227,11 @@ FILTERS = (
     Param("message_id", TEXT, "Message-ID.", normal=lambda text: text.strip("<> ")),
     Param("metadata", TEXT, "Exact value of a key, as `metadata[key]`.", keyed=True),
     Param("q", TEXT, "Words in the subject.", ours="subject"),
-    Param("created_after", Time(), "Accepted then or later; seven days ago without it."),
+    Param(
+        "created_after",
+        Time(),
+        "Accepted then or later; seven days ago without it, and at most 30.",
+    ),
     Param("created_before", Time(), "Accepted before then."),
 )
 LIST_PARAMS = list_params(
@@ -241,8 +247,10 @@ def _list_variables(call: Call) -> dict[str, Any]:
         variables["after"], window = open_cursor(variables["after"])
         if window is not None and read_time(window) is None:
             raise invalid_cursor()
-    if "created_after" not in call.given:
-        window = window or write_time(clock.now() - USUAL_WINDOW)
+    asked = call.given.get("created_after")
+    earliest = write_time(clock.now() - (USUAL_WINDOW if asked is None else LONGEST_WINDOW))
+    if asked is None or asked < earliest:
+        window = window or earliest
         variables["filter"]["createdAfter"] = window
         call.given["created_after"] = window
         call.query["window"] = window
