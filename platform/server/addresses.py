@@ -7,6 +7,9 @@ from ..core.settings import Network
 
 LONGEST_CHAIN = 50
 """Entries of `X-Forwarded-For` that are looked at."""
+UNKNOWN = IPv6Address("::")
+"""Whoever a proxy of ours names in a way that is no address: nobody's machine, and all such
+together are limited as one."""
 
 
 def client_address(
@@ -17,16 +20,16 @@ def client_address(
     *peer* is the other end of the connection, *forwarded* the values of every
     `X-Forwarded-For` header in order. They are read from the right, since each proxy adds
     to the right: what stands left of the first address we do not trust may be invented.
+    An entry of a proxy of ours that is no address is not that proxy's own request.
     """
     found = _address(peer)
     if found is None:
         return None
-    chain = [entry for value in forwarded for entry in value.split(",")][-LONGEST_CHAIN:]
+    entries = (entry.strip() for value in forwarded for entry in value.split(","))
+    # RFC 9110 section 5.6.1: empty elements of a list do not count.
+    chain = [entry for entry in entries if entry][-LONGEST_CHAIN:]
     while chain and _is_trusted(found, trusted):
-        before = _address(chain.pop())
-        if before is None:
-            break
-        found = before
+        found = _address(chain.pop()) or UNKNOWN
     return str(found)
 
 
