@@ -21,6 +21,8 @@ class Context:
     """The `User-Agent` header, for the list of sessions."""
     idempotency_key: str | None = None
     """The `Idempotency-Key` header; a key in a mutation's input stands before it."""
+    idempotency_mark: str = ""
+    """What else has to be the same for a repeat: what an edge could not hand on as input."""
     may_introspect: bool = False
     """Whether the schema is shown, and not only used."""
     replayed: bool = False

@@ -13,7 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
-from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, parse, validate
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    OperationDefinitionNode,
+    parse,
+    validate,
+)
 from strawberry.execution import optimized_is_awaitable
 
 from ..core.errors import ErrorCode, LimitReached, OperationError
@@ -53,6 +60,13 @@ class Document:
             d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)
         )
         DOCUMENTS.append(self)
+
+    @property
+    def field(self) -> str:
+        """The name of its first field, which for a mutation is the operation's."""
+        first = self.operation.selection_set.selections[0]
+        assert isinstance(first, FieldNode)
+        return first.name.value
 
 
 @dataclass(frozen=True, slots=True)

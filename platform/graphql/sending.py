@@ -355,6 +355,7 @@ class Mutation:
             batch_id=input.batch_id,
             atomic=input.atomic,
             key=input.idempotency_key or info.context.idempotency_key,
+            mark=info.context.idempotency_mark,
         )
         info.context.replayed |= batch.replayed
         return _batch_payload(batch)

@@ -8,18 +8,16 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 from litestar import asgi
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
-from ..core.actor import Actor, known
-from ..core.errors import ErrorCode, OperationError, Unavailable
+from ..core.errors import ErrorCode, OperationError
 from ..graphql.context import Context
-from ..graphql.errors import UNREACHABLE
 from ..graphql.execute import Result, execute
 from .bodies import (
     ClientGone,
@@ -31,6 +29,7 @@ from .bodies import (
     read_body,
     request_of,
 )
+from .gate import Gate, admit, as_refused, refuse_once, tell_window
 from .route import MIB, Call, CompatRoute, Fault, IdForm, Refused
 
 log = logging.getLogger(__name__)
@@ -42,41 +41,6 @@ _ID_FORMS: dict[IdForm, re.Pattern[str]] = {
     IdForm.UUID_OR_DOMAIN: re.compile(r"[^\s/\x00-\x1f]{1,253}"),
     IdForm.ANY: re.compile(r"[^\x00]{1,200}"),
 }
-
-
-class Rate(Protocol):
-    """How much of a credential's rate limit is left after a request."""
-
-    @property
-    def limit(self) -> int:
-        """Requests per minute."""
-
-    @property
-    def remaining(self) -> int:
-        """Requests that may follow at once."""
-
-    @property
-    def reset_at(self) -> int:
-        """Unix seconds at which nothing is used."""
-
-    @property
-    def retry_after_seconds(self) -> int | None:
-        """How long to wait, if this request is one too many."""
-
-
-Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
-"""Returns who sent a request, None for nobody, or raises what is wrong with the credential."""
-
-Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
-"""Counts one request of an actor; None is for those without a limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What `server` hands in: who asks, and whether not too often."""
-
-    authenticate: Authenticate
-    meter: Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +160,10 @@ async def _answer(table: Table, gate: Gate, request: Request, receive: Receive) 
     try:
         route, path = table.find(request)
         request.scope["state"]["route"] = route.path
-        return await _run(dialect, route, path, _Turn(gate, request, receive))
+        try:
+            return await _run(dialect, route, path, _Turn(gate, request, receive))
+        finally:
+            await tell_window(gate, request, route.window)
     except ClientGone:
         raise
     except (Refused, OperationError) as refused:
@@ -246,11 +213,15 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
         if route.is_idempotent:
             context.idempotency_key = idempotency_key(request)
         call = dialect.read(request, route, path, body)
-    except Refused:
+        variables = route.variables(call)
+        context.idempotency_mark = call.mark
+    except Refused as refused:
         if route.target is not None:
             _data(await execute(route.target, dict(path), context))
-        raise
-    result = await execute(route.document, route.variables(call), context)
+        raise await refuse_once(
+            turn.gate, request, context, refused, reached=route.document, body=body
+        ) from None
+    result = await execute(route.document, variables, context)
     if context.replayed or any(error.replayed for error in result.errors):
         request.answer_headers.append(("idempotent-replayed", "true"))
     try:
@@ -258,36 +229,6 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     except Refused as refused:
         raise route.refused(refused, call) if route.refused else refused from None
     return dialect.success(route, data, call)
-
-
-async def admit(gate: Gate, request: Request) -> Actor:
-    """Return who sent *request*, once it has been counted and is not one too many.
-
-    Raises:
-        Refused: it is.
-        NotAuthenticated: nobody is named, or somebody unknown.
-        NotPermitted: the person is disabled, or the key may not be used from there.
-        Unavailable: the credential cannot be looked up now.
-    """
-    try:
-        actor = known(await gate.authenticate(request.scope))
-        rate = await gate.meter(actor)
-    except UNREACHABLE as error:
-        log.error("a credential could not be looked up: %r", error)
-        raise Unavailable from error
-    if rate is not None:
-        request.answer_headers += [
-            ("x-ratelimit-limit", str(rate.limit)),
-            ("x-ratelimit-remaining", str(rate.remaining)),
-            ("x-ratelimit-reset", str(rate.reset_at)),
-        ]
-        if (wait := rate.retry_after_seconds) is not None:
-            raise Refused(
-                ErrorCode.RATE_LIMITED,
-                f"Too many requests; come back in {wait} seconds.",
-                retry_after_seconds=wait,
-            )
-    return actor
 
 
 def _data(result: Result) -> Any:
@@ -301,19 +242,6 @@ def _data(result: Result) -> Any:
             in_our_words=True,
         )
     return result.data
-
-
-def as_refused(error: Refused | OperationError) -> Refused:
-    """Return a refusal of an operation as one of the edge."""
-    if isinstance(error, Refused):
-        return error
-    return Refused(
-        error.error_code,
-        error.sentence,
-        details=error.details,
-        retry_after_seconds=error.retry_after_seconds,
-        in_our_words=True,
-    )
 
 
 _encode = msgspec.json.Encoder().encode

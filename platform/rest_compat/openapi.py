@@ -176,7 +176,7 @@ def _parameters(route: CompatRoute) -> list[JsonSchema]:
 
 def _responses(route: CompatRoute, words: Words) -> JsonSchema:
     names = ["RequestId"]
-    if not route.is_public:
+    if not route.is_public or route.window is not None:
         names += ["RateLimitLimit", "RateLimitRemaining", "RateLimitReset"]
     if route.is_idempotent:
         names.append("IdempotentReplayed")
@@ -344,7 +344,8 @@ _HEADERS: JsonSchema = {
         "schema": {"type": "string"},
     },
     "RateLimitLimit": {
-        "description": "Requests per minute; absent when there is no limit.",
+        "description": "Requests per minute, or in the endpoint's own time; absent when there "
+        "is no limit.",
         "schema": {"type": "integer"},
     },
     "RateLimitRemaining": {

@@ -60,6 +60,8 @@ class Call:
     """The body as a GraphQL input."""
     given: dict[str, Any] = field(default_factory=dict)
     """Query parameters as the client is shown them, by its own names."""
+    mark: str = ""
+    """Stands for what the body held that could not be read, for repeats to be known by."""
 
 
 Variables = Callable[[Call], dict[str, Any]]
@@ -89,6 +91,8 @@ class CompatRoute:
     the operation asks again. None is anybody who signed in."""
     is_public: bool = False
     """No credential is asked for."""
+    window: str | None = None
+    """The limit per network address that its answers tell of."""
     ids: Mapping[str, "IdForm"] = field(default_factory=dict)
     """How each value in the path is written."""
     target: Document | None = None

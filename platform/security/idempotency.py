@@ -178,6 +178,33 @@ async def store_refusal(
             await settle_refusal(tx, organization_id, operation, key, refusal)
 
 
+async def refuse_once(
+    organization_id: OrganizationId,
+    operation: str,
+    key: str,
+    fingerprint: bytes,
+    refusal: OperationError,
+) -> OperationError:
+    """Return what a request that never reached its operation is told, now and when repeated.
+
+    For edges that cannot read a request: its key is spent all the same, so that another
+    request with it is refused, and *refusal* is what a repeat is told.
+
+    Raises:
+        KeyReused: the key came with another request.
+        StillRunning: another transaction holds the key now.
+        InvalidInput: it cannot be a key.
+    """
+    async with transaction() as tx:
+        found = await claim(tx, organization_id, operation, key, fingerprint)
+        if found is None:
+            await settle_refusal(tx, organization_id, operation, key, refusal)
+            return refusal
+    if found.refusal is None:
+        raise KeyReused
+    return found.refusal
+
+
 async def settle_refusal(
     tx: Tx, organization_id: OrganizationId, operation: str, key: str, refusal: OperationError
 ) -> None:

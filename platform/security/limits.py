@@ -155,6 +155,26 @@ async def count(window: Window, subject: str) -> None:
         raise await _too_many(window, key, now)
 
 
+async def look(window: Window, subject: str) -> RateState:
+    """Return what *window* leaves to *subject*, and count nothing."""
+    key, now = f"{window.name}:{subject}"[:200], clock.now()
+    rows = await fetch("SELECT tokens, updated_at FROM rate_buckets WHERE key = {}", key)
+    began = rows[0]["updated_at"] if rows else now
+    if not rows or began <= now - window.period:
+        return RateState(window.limit, window.limit, math.ceil(now.timestamp()))
+    left = max(0, window.limit - math.floor(rows[0]["tokens"]))
+    return RateState(window.limit, left, math.ceil((began + window.period).timestamp()))
+
+
+WINDOWS = {REGISTER.name: REGISTER, LOG_IN.name: LOG_IN}
+"""Windows of network addresses, by the names that edges know them under."""
+
+
+async def look_by_name(name: str, address: str | None) -> RateState | None:
+    """Return what the window *name* leaves to *address*; None is for this machine itself."""
+    return None if address is None else await look(WINDOWS[name], address_subject(address))
+
+
 async def _too_many(window: Window, key: str, now: datetime) -> TooManyRequests:
     rows = await fetch("SELECT updated_at FROM rate_buckets WHERE key = {}", key)
     began = rows[0]["updated_at"] if rows else now

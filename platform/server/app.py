@@ -4,12 +4,12 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request, Response, asgi
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ..core.database import close_pool, start_pool
 from ..core.measuring import share_in
@@ -19,11 +19,11 @@ from ..graphql.execute import check_documents
 from ..graphql.http import Authenticate, GraphQLOverHttp
 from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
-from ..rest_compat.handlers import Meter
+from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
-from ..security import limits, uses
+from ..security import idempotency, limits, uses
 from . import auth, unsubscribe
-from .edge import BROKEN, Edge, failure
+from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
@@ -64,7 +64,7 @@ def build_app(
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
-    gate = rest_compat.Gate(authenticate, meter)
+    gate = Gate(authenticate, meter, limits.look_by_name, idempotency.refuse_once)
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
@@ -82,7 +82,23 @@ def build_app(
         # Logging is started once for the whole process, by `core/logs.py`.
         logging_config=None,
     )
-    return Edge(app, found)
+    return Edge(_without_options(app), found)
+
+
+def _without_options(app: ASGIApp) -> ASGIApp:
+    """Return *app* that refuses OPTIONS, but for what pages of other origins may ask.
+
+    Litestar would answer it everywhere. What is not a method is refused by whoever knows
+    which methods there are.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked = scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS"
+        if is_asked and scope["path"].rstrip("/") != "/graphql":
+            scope = cast("Scope", {**scope, "method": "NONE"})
+        await app(scope, receive, send)
+
+    return serve
 
 
 @asynccontextmanager
@@ -101,16 +117,22 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
 
 def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Answer what Litestar refuses: no such path, no such method, a body it cannot read."""
-    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INVALID_REQUEST")
-    if error.status_code >= 500:
+    status = error.status_code
+    if status >= 500:
         return _bug(request, error)
-    message = {404: "There is nothing at this address."}.get(error.status_code, error.detail)
-    body = failure(code, message, request.scope["state"]["request_id"])
-    return Response(body, status_code=error.status_code, headers=error.headers)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
+    message, headers = error.detail, dict(error.headers or {})
+    if status == 404:
+        message = "There is nothing at this address."
+    elif status == 405:
+        listed = next((v for n, v in headers.items() if n.lower() == "allow"), "")
+        allowed = ", ".join(sorted(set(listed.split(", ")) - {"OPTIONS"}))
+        message, headers = f"This address takes {allowed}.", {"Allow": allowed}
+    body = failure(status, code, message, request.scope["state"]["request_id"])
+    return Response(body, status_code=status, headers=headers)
 
 
 def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Log what nobody foresaw, and say nothing of it."""
     log.error("a request failed", exc_info=error)
-    body = failure("INTERNAL", BROKEN, request.scope["state"]["request_id"])
-    return Response(body, status_code=500)
+    return Response(broken(request.scope["state"]["request_id"]), status_code=500)

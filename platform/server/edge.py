@@ -89,12 +89,12 @@ class Edge:
             try:
                 await self.app(scope, body, send_completed)
                 if body.is_late and status is None:
-                    late = failure("REQUEST_TIMEOUT", TOO_SLOW, request_id)
+                    late = failure(408, "request_timeout", TOO_SLOW, request_id)
                     await send_json(send_completed, 408, late)
             except Exception:  # an edge: nothing but a masked answer leaves
                 log.exception("a request failed")
                 if status is None:
-                    await send_json(send_completed, 500, failure("INTERNAL", BROKEN, request_id))
+                    await send_json(send_completed, 500, broken(request_id))
         if status is not None:
             _measure(scope, status, time.perf_counter() - began)
 
@@ -165,9 +165,21 @@ def _measure(scope: Any, status: int, seconds: float) -> None:
     REQUEST_SECONDS.observe(seconds, route)
 
 
-def failure(code: str, message: str, request_id: str) -> dict[str, Any]:
-    """Return the body of an error that no API in particular answers."""
-    return {"error": {"code": code, "message": message, "request_id": request_id}}
+def failure(status: int, code: str, message: str, request_id: str) -> dict[str, Any]:
+    """Return the body of an error that no API in particular answers, as the REST API's are."""
+    error = {
+        "code": code,
+        "message": message,
+        "status": status,
+        "details": [],
+        "request_id": request_id,
+    }
+    return {"error": error}
+
+
+def broken(request_id: str) -> dict[str, Any]:
+    """Return the body of an answer that hides a mistake of ours."""
+    return failure(500, "internal_error", BROKEN, request_id)
 
 
 async def send_json(send: Send, status: int, body: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from ..graphql.errors import is_unreachable
 from ..graphql.scalars import write_time
 from ..rest_compat.bodies import Request, request_of
 from ..rest_compat.dialects import POSTMTA
-from ..rest_compat.handlers import Gate, admit, as_refused
+from ..rest_compat.gate import Gate, admit, as_refused
 from ..rest_compat.route import Fault, Refused
 from .series import all_series, series_of
 

@@ -3,7 +3,8 @@
 from importlib.metadata import version
 from typing import Any
 
-from litestar import MediaType, Response, get, route
+from litestar import MediaType, Response, route
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from ..core import clock
@@ -38,12 +39,13 @@ code {{ background: #eee; padding: .1em .3em }}
 <code>postlane print-openapi</code> print what can be asked.</p>
 """
 DAY = "public, max-age=86400"
+READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 def build_handlers(monitor: HealthMonitor) -> list[HTTPRouteHandler]:
     """Return the handlers; health is what *monitor* finds."""
 
-    @route("/health", http_method=["GET", "HEAD"], media_type=MediaType.JSON)
+    @route("/health", http_method=READ, media_type=MediaType.JSON)
     async def health() -> Response[dict[str, Any]]:
         """Say whether mail can be taken and delivered: 200, or 503 if not."""
         found = await monitor.health()
@@ -53,7 +55,7 @@ def build_handlers(monitor: HealthMonitor) -> list[HTTPRouteHandler]:
     return [health, front, robots, icon]
 
 
-@get("/", media_type=MediaType.HTML, sync_to_thread=False)
+@route("/", http_method=READ, media_type=MediaType.HTML, sync_to_thread=False)
 def front() -> Response[str]:
     """Say what this is, and where to go."""
     return Response(
@@ -62,13 +64,13 @@ def front() -> Response[str]:
     )
 
 
-@get("/robots.txt", media_type=MediaType.TEXT, sync_to_thread=False)
+@route("/robots.txt", http_method=READ, media_type=MediaType.TEXT, sync_to_thread=False)
 def robots() -> Response[str]:
     """Ask search engines to stay away."""
     return Response(ROBOTS, headers={"Cache-Control": DAY})
 
 
-@get("/favicon.ico", media_type="image/svg+xml", sync_to_thread=False)
+@route("/favicon.ico", http_method=READ, media_type="image/svg+xml", sync_to_thread=False)
 def icon() -> Response[str]:
     """Return the picture that browsers ask for, unasked."""
     return Response(ICON, headers={"Cache-Control": DAY})

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from litestar import MediaType, Response, get, post
+from litestar import MediaType, Response, post, route
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
@@ -41,7 +42,12 @@ def build_handlers() -> list[HTTPRouteHandler]:
     return [ask, leave]
 
 
-@get(PATH + "{token:str}", media_type=MediaType.HTML, sync_to_thread=False)
+@route(
+    PATH + "{token:str}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    media_type=MediaType.HTML,
+    sync_to_thread=False,
+)
 def ask(token: Token) -> Response[str]:
     """Ask a person who opened the link; programs that fetch links change nothing by it."""
     return _page("Unsubscribe?", ASK)

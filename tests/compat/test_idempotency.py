@@ -163,3 +163,73 @@ async def test_secrets_are_never_kept(world: World) -> None:
         world.organization.id,
     )
     assert rows[0]["n"] == 0
+
+
+async def test_what_cannot_be_read_spends_its_key_too(world: World) -> None:
+    """A wrong JSON type is a 422 like any other: kept, repeated, and no other request's."""
+    await credits(world)
+    await a_sending_domain(world)
+
+    first = await send(world, "order-4711", to=17)
+    second = await send(world, "order-4711", to=17)
+    corrected = await send(world, "order-4711")
+
+    assert (first.status_code, code_of(first)) == (422, "validation_failed")
+    assert "idempotent-replayed" not in first.headers
+    assert second.status_code == 422
+    assert second.headers["idempotent-replayed"] == "true"
+    assert first.json()["error"]["details"] == second.json()["error"]["details"]
+    assert (corrected.status_code, code_of(corrected)) == (422, "idempotency_key_reuse")
+    assert await sent(world) == 0
+
+
+async def test_a_spent_key_is_not_free_for_what_cannot_be_read(world: World) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+
+    await send(world, "order-4711")
+    other = await send(world, "order-4711", to=17)
+
+    assert (other.status_code, code_of(other)) == (422, "idempotency_key_reuse")
+    assert await sent(world) == 1
+
+
+async def test_what_is_no_json_spends_no_key(world: World) -> None:
+    headers = world.headers | {"idempotency-key": "domain-1", "content-type": "application/json"}
+
+    broken = await world.client.post("/api/v1/domains", content=b"{", headers=headers)
+    whole = await world.client.post(
+        "/api/v1/domains", json={"domain": "a.example"}, headers=headers
+    )
+
+    assert broken.status_code == 400
+    assert whole.status_code == 201, whole.text
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_a_batch_with_another_broken_message_is_another_batch(
+    world: World, atomic: bool
+) -> None:
+    await credits(world)
+    await a_sending_domain(world)
+    message = {
+        "from": f"shop@{world.names['yourdomain.com']}",
+        "to": "ada@example.net",
+        "subject": "Hello",
+        "text": "Hello.",
+    }
+    headers = world.headers | {"idempotency-key": "batch-1"}
+
+    first, other, whole = [
+        await world.client.post(
+            "/api/v1/messages/batch",
+            json={"messages": [message, *broken], "atomic": atomic},
+            headers=headers,
+        )
+        for broken in ([{"to": 1}], [{"to": 2}], [])
+    ]
+
+    assert first.status_code == (422 if atomic else 202), first.text
+    assert (other.status_code, code_of(other)) == (422, "idempotency_key_reuse")
+    assert (whole.status_code, code_of(whole)) == (422, "idempotency_key_reuse")
+    assert await sent(world) == (0 if atomic else 1)

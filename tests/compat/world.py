@@ -65,7 +65,7 @@ async def a_worker(world: World) -> None:
     """Somebody is there to deliver mail."""
     opened = await open_queue("")
     worker = Worker(opened, functions=[])
-    await worker.worker_info(ttl=60)
+    await worker.worker_info(ttl=3600)
 
     async def leave() -> None:
         await opened.write_worker_info(worker.id, await worker.worker_info(ttl=0), ttl=-1)

@@ -10,6 +10,7 @@ from litestar.types import Receive, Scope, Send
 
 from postlane.core.settings import settings
 from postlane.server.edge import Edge
+from tests.client import Client
 
 
 async def breaks_at_once(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,8 +35,10 @@ async def test_a_bug_shows_a_request_id_and_nothing_else(caplog: pytest.LogCaptu
     assert answer.status_code == 500
     assert answer.json() == {
         "error": {
-            "code": "INTERNAL",
+            "code": "internal_error",
             "message": "Something went wrong on our side. The request id helps us to find it.",
+            "status": 500,
+            "details": [],
             "request_id": "r-1",
         }
     }
@@ -78,7 +81,7 @@ async def test_a_body_that_never_ends_does_not_hold_its_connection() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         answer = await client.post("/", content=never_ends())
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "REQUEST_TIMEOUT")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"
 
 
@@ -91,3 +94,36 @@ async def test_a_body_that_comes_in_time_is_read() -> None:
         answer = await client.post("/", content=b"{}")
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/robots.txt", "/openapi.json", "/favicon.ico"])
+async def test_what_is_no_api_takes_get_and_head(client: Client, path: str) -> None:
+    got, head = await client.get(path), await client.head(path)
+    refused = [await client.request(method, path) for method in ("POST", "OPTIONS", "TRACE")]
+
+    assert got.status_code == head.status_code
+    assert (bool(got.content), head.content) == (True, b"")
+    assert [answer.status_code for answer in refused] == [405, 405, 405]
+    assert {answer.headers["allow"] for answer in refused} == {"GET, HEAD"}
+    assert refused[0].json()["error"] == {
+        "code": "method_not_allowed",
+        "message": "This address takes GET, HEAD.",
+        "status": 405,
+        "details": [],
+        "request_id": refused[0].headers["x-request-id"],
+    }
+
+
+async def test_an_address_with_nothing_at_it_is_refused_like_any_other(client: Client) -> None:
+    answer = await client.get("/nothing", headers={"x-request-id": "r-1"})
+
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": {
+            "code": "not_found",
+            "message": "There is nothing at this address.",
+            "status": 404,
+            "details": [],
+            "request_id": "r-1",
+        }
+    }

@@ -92,10 +92,12 @@ async def send_messages(
     batch_id: str | None = None,
     atomic: bool = False,
     key: str | None = None,
+    mark: str = "",
 ) -> BatchReceipt:
     """Accept up to 100 messages together, each for itself unless *atomic*.
 
-    What is accepted is durable together and has one entry in the ledger.
+    What is accepted is durable together and has one entry in the ledger. *mark* stands for
+    what else the request held: with another one, it is no repeat under its *key*.
 
     Raises:
         InvalidInput: the batch is empty, or has too many messages or recipients.
@@ -104,7 +106,8 @@ async def send_messages(
     """
     actor.require(Permission.SEND_MESSAGES)
     size = sum(map(_size, new))
-    fingerprint = await _fingerprint([new, batch_id, atomic], size) if key else b""
+    asked = [new, batch_id, atomic, *([mark] if mark else [])]
+    fingerprint = await _fingerprint(asked, size) if key else b""
     request = _Request(actor, "sendMessages", key, fingerprint)
     name = batch_id or str(new_id())
 

@@ -134,7 +134,7 @@ ROUTES = (
             ErrorCode.INVITATION_EXPIRED,
             ErrorCode.RATE_LIMITED,
         ),
-        differences=("Its limit of 5 an hour is not told in `X-RateLimit-*`.",),
+        window="register",
     ),
     CompatRoute(
         method="POST",
@@ -165,7 +165,7 @@ ROUTES = (
             ErrorCode.ACCOUNT_LOCKED,
             ErrorCode.RATE_LIMITED,
         ),
-        differences=("Its limit of 10 a minute is not told in `X-RateLimit-*`.",),
+        window="log_in",
     ),
     CompatRoute(
         method="GET",

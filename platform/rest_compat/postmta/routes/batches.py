@@ -1,8 +1,11 @@
 """PostMTA's sending of up to a hundred messages, each of which stands or falls by itself."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from ....core.actor import Permission
 from ....core.errors import Detail, DetailCode, ErrorCode
@@ -22,9 +25,10 @@ _PLACE = re.compile(r"messages\[(\d+)\]")
 class Misread:
     """A message of a batch that could not be read, and why."""
 
-    __slots__ = ("details",)
+    __slots__ = ("details", "item")
 
-    def __init__(self, details: Sequence[Detail]) -> None:
+    def __init__(self, item: Any, details: Sequence[Detail]) -> None:
+        self.item = item
         self.details = details
 
 
@@ -51,9 +55,9 @@ def _read_item(item: Any, at: str) -> dict[str, Any] | Misread:
     found = Findings()
     if not isinstance(item, dict):
         found.wrong_type(at, "an object")
-        return Misread(found.details)
+        return Misread(item, found.details)
     read = MESSAGE.read(item, found)
-    return Misread(found.details) if found.details else sent(read)
+    return Misread(item, found.details) if found.details else sent(read)
 
 
 BATCH = Fields(
@@ -114,6 +118,10 @@ def _variables(call: Call) -> dict[str, Any]:
     misread = {n: item for n, item in enumerate(messages) if isinstance(item, Misread)}
     if misread and (len(misread) == len(messages) or call.body.get("atomic")):
         raise _rejected(misread, atomic=bool(call.body.get("atomic")))
+    if misread:
+        # They are not handed on, and make another request of it nevertheless.
+        held = msgspec.json.encode([(n, each.item) for n, each in misread.items()])
+        call.mark = hashlib.sha256(held).hexdigest()
     readable = [item for item in messages if not isinstance(item, Misread)]
     return {"input": {**call.body, "messages": readable}}
 
