@@ -274,7 +274,7 @@ async def test_an_unknown_address_is_a_plain_404(client: Client) -> None:
     assert answer.status_code == 404
     assert answer.json() == {
         "error": {
-            "code": "NOT_FOUND",
+            "code": "not_found",
             "message": "There is nothing at this address.",
             "request_id": "r",
         }
