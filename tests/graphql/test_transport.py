@@ -276,6 +276,8 @@ async def test_an_unknown_address_is_a_plain_404(client: Client) -> None:
         "error": {
             "code": "not_found",
             "message": "There is nothing at this address.",
+            "status": 404,
+            "details": [],
             "request_id": "r",
         }
     }
