@@ -68,6 +68,8 @@ KINDS = {
     "Mutation.updateDomain(input.defaultPool)": "Pool name",
     "Mutation.updateDomain(input.domain.id)": "Domain",
     "Mutation.updateDomain(input.domain.name)": "Domain name",
+    "Mutation.updateDomainBimi(input.domain.id)": "Domain",
+    "Mutation.updateDomainBimi(input.domain.name)": "Domain name",
     "Mutation.updateProject(input.projectId)": "Project",
     "Mutation.verifyDomain(input.domain.id)": "Domain",
     "Mutation.verifyDomain(input.domain.name)": "Domain name",
@@ -79,6 +81,8 @@ KINDS = {
     "Organization.delivery(id)": "Delivery",
     "Organization.domain(ref.id)": "Domain",
     "Organization.domain(ref.name)": "Domain name",
+    "Organization.domainChecks(domain.id)": "Domain",
+    "Organization.domainChecks(domain.name)": "Domain name",
     "Organization.member(id)": "User",
     "Organization.message(id)": "Message",
     "Organization.messages(filter.apiKey)": "ApiKey",
@@ -115,6 +119,7 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "updateApiKey": {"name": "Renamed"},
         "updateDomain": {"domain": {"name": world.domain}, "trackOpens": True},
+        "updateDomainBimi": {"enabled": False},
         "updateProject": {"name": "Renamed"},
     }
     return needed.get(field, {})

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from ..mail.dkim import same_key
 from ..mail.dns import Answer, LookupStatus, Resolver
+from .dmarc import find_dmarc
 from .records import RecordPurpose, RecordSpec, RecordStatus, spf_include
-from .rules import organizational_domain
 from .spf import SpfProblem, SpfSilent, SpfTree, spf_records
 
 T = TypeVar("T")
@@ -28,8 +28,7 @@ MAX_FOUND_CHARACTERS = 2_000
 """A stranger's DNS answers this; what is kept of it is bounded."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_DMARC_VERSION = re.compile(r"v\s*=\s*DMARC1\s*(;|\Z)")
-_DMARC_POLICY = re.compile(r";\s*p\s*=\s*(none|quarantine|reject)\s*(;|\Z)", re.I)
+_BIMI_VERSION = re.compile(r"v\s*=\s*BIMI1\s*(;|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +148,44 @@ async def _spf(resolver: Resolver, record: RecordSpec, sender: Sender) -> Findin
 
 
 async def _dmarc(resolver: Resolver, record: RecordSpec, sender: Sender) -> Finding:
-    domain = record.name.removeprefix("_dmarc.")
-    names = dict.fromkeys((record.name, f"_dmarc.{organizational_domain(domain)}"))
-    for name in names:
-        answer = await resolver.txt(name, fresh=True)
-        if answer.status is LookupStatus.FAILED:
-            return Finding(ERROR, message=f"The DNS gave no answer for {name}.")
-        records = [value for value in answer.values if _DMARC_VERSION.match(value)]
-        if len(records) > 1:
-            message = f"There are several DMARC records at {name}; receivers ignore all."
-            return Finding(MISMATCH, _kept(records), message)
-        if records and not _DMARC_POLICY.search(records[0]):
-            message = "The DMARC record has no policy p= of none, quarantine or reject."
-            return Finding(MISMATCH, _kept(records), message)
-        if records:
-            return Finding(VERIFIED, _kept(records))
-    return Finding(PENDING, message="No DMARC record found.")
+    dmarc = await find_dmarc(resolver, record.name.removeprefix("_dmarc."))
+    found = _kept(dmarc.records)
+    if dmarc.status is LookupStatus.FAILED:
+        return Finding(ERROR, message=f"The DNS gave no answer for {dmarc.name}.")
+    if not dmarc.records:
+        return Finding(PENDING, message="No DMARC record found.")
+    if len(dmarc.records) > 1:
+        message = f"There are several DMARC records at {dmarc.name}; receivers ignore all."
+        return Finding(MISMATCH, found, message)
+    if dmarc.record is None:
+        message = "The DMARC record has no policy p= of none, quarantine or reject."
+        return Finding(MISMATCH, found, message)
+    ignored = ", ".join(dmarc.record.ignored)
+    if ignored:
+        return Finding(VERIFIED, found, _shown(f"Receivers ignore what is malformed: {ignored}."))
+    return Finding(VERIFIED, found)
+
+
+async def _bimi(resolver: Resolver, record: RecordSpec, sender: Sender) -> Finding:
+    answer = await resolver.txt(record.name, fresh=True)
+    if (nothing := _nothing(answer, record)) is not None:
+        return nothing
+    records = [value for value in answer.values if _BIMI_VERSION.match(value)]
+    found = _kept(records or answer.values)
+    if len(records) != 1:
+        message = "There is no BIMI record, or there are several; receivers show no logo."
+        return Finding(MISMATCH, found, message)
+    wanted, there = _bimi_tags(record.value), _bimi_tags(records[0])
+    if wanted != there:
+        return Finding(MISMATCH, found, "The BIMI record names another logo or certificate.")
+    return Finding(VERIFIED, found)
+
+
+def _bimi_tags(text: str) -> tuple[str, str]:
+    """Return where a record says that the logo and the certificate are."""
+    pairs = (item.partition("=") for item in text.split(";")[1:])
+    tags = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return tags.get("l", ""), tags.get("a", "")
 
 
 async def _mx(resolver: Resolver, record: RecordSpec, sender: Sender) -> Finding:
@@ -203,4 +224,5 @@ _JUDGES: dict[RecordPurpose, Judge] = {
     RecordPurpose.DMARC: _dmarc,
     RecordPurpose.MX: _mx,
     RecordPurpose.TRACKING: _alias,
+    RecordPurpose.BIMI: _bimi,
 }

@@ -1,10 +1,11 @@
 """Reading domains; no query of this module selects a private key."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from piccolo.columns.combination import WhereRaw
 from piccolo.custom_types import Combinable
 
 from ..core.actor import Actor, Permission
@@ -14,9 +15,10 @@ from ..core.ids import parse_id
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import InvalidAddress, parse_domain
 from ..mail.dkim import KeyAlgorithm
+from .logos import StoredLogo, read_logos
 from .records import PublicKey, RecordPurpose
 from .rules import DomainStatus, KeyState
-from .tables import Domain, DomainRecord
+from .tables import Domain, DomainCheck, DomainRecord
 
 BY_NAME = Order("name", "name", lambda domain: domain.name)
 NEWEST_FIRST = by_id()
@@ -167,6 +169,38 @@ async def list_records(actor: Actor, domain_ids: Collection[uuid.UUID]) -> Seque
     )
     purposes = [purpose.value for purpose in RecordPurpose]
     return sorted(records, key=lambda record: (purposes.index(record.purpose), record.id))
+
+
+async def list_logos(
+    actor: Actor, domain_ids: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, StoredLogo]:
+    """Return the logos of the organization's domains for which one was set."""
+    own = await find_domains(actor, domain_ids)
+    return await read_logos([domain.id for domain in own])
+
+
+async def list_checks(
+    actor: Actor, *, page: PageRequest, ref: DomainRef | None = None
+) -> Page[DomainCheck]:
+    """Return the checks of the organization's domains, or of one of them, newest first.
+
+    Raises:
+        NotFound: the domain is absent or somebody else's.
+    """
+    actor.require(Permission.READ_DOMAINS)
+    query = DomainCheck.objects()
+    scope = ""
+    if ref is not None:
+        domain = await domain_of(actor, ref)
+        query = query.where(DomainCheck.domain_id == domain.id)
+        scope = str(domain.id)
+    else:
+        own = WhereRaw(
+            "domain_id IN (SELECT id FROM domains WHERE organization_id = {})",
+            actor.organization_id,
+        )
+        query = query.where(own)
+    return await fetch_page(query, page, NEWEST_FIRST, scope=scope)
 
 
 def _searchable(text: str) -> str:

@@ -46,6 +46,15 @@ class RecordSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """What a domain's BIMI record says."""
+
+    selector: str
+    logo_url: str
+    vmc_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Publisher:
     """What of a domain decides about its records."""
 
@@ -54,6 +63,7 @@ class Publisher:
     tracking_domain: str | None = None
     inbound_enabled: bool = False
     dmarc_rua: str | None = None
+    logo: Logo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,18 @@ def required_records(
     if domain.tracking_domain:
         target = f"track.{hostname}"
         records.append(RecordSpec(P.TRACKING, "CNAME", domain.tracking_domain, target, True))
+    if domain.logo:
+        records.append(bimi_record(domain.name, domain.logo))
     return records
+
+
+def bimi_record(domain: str, logo: Logo) -> RecordSpec:
+    """Return the record that names a domain's logo."""
+    value = f"v=BIMI1; l={logo.logo_url}"
+    if logo.vmc_url:
+        value += f"; a={logo.vmc_url}"
+    name = f"{logo.selector}._bimi.{domain}"
+    return RecordSpec(RecordPurpose.BIMI, "TXT", name, value, False)
 
 
 def purpose_status(

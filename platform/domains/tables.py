@@ -1,6 +1,7 @@
 """Domains, the records they publish, their DKIM keys."""
 
 from piccolo.columns import (
+    JSONB,
     UUID,
     Array,
     Boolean,
@@ -75,3 +76,29 @@ class DomainRecord(Table, db=DB, tablename="domain_records"):
     found = Array(Text(), default=list)
     message = Text(null=True, default=None)
     checked_at = Timestamptz(null=True, default=None)
+
+
+class DomainBimi(Table, db=DB, tablename="domain_bimi"):
+    """Which logo mailboxes show beside a domain's mail, and what is wrong with it."""
+
+    id = UUID(primary_key=True, default=new_id)
+    domain_id = ForeignKey(Domain, null=False, on_delete=OnDelete.cascade)
+    enabled = Boolean(default=True)
+    selector = Varchar(63, default="default")
+    logo_url = Text(null=True, default=None)
+    vmc_url = Text(null=True, default=None)
+    issues = JSONB(default=[], help_text="Code and message of each.")
+    vmc_expires_at = Timestamptz(null=True, default=None)
+    checked_at = Timestamptz(null=True, default=None)
+
+
+class DomainCheck(Table, db=DB, tablename="domain_checks"):
+    """Checks of a domain that found the same, one after another."""
+
+    id = UUID(primary_key=True, default=new_id)
+    domain_id = ForeignKey(Domain, null=False, on_delete=OnDelete.cascade)
+    status = Varchar(20, help_text="What the domain was after it.")
+    results = JSONB(default=[], help_text="Purpose, name, status and message of each record.")
+    times = Integer(default=1)
+    first_at = Timestamptz(default=clock.now)
+    last_at = Timestamptz(default=clock.now)

@@ -21,8 +21,10 @@ from ..core.storable import to_json
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from ..mail.dkim import KeyAlgorithm
+from .history import remember
 from .lookups import Finding
 from .records import (
+    Logo,
     PublicKey,
     Publisher,
     RecordPurpose,
@@ -118,7 +120,7 @@ async def _settle(
         if domain is None:
             return None
         before, now = DomainStatus(domain.status), clock.now()
-        changed = await _write_findings(domain_id, findings, now)
+        changed = await write_findings(domain_id, findings, now)
         await retire_keys(tx, domain)
         keys, statuses = await read_keys(domain_id), await _statuses(domain_id)
         seen = seen_keys(keys, domain=domain.name, statuses=statuses)
@@ -135,6 +137,7 @@ async def _settle(
             await _activate(tx, domain, key, audit=audit)
         answered = all(found.status is not RecordStatus.ERROR for _, found in findings)
         await _write_status(domain, after, degraded_at=degraded_at, now=now, answered=answered)
+        await remember(tx, domain.id, status=after, at=now)
         if after is not before:
             await _announce(tx, domain, before, after, audit=audit)
     return Outcome(changed, claimed)
@@ -176,6 +179,7 @@ async def write_records(tx: Tx, domain: Domain) -> None:
         tracking_domain=domain.tracking_domain,
         inbound_enabled=domain.inbound_enabled,
         dmarc_rua=domain.dmarc_rua,
+        logo=await _read_logo(domain.id),
     )
     specs = required_records(publisher, keys, hostname=settings().hostname)
     await fetch(
@@ -206,6 +210,15 @@ async def write_records(tx: Tx, domain: Domain) -> None:
     )
 
 
+async def _read_logo(domain_id: uuid.UUID) -> Logo | None:
+    rows = await fetch(
+        "SELECT selector, logo_url, vmc_url FROM domain_bimi "
+        "WHERE domain_id = {} AND enabled AND logo_url IS NOT NULL",
+        domain_id,
+    )
+    return Logo(**rows[0]) if rows else None
+
+
 async def retire_keys(tx: Tx, domain: Domain) -> None:
     """Destroy the private keys whose overlap has ended; their records may go."""
     rows = await fetch(
@@ -220,9 +233,10 @@ async def retire_keys(tx: Tx, domain: Domain) -> None:
         await write_records(tx, domain)
 
 
-async def _write_findings(
+async def write_findings(
     domain_id: uuid.UUID, findings: Sequence[tuple[PlannedRecord, Finding]], now: datetime
 ) -> frozenset[RecordPurpose]:
+    """Write down what was found, and return which purposes have another status than before."""
     # A record that was changed or taken away meanwhile is not what was looked up.
     rows = await fetch(
         "UPDATE domain_records AS record SET status = new.status, message = new.message, "

@@ -17,8 +17,12 @@ from ..core.queue import JobName, enqueue
 from ..core.settings import settings
 from ..mail.dkim import KeyAlgorithm, SigningKey
 from ..mail.dns import resolver
+from ..mail.fetching import open_fetcher
 from ..vmtas import queries as vmtas
+from .bimi import judge_bimi
+from .history import KEPT_FOR
 from .keys import choose_selector, make_sealed_key, start_rotation
+from .logos import read_bimi, write_verdict
 from .lookups import Sender, look_up
 from .rules import (
     AFTER_FAILURE,
@@ -164,6 +168,27 @@ async def check(domain_id: uuid.UUID) -> None:
         await _put_off(domain_id)
         return
     await settle(domain_id, list(zip(plan, findings, strict=True)), audit=_audit)
+    await _judge_logo(domain)
+
+
+async def _judge_logo(domain: Domain) -> None:
+    """Look again at the logo that a domain publishes, if it publishes one."""
+    bimi = await read_bimi(domain.id)
+    if bimi is None or bimi.logo is None:
+        return
+    async with open_fetcher() as fetcher:
+        verdict = await judge_bimi(bimi, domain=domain.name, resolver=resolver(), fetcher=fetcher)
+    await write_verdict(domain.id, bimi, verdict)
+
+
+async def remove_old_checks() -> None:
+    """Forget what was found in the DNS long ago; the newest of each domain stays."""
+    await fetch(
+        "DELETE FROM domain_checks AS old WHERE last_at < {} AND EXISTS "
+        "(SELECT FROM domain_checks AS newer WHERE newer.domain_id = old.domain_id "
+        "AND newer.id > old.id)",
+        clock.now() - KEPT_FOR,
+    )
 
 
 async def _rotate(domain: Domain) -> None:

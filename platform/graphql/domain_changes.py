@@ -7,13 +7,15 @@ from uuid import UUID
 import strawberry
 
 from ..domains import operations
+from ..domains.bimi import BimiChanges
 from ..domains.records import RecordPurpose
 from ..domains.rules import DEFAULT_OVERLAP_SECONDS, DomainChanges, DomainRequest
 from ..mail.dkim import KeyAlgorithm
 from ..messages.operations.withdraw import delete_domain
 from .context import Info, actor_of
-from .domains import Domain, DomainRecord, DomainRef, domain_type, load_records, read_ref
-from .scalars import EmailAddress
+from .domain_records import DomainRecord, load_records
+from .domains import Domain, DomainRef, domain_type, read_ref
+from .scalars import EmailAddress, Url
 
 
 @strawberry.input(description="A domain to set up.")
@@ -141,6 +143,28 @@ class RotateDomainDkimPayload:
     )
 
 
+@strawberry.input(description="What of a domain's logo to change; what is left out stays.")
+class UpdateDomainBimiInput:
+    domain: DomainRef = strawberry.field(description="Which domain.")
+    enabled: strawberry.Maybe[bool | None] = strawberry.field(
+        description="Publish a logo; true unless it was ever false."
+    )
+    selector: strawberry.Maybe[str | None] = strawberry.field(
+        description="One DNS label; `default` unless it was ever another."
+    )
+    logo_url: strawberry.Maybe[Url | None] = strawberry.field(
+        description="An https address that ends in `.svg`; a logo that is enabled needs one."
+    )
+    vmc_url: strawberry.Maybe[Url | None] = strawberry.field(
+        description="An https address of a mark certificate (VMC or CMC) in PEM; null is none."
+    )
+
+
+@strawberry.type(description="A domain whose logo was changed.")
+class UpdateDomainBimiPayload:
+    domain: Domain = strawberry.field(description="The domain, with what is wrong of its logo.")
+
+
 @strawberry.input(description="A domain to delete.")
 class DeleteDomainInput:
     domain: DomainRef = strawberry.field(description="Which one.")
@@ -226,6 +250,20 @@ class Mutation:
             force=input.force,
         )
         return RotateDomainDkimPayload(domain=domain_type(found))
+
+    @strawberry.mutation(
+        description="Change a domain's logo and look at it as mailboxes do, which takes some "
+        "seconds. What is wrong with it is not refused; see its issues. Needs `domains:write`."
+    )
+    async def update_domain_bimi(
+        self,
+        info: Info,
+        input: Annotated[UpdateDomainBimiInput, strawberry.argument(description="The logo.")],
+    ) -> UpdateDomainBimiPayload:
+        given = {field.name: getattr(input, field.name) for field in fields(BimiChanges)}
+        changes = BimiChanges(**{name: some.value for name, some in given.items() if some})
+        found = await operations.update_bimi(actor_of(info), read_ref(input.domain), changes)
+        return UpdateDomainBimiPayload(domain=domain_type(found))
 
     @strawberry.mutation(
         description="Delete a domain, its records and its keys. Needs `domains:delete`. Refused "

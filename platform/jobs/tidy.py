@@ -5,6 +5,7 @@ from typing import Any
 
 from ..audit.work import remove_old_entries
 from ..delivery.work import remove_old_captured, remove_old_contents
+from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
 
@@ -16,6 +17,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     contents = await remove_old_contents()
     captured = await remove_old_captured()
     await remove_old_entries()
+    await remove_old_checks()
     await remove_old_notices()
     await tidy_security()
     log.info("tidied", extra={"contents": contents, "captured_messages": captured})

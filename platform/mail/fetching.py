@@ -159,14 +159,13 @@ class Fetcher:
         return NoReply(Problem.REDIRECTED, "It redirects too often.")
 
     def _checked(self, text: str, *, https_only: bool) -> URL | NoReply:
-        url = _parsed(text)
+        url = parse_url(text)
         if url is None:
             return NoReply(Problem.BAD_URL, "This is not a URL that can be fetched.")
         if url.scheme != "https" and (https_only or url.scheme != "http"):
             return NoReply(Problem.NOT_HTTPS, "The URL does not begin with https://.")
-        host = url.raw_host or ""
-        if _is_literal(host) and not is_allowed(host, allowed=self._allowed):
-            return _not_public(host)
+        if names_private_address(url, allowed=self._allowed):
+            return _not_public(url.raw_host or "")
         return url
 
     async def _send(self, request: Request, url: URL) -> Reply | NoReply:
@@ -198,6 +197,24 @@ class Fetcher:
 def open_fetcher() -> Fetcher:
     """Return a fetcher, to be opened with `async with`, that the operator's settings govern."""
     return Fetcher(resolver(), allowed=settings().private_destinations)
+
+
+def parse_url(text: str) -> URL | None:
+    """Return *text* as a URL with a scheme, a host and no user information, or None."""
+    if len(text) > LONGEST_URL or not text.isprintable() or " " in text:
+        return None
+    try:
+        url = URL(text)
+        usable = bool(url.host) and url.user is None and url.password is None and url.port
+    except ValueError:
+        return None
+    return url if usable else None
+
+
+def names_private_address(url: URL, *, allowed: Collection[Network] = ()) -> bool:
+    """Return whether the host of *url* is written as an address that may not be reached."""
+    host = url.raw_host or ""
+    return _is_literal(host) and not is_allowed(host, allowed=allowed)
 
 
 class _Refused(OSError):
@@ -248,18 +265,6 @@ async def _read(stream: aiohttp.StreamReader, *, limit: int) -> bytes:
     while len(body) <= limit and (chunk := await stream.read(_READ_AT_ONCE)):
         body += chunk
     return bytes(body)
-
-
-def _parsed(text: str) -> URL | None:
-    """Return *text* as a URL with a host and without user information, or None."""
-    if len(text) > LONGEST_URL or not text.isprintable() or " " in text:
-        return None
-    try:
-        url = URL(text)
-        usable = bool(url.host) and url.user is None and url.password is None and url.port
-    except ValueError:
-        return None
-    return url if usable else None
 
 
 def _joined(url: URL, location: str) -> str:

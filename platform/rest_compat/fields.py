@@ -314,6 +314,8 @@ class Field:
     default: Any = None
     """What absence means, as the client is told."""
     example: Any = None
+    clearable: bool = False
+    """Null is not absence: it takes away what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +352,8 @@ class Fields:
     def read(self, body: Mapping[str, Any], found: Findings, *, at: str = "") -> dict[str, Any]:
         """Return our input made of *body*, or note what is wrong with it.
 
-        An optional field that is null counts as absent, an unknown one is passed over.
+        An optional field that is null counts as absent unless it is clearable, an unknown one
+        is passed over.
         """
         read: dict[str, Any] = {}
         for name in self._required:
@@ -358,9 +361,10 @@ class Fields:
                 found.add(at + name, DetailCode.REQUIRED, "This field is required.")
         for name, value in body.items():
             known = self._known.get(name)
-            if known is not None and value is not None:
-                ours = known.ours or camel_case(name)
-                read[ours] = known.kind.read(value, at + name, found)
+            if known is None or (value is None and not known.clearable):
+                continue
+            ours = known.ours or camel_case(name)
+            read[ours] = None if value is None else known.kind.read(value, at + name, found)
         return read
 
     def note_unknown(self, body: Mapping[str, Any], found: Findings, *, at: str = "") -> None:
@@ -419,6 +423,8 @@ class Fields:
 
 def _property(declared: Field) -> JsonSchema:
     found = {**declared.kind.schema(), "description": declared.about}
+    if declared.clearable:
+        found = {"anyOf": [declared.kind.schema(), {"type": "null"}], "description": declared.about}
     if declared.default is not None:
         found["default"] = declared.default
     if declared.example is not None:

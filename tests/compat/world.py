@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from saq import Worker
 
 from postlane.accounts.tables import Membership, Organization
@@ -20,6 +21,9 @@ from postlane.credits.rules import LotSource
 from postlane.security.operations import sign_in
 from tests.client import Client
 from tests.dns_server import DnsServer
+from tests.domains.marks import make_mark
+from tests.domains.test_logo import GOOD
+from tests.domains.web import BRAND, reachable_web
 from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
 
 HOST = "mail.postlane.test"
@@ -180,6 +184,16 @@ async def a_verified_domain(world: World) -> None:
     assert answer.json()["status"] == "verified", answer.text
 
 
+async def a_logo(world: World) -> None:
+    """A brand's web server has a good logo and a mark certificate for it."""
+    web = world.leaves.enter_context(reachable_web(world.dns, pytest.MonkeyPatch()))
+    logo = GOOD.encode()
+    web.set("/brand/logo.svg", logo, "image/svg+xml")
+    mark = make_mark(world.names["{domain}"], logo, at=clock.now())
+    web.set("/brand/vmc.pem", mark, "application/x-pem-file")
+    world.names["{brand}"] = f"https://{BRAND}:{web.port}/brand"
+
+
 GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
     each.__name__: each
     for each in (
@@ -194,5 +208,6 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         a_message,
         a_published_domain,
         a_verified_domain,
+        a_logo,
     )
 }

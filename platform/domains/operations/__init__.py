@@ -1,5 +1,6 @@
 """Writes of domains: setting up, changing, verifying, replacing keys, deleting."""
 
+from .bimi import update_bimi
 from .change import delete_domain, stop_sending, update_domain
 from .create import CreatedDomain, create_domain
 from .verify import Verification, rotate_dkim, verify_domain
@@ -11,6 +12,7 @@ __all__ = [
     "delete_domain",
     "rotate_dkim",
     "stop_sending",
+    "update_bimi",
     "update_domain",
     "verify_domain",
 ]

@@ -76,6 +76,8 @@ SAMPLES = {
     "content_type": "application/pdf",
     "default_pool": "default",
     "dmarc_rua": "dmarc@example.com",
+    "logo_url": "https://example.com/brand/logo.svg",
+    "vmc_url": "https://example.com/brand/vmc.pem",
     "domain": "yourdomain.com",
     "details": [],
     "email": "ada@example.com",

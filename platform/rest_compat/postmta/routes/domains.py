@@ -25,6 +25,27 @@ from ..shapes import SOURCE
 STATUSES = ("pending", "verified", "degraded", "failed")
 PURPOSES = ("dkim", "return_path", "spf", "dmarc", "mx", "tracking", "bimi")
 ALGORITHMS = ("rsa-2048", "ed25519")
+ISSUE_CODES = (
+    "dmarc_not_enforced",
+    "logo_unreachable",
+    "logo_wrong_type",
+    "logo_too_large",
+    "logo_not_svg",
+    "logo_not_tiny_ps",
+    "logo_without_title",
+    "logo_has_script",
+    "logo_has_animation",
+    "logo_has_raster",
+    "logo_has_reference",
+    "logo_not_square",
+    "vmc_unreachable",
+    "vmc_not_a_certificate",
+    "vmc_not_a_mark",
+    "vmc_broken_chain",
+    "vmc_expired",
+    "vmc_other_name",
+    "vmc_other_logo",
+)
 RECORD_STATUS = word("verified", "pending", "mismatch", "error")
 STATUS = word(*STATUSES)
 PURPOSE = word(*PURPOSES)
@@ -47,14 +68,6 @@ DKIM = Shape(
     Out("next_rotation_at", TIME, maybe=True),
     Out("keys", Many(KEY)),
 )
-NO_BIMI = {
-    "enabled": False,
-    "selector": "default",
-    "logo_url": None,
-    "vmc_url": None,
-    "status": "disabled",
-    "issues": [],
-}
 _RECORD = (
     Out("purpose", PURPOSE),
     Out("type"),
@@ -74,6 +87,30 @@ RECORD = Shape(
     *_FOUND,
     Out("checked_at", TIME, maybe=True),
 )
+_BIMI = (
+    Out("enabled", FLAG),
+    Out("selector"),
+    Out("logo_url", maybe=True),
+    Out("vmc_url", maybe=True),
+    Out("status", word("disabled", "valid", "valid_without_vmc", "invalid", "pending_dns")),
+)
+ISSUES = Out("issues", Many(Shape("BimiIssue", Out("code", word(*ISSUE_CODES)), Out("message"))))
+BIMI = Shape("Bimi", *_BIMI, ISSUES)
+CHECKED_BIMI = Shape(
+    "CheckedBimi",
+    *_BIMI,
+    Out("vmc_expires_at", TIME, maybe=True),
+    ISSUES,
+    Out("record", RECORD, maybe=True),
+    Out("checked_at", TIME, maybe=True),
+)
+BIMI_UPDATE = Shape(
+    "BimiUpdate",
+    Out("id", UUID, of="uuid"),
+    Out("domain", of="name"),
+    Out("bimi", CHECKED_BIMI),
+    Out("updated_at", TIME),
+)
 CHECKED_RECORD = Shape("CheckedDnsRecord", *_RECORD, *_FOUND)
 DOMAIN = Shape(
     "Domain",
@@ -89,7 +126,7 @@ DOMAIN = Shape(
     Out("inbound_enabled", FLAG),
     Out("dmarc_rua", maybe=True),
     Out("dkim", DKIM),
-    Out("bimi", Fixed(NO_BIMI, {"type": "object"})),
+    Out("bimi", BIMI),
     Out("records", Many(RECORD)),
     Out("verified_at", TIME, maybe=True),
     Out("last_checked_at", TIME, maybe=True),
@@ -185,6 +222,23 @@ ROTATE = Fields(
         default=604_800,
     ),
     Field("force", Flag(), "Replace a new key that is still pending.", default=False),
+)
+SET_BIMI = Fields(
+    Field("enabled", Flag(), "Publish a logo; at first true.", default=True),
+    Field("selector", TEXT, "One DNS label; at first `default`.", default="default"),
+    Field(
+        "logo_url",
+        Text(longest=2_048, format="uri"),
+        "An https address that ends in `.svg`; needed while it is enabled.",
+        example="https://example.com/brand/logo.svg",
+        clearable=True,
+    ),
+    Field(
+        "vmc_url",
+        Text(longest=2_048, format="uri"),
+        "An https address of a mark certificate in PEM; null is none.",
+        clearable=True,
+    ),
 )
 DOMAIN_EXISTS = Document(
     "query Domain($id: ID!) { organization { domain(ref: {id: $id}) { uuid } } }"
@@ -303,6 +357,23 @@ ROUTES = (
         answer=lambda data, call: DOMAIN.write(data["rotateDomainDkim"]["domain"]),
         shape=DOMAIN,
         refusals=(ErrorCode.ROTATION_IN_PROGRESS, ErrorCode.SELECTOR_IN_USE),
+    ),
+    CompatRoute(
+        method="PUT",
+        path="/api/v1/domains/{id}/bimi",
+        source=SOURCE,
+        summary="Update BIMI configuration",
+        permission=Permission.WRITE_DOMAINS,
+        ids={"id": IdForm.UUID},
+        target=DOMAIN_EXISTS,
+        body=SET_BIMI,
+        document=Document(
+            "mutation SetBimi($input: UpdateDomainBimiInput!) "
+            f"{{ updateDomainBimi(input: $input) {{ domain {BIMI_UPDATE.selection()} }} }}"
+        ),
+        variables=lambda call: {"input": {"domain": {"id": call.path["id"]}, **call.body}},
+        answer=lambda data, call: BIMI_UPDATE.write(data["updateDomainBimi"]["domain"]),
+        shape=BIMI_UPDATE,
     ),
     CompatRoute(
         method="DELETE",
