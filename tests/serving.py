@@ -57,7 +57,7 @@ async def served(app: Any) -> AsyncIterator[str]:
         address="127.0.0.1",
         port=port,
         interface=Interfaces.ASGI,
-        websockets=False,
+        websockets=True,
         log_level=LogLevels.error,
     )
     running = asyncio.create_task(server.serve())

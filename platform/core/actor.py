@@ -139,6 +139,8 @@ class Origin:
     """After trusted proxies; None is this machine itself, such as a command."""
     request_id: str = ""
     user_agent: str = ""
+    is_repeated: bool = False
+    """Somebody who signed in before is looked at again: this is no new use of a credential."""
 
 
 @dataclass(frozen=True, slots=True)

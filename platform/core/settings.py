@@ -73,6 +73,15 @@ def _networks(value: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
+def _origins(value: str) -> frozenset[str]:
+    found = frozenset(part.strip().lower().rstrip("/") for part in value.split(",") if part.strip())
+    for origin in found - {"*"}:
+        parts = urlsplit(origin)
+        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in ("http", "https"):
+            raise ValueError("write each as https://host or https://host:port")
+    return found
+
+
 def _private_destinations(value: str) -> tuple[Network, ...]:
     return () if value.strip().lower() in ("", "deny") else _networks(value)
 
@@ -192,6 +201,12 @@ class Settings:
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
+    )
+    websocket_origins: frozenset[str] = _setting(
+        "",
+        _origins,
+        "Origins such as `https://app.example.org` whose pages may open WebSockets, beside that "
+        "of the public URL; `*` is any. Programs that are no browsers have none.",
     )
     metrics_allow: tuple[Network, ...] = _setting(
         "127.0.0.0/8,::1/128",

@@ -12,6 +12,7 @@ from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
 from ..core.storable import to_json
+from .announcing import announce
 from .rules import ENTRIES, EventType
 
 # A transaction takes the lowest slot that no other one holds (7023 is the first half of the
@@ -82,6 +83,12 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
         [event.occurred_at for event in events],
         [event.simulated for event in events],
     )
+    organizations = {event.organization_id for event in events}
+
+    async def tell() -> None:
+        announce(organizations)
+
+    tx.after_commit(tell)
 
 
 @dataclass(slots=True)

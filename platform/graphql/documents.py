@@ -46,8 +46,12 @@ class Operation:
     price: Price
 
     @property
-    def is_query(self) -> bool:
-        return self.node.operation is OperationType.QUERY
+    def is_mutation(self) -> bool:
+        return self.node.operation is OperationType.MUTATION
+
+    @property
+    def is_subscription(self) -> bool:
+        return self.node.operation is OperationType.SUBSCRIPTION
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,11 @@ describe_enum(
         "SERVICE_UNAVAILABLE": "A part that is needed is down or switched off.",
         "DOCUMENT_INVALID": "The GraphQL document does not parse, or does not fit the schema.",
         "PERSISTED_QUERY_NOT_FOUND": "No text of this hash is known here; send it with its hash.",
+        "DOCUMENT_NOT_TRUSTED": "Only documents that were registered beforehand are taken here.",
         "DOCUMENT_TOO_COMPLEX": "The GraphQL document is beyond a limit; the message says which.",
+        "SUBSCRIPTION_LIMIT_REACHED": "The credential or connection has as many subscriptions as "
+        "it may have.",
+        "SUBSCRIPTION_OVERFLOW": "Events were taken too slowly; subscribe again.",
         "TIME_LIMIT": "It took longer than it may and was stopped; what was done by then stays.",
         "INTERNAL": "Something went wrong on our side; it is logged under the request id.",
     },

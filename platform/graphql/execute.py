@@ -113,15 +113,18 @@ async def run(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
     context: Context,
+    *,
+    root: Any = None,
 ) -> Result:
     """Run an operation of a parsed document that has been found valid.
 
-    It is stopped when it takes longer than `limits.EXECUTION_SECONDS`, and never raises.
+    *root* is what happened, if it is a subscription. It is stopped when it takes longer than
+    `limits.EXECUTION_SECONDS`, and never raises.
     """
     try:
         check_text(variables)
         async with asyncio.timeout(limits.EXECUTION_SECONDS):
-            return await _run(node, operation, variables, context)
+            return await _run(node, operation, variables, context, root)
     except OperationError as error:
         return Result(None, [refuse(error)])
     except TimeoutError:
@@ -137,23 +140,52 @@ async def _run(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
     context: Context,
+    root: Any,
 ) -> Result:
+    executor = _build(node, operation, variables, context, root)
+    if isinstance(executor, Result):
+        return executor
+    running: Any = executor.execute_operation()
+    outcome = running if isinstance(running, ExecutionResult) else await running
+    return Result(outcome.data, refusals(outcome.errors, request_id=context.request_id), ran=True)
+
+
+def built(
+    node: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    context: Context,
+) -> Executor | Result:
+    """Return what executes a valid operation, or why it cannot be executed."""
+    try:
+        check_text(variables)
+    except OperationError as error:
+        return Result(None, [refuse(error)])
+    return _build(node, operation, variables, context, None)
+
+
+def _build(
+    node: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    context: Context,
+    root: Any,
+) -> Executor | Result:
     # What schema.execute() does besides, parsing, validating and calling extensions, has
     # been done or is not wanted; see docs/decisions.
-    executor = Executor.build(
+    executor: Any = Executor.build(
         CORE,
         node,
+        root_value=root,
         context_value=context,
         raw_variable_values=cast("dict[str, Any]", variables),
         operation_name=operation.name.value if operation.name else None,
         is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
         hide_suggestions=True,
     )
-    if isinstance(executor, list):
-        wrong = coercion_error(CORE, operation, variables)
-        if wrong is None:
-            return Result(None, refusals(executor, request_id=context.request_id))
-        return Result(None, [refuse(wrong)])
-    running: Any = executor.execute_operation()
-    outcome = running if isinstance(running, ExecutionResult) else await running
-    return Result(outcome.data, refusals(outcome.errors, request_id=context.request_id), ran=True)
+    if isinstance(executor, Executor):
+        return executor
+    wrong = coercion_error(CORE, operation, variables)
+    if wrong is None:
+        return Result(None, refusals(executor, request_id=context.request_id))
+    return Result(None, [refuse(wrong)])

@@ -3,23 +3,33 @@
 Source: https://graphql.github.io/graphql-over-http/draft/
 """
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
-from ..core.actor import Actor
-from ..core.errors import ErrorCode, LimitReached, OperationError, Unavailable
+from ..core.actor import Actor, known
+from ..core.errors import ErrorCode, OperationError
 from . import limits
+from .answers import (
+    Authenticate,
+    Meter,
+    Rate,
+    Wanted,
+    asked,
+    body_of,
+    check_rate,
+    counted,
+    wanted,
+)
 from .context import Context
 from .documents import DocumentRefused, Documents
-from .errors import Refusal, is_unreachable, refuse
-from .execute import run
-from .media import GRAPHQL_RESPONSE, JSON, accepted
+from .errors import Refusal, refuse
+from .execute import Result, run
+from .live import PLACES, Credential, subscribe
+from .media import GRAPHQL_RESPONSE, JSON, accepted, takes_events
 from .request import (
     Body,
     GraphQLRequest,
@@ -28,38 +38,7 @@ from .request import (
     request_of_body,
     request_of_query,
 )
-from .scalars import write_time
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
-"""Returns who sent the request, None for nobody, or raises what is wrong with the credential."""
-
-
-class Rate(Protocol):
-    """How much of a credential's rate limit is left after a request."""
-
-    @property
-    def limit(self) -> int:
-        """Requests per minute."""
-
-    @property
-    def remaining(self) -> int:
-        """Requests that may follow at once."""
-
-    @property
-    def reset_at(self) -> int:
-        """Unix seconds at which nothing is used."""
-
-    @property
-    def retry_after_seconds(self) -> int | None:
-        """How long to wait, if this request is one too many."""
-
-
-Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
-"""Counts one request of an actor; None is for those without a limit."""
+from .sse import EVENT_STREAM, EventStream
 
 STATUS = {
     ErrorCode.RATE_LIMITED: 429,
@@ -101,6 +80,31 @@ class Answer:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+@dataclass(slots=True)
+class Events:
+    """What goes back as a stream of events: a body for each, as it comes."""
+
+    bodies: AsyncIterator[dict[str, Any]]
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class _Asking:
+    """How a request wants to be answered, and what is known of who asks."""
+
+    __slots__ = ("headers", "media_type", "method", "rate", "request_id", "scope", "takes_events")
+
+    def __init__(self, scope: HTTPScope, headers: Headers) -> None:
+        self.scope = scope
+        self.headers = headers
+        self.method: str = scope["method"]
+        self.request_id: str = scope["state"]["request_id"]
+        accept = headers.get("accept")
+        self.media_type = accepted(accept)
+        """None if only events are taken, or nothing that there is."""
+        self.takes_events = takes_events(accept)
+        self.rate: Rate | None = None
+
+
 class GraphQLOverHttp:
     """The ASGI application behind `/graphql`."""
 
@@ -109,71 +113,76 @@ class GraphQLOverHttp:
         authenticate: Authenticate,
         *,
         meter: Meter | None = None,
+        documents: Documents | None = None,
         introspection_is_public: bool,
     ) -> None:
         self._authenticate = authenticate
         self._meter = meter
         self._introspection_is_public = introspection_is_public
-        self._documents = Documents()
+        self._documents = documents or Documents()
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["method"] == "OPTIONS":
             await _send(send, 204, b"", [*PREFLIGHT, *CORS])
             return
-        answer = await self._answer(scope, receive)
+        asking = _Asking(scope, Headers(scope))
+        answer = await self._answer(asking, receive)
+        headers = [*answer.headers, *_rate_headers(asking.rate), *CORS]
+        if isinstance(answer, Events):
+            scope["state"]["is_endless"] = True
+            await EventStream(send, receive).run(answer.bodies, headers, asking.request_id)
+            return
         body = msgspec.json.encode(answer.body)
         content_type = (b"content-type", f"{answer.media_type}; charset=utf-8".encode())
         if scope["method"] == "HEAD":
             body = b""
-        await _send(send, answer.status, body, [content_type, *answer.headers, *CORS])
+        await _send(send, answer.status, body, [content_type, *headers])
 
-    async def _answer(self, scope: HTTPScope, receive: Receive) -> Answer:
-        headers = Headers(scope)
-        body = Body(headers, receive)
-        state = scope["state"]
-        request_id: str = state["request_id"]
-        media_type = accepted(headers.get("accept"))
-        rate: Rate | None = None
+    async def _answer(self, asking: "_Asking", receive: Receive) -> "Answer | Events":
+        body = Body(asking.headers, receive)
+        answer: Answer | Events
         try:
-            if media_type is None:
-                raise HttpRefusal(
-                    406, f"Accept {GRAPHQL_RESPONSE} or {JSON}; there is nothing else to give."
-                )
-            if scope["method"] not in ("GET", "HEAD", "POST"):
-                raise HttpRefusal(405, "Send a POST, or a GET for a query.", allow="GET, POST")
-            actor = await self._who(scope)
-            rate = await self._counted(actor)
-            _check_rate(rate)
-            context = Context(
-                actor=actor,
-                request_id=request_id,
-                source_address=state["client_address"],
-                user_agent=headers.get("user-agent") or "",
-                idempotency_key=headers.idempotency_key(),
-                may_introspect=actor is not None or self._introspection_is_public,
-            )
-            request = await self._request(scope, body, headers, actor)
-            answer = await self._run(request, context, scope["method"], media_type, rate=rate)
+            answer = await self._asked_for(asking, body)
+            if asking.media_type is None and isinstance(answer, Answer):
+                # Only events are taken, and so refusals come as one, too.
+                answer = Events(_one(answer.body), answer.headers)
         except HttpRefusal as refused:
             answer = _refused(
-                refused.status, [refused.refusal], request_id, media_type, allow=refused.allow
+                refused.status,
+                [refused.refusal],
+                asking.request_id,
+                asking.media_type,
+                allow=refused.allow,
             )
         except OperationError as error:
             refusal = refuse(error)
             status = STATUS.get(refusal.code, 401)
-            answer = _refused(status, [refusal], request_id, media_type)
+            answer = _refused(status, [refusal], asking.request_id, asking.media_type)
         await body.discard()
-        answer.headers = [*answer.headers, *_rate_headers(rate)]
         return answer
 
-    async def _who(self, scope: HTTPScope) -> Actor | None:
-        return await _asked(self._authenticate(scope))
-
-    async def _counted(self, actor: Actor | None) -> Rate | None:
-        if self._meter is None or actor is None:
-            return None
-        return await _asked(self._meter(actor))
+    async def _asked_for(self, asking: "_Asking", body: Body) -> "Answer | Events":
+        scope, headers = asking.scope, asking.headers
+        if asking.media_type is None and not asking.takes_events:
+            raise HttpRefusal(
+                406, f"Accept {GRAPHQL_RESPONSE} or {JSON}; there is nothing else to give."
+            )
+        if asking.method not in ("GET", "HEAD", "POST"):
+            raise HttpRefusal(405, "Send a POST, or a GET for a query.", allow="GET, POST")
+        actor = await asked(self._authenticate(scope))
+        asking.rate = await counted(self._meter, actor)
+        check_rate(asking.rate)
+        context = Context(
+            actor=actor,
+            request_id=asking.request_id,
+            source_address=scope["state"]["client_address"],
+            user_agent=headers.get("user-agent") or "",
+            idempotency_key=headers.idempotency_key(),
+            may_introspect=actor is not None or self._introspection_is_public,
+        )
+        request = await self._request(scope, body, headers, actor)
+        return await self._run(request, context, asking)
 
     async def _request(
         self, scope: HTTPScope, body: Body, headers: Headers, actor: Actor | None
@@ -188,55 +197,72 @@ class GraphQLOverHttp:
         self,
         request: GraphQLRequest,
         context: Context,
-        method: str,
-        media_type: str,
-        *,
-        rate: Rate | None,
-    ) -> Answer:
+        asking: "_Asking",
+    ) -> "Answer | Events":
         request_id = context.request_id
         try:
-            prepared = self._documents.prepared(request.query, request.sha256)
-            operation = prepared.operation(request.operation_name)
-            if method != "POST" and not operation.is_query:
+            what = wanted(self._documents, request)
+            operation = what.operation
+            if asking.method != "POST" and operation.is_mutation:
                 raise HttpRefusal(405, "Send a mutation by POST, not by GET.", allow="POST")
-            cost = operation.price.of(request.variables)
-            limits.check_limit("points of cost", found=cost, most=limits.COST)
+            if operation.is_subscription and not asking.takes_events:
+                raise HttpRefusal(
+                    406, f"A subscription is answered as {EVENT_STREAM}, or over WebSocket."
+                )
         except DocumentRefused as refused:
-            return _not_run(refused.refusals, request_id, media_type)
+            return _not_run(refused.refusals, request_id, asking.media_type)
         except OperationError as error:
-            return _not_run([refuse(error)], request_id, media_type)
-        result = await run(prepared.node, operation.node, request.variables, context)
+            return _not_run([refuse(error)], request_id, asking.media_type)
+        if operation.is_subscription:
+            known(context.actor)
+            return Events(self._followed(what, request, context, asking))
+        result = await run(what.document.node, operation.node, request.variables, context)
         if not result.ran:
-            return _not_run(result.errors, request_id, media_type)
-        body: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            body["errors"] = [refusal.formatted(request_id) for refusal in result.errors]
-        body["extensions"] = {"cost": {"requested": cost, "throttle": _throttle(rate)}}
+            return _not_run(result.errors, request_id, asking.media_type)
+        body = body_of(result, cost=what.cost, rate=asking.rate, request_id=request_id)
         is_replayed = context.replayed or any(error.replayed for error in result.errors)
         replayed = [(b"idempotent-replayed", b"true")] if is_replayed else []
-        return Answer(200, body, media_type, replayed)
+        return Answer(200, body, asking.media_type or JSON, replayed)
+
+    async def _followed(
+        self, what: Wanted, request: GraphQLRequest, context: Context, asking: "_Asking"
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Give the body of each answer of a subscription."""
+        async with PLACES.one(known(context.actor)):
+            begun = await subscribe(
+                what.document.node,
+                what.operation,
+                request.variables,
+                context,
+                self._credential(asking.scope),
+            )
+            if isinstance(begun, Result):
+                yield {"errors": [e.formatted(context.request_id) for e in begun.errors]}
+                return
+            try:
+                async for result in begun.answers():
+                    yield body_of(
+                        result, cost=what.cost, rate=asking.rate, request_id=context.request_id
+                    )
+            finally:
+                begun.stream.close()
+
+    def _credential(self, scope: HTTPScope) -> Credential:
+        """Return what the request was signed in with, to be asked again."""
+        again: Any = {**scope, "state": {**scope["state"], "is_repeated": True}}
+        return Credential(lambda: self._authenticate(again))
 
 
-async def _asked(question: Awaitable[T]) -> T:
-    """Return what the database says about a credential.
-
-    Raises:
-        Unavailable: it cannot be asked.
-    """
-    try:
-        return await question
-    except Exception as error:
-        if not is_unreachable(error):
-            raise
-        log.error("a credential could not be looked up: %r", error)
-        raise Unavailable(retry_after_seconds=5) from error
+async def _one(body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    yield body
 
 
-def _not_run(errors: Sequence[Refusal], request_id: str, media_type: str) -> Answer:
+def _not_run(errors: Sequence[Refusal], request_id: str, media_type: str | None) -> Answer:
     # The draft wants 4xx only under its own media type: who reads plain JSON may take the
     # status for the transport's.
     status = 400 if media_type == GRAPHQL_RESPONSE else 200
-    return Answer(status, {"errors": [e.formatted(request_id) for e in errors]}, media_type)
+    body = {"errors": [e.formatted(request_id) for e in errors]}
+    return Answer(status, body, media_type or JSON)
 
 
 def _refused(
@@ -256,21 +282,6 @@ def _refused(
         headers.append((b"retry-after", str(errors[0].retry_after_seconds).encode()))
     body = {"errors": [error.formatted(request_id) for error in errors]}
     return Answer(status, body, media_type or JSON, headers)
-
-
-def _check_rate(rate: Rate | None) -> None:
-    if rate is not None and rate.retry_after_seconds is not None:
-        raise LimitReached(
-            f"This credential may make {rate.limit} requests a minute.",
-            retry_after_seconds=rate.retry_after_seconds,
-        )
-
-
-def _throttle(rate: Rate | None) -> dict[str, Any] | None:
-    if rate is None:
-        return None
-    reset_at = write_time(datetime.fromtimestamp(rate.reset_at, UTC))
-    return {"limit": rate.limit, "remaining": rate.remaining, "resetAt": reset_at}
 
 
 def _rate_headers(rate: Rate | None) -> Sequence[tuple[bytes, bytes]]:

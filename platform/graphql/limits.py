@@ -56,6 +56,8 @@ ROOT_MUTATIONS = 10
 COST = 50_000
 """A field costs 1, a mutation 10, and a page as much as its items together; about a second
 of work at the most."""
+EVENT_COST = 1_000
+"""Of one event of a subscription: there may be many in a second."""
 EXECUTION_SECONDS = 30.0
 
 MUTATION_COST = 10

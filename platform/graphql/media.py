@@ -27,6 +27,12 @@ def accepted(accept: str | None) -> str | None:
     return best
 
 
+def takes_events(accept: str | None) -> bool:
+    """Say whether *accept* names server-sent events; `*/*` does not ask for a stream."""
+    wishes = [_wish(part) for part in (accept or "")[:LONGEST].split(",")]
+    return any(name == "text/event-stream" and quality > 0 for name, quality in wishes)
+
+
 def _wish(part: str) -> tuple[str, float]:
     name, *parameters = (piece.strip().lower() for piece in part.split(";"))
     for parameter in parameters:

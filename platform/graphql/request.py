@@ -176,6 +176,17 @@ def request_of_body(body: bytes) -> GraphQLRequest:
     return _request({name: value.get(name) for name in PARAMETERS})
 
 
+def request_of(payload: Any) -> GraphQLRequest:
+    """Return the request in the payload of a message.
+
+    Raises:
+        HttpRefusal: it is not a GraphQL request.
+    """
+    if not isinstance(payload, dict):
+        raise HttpRefusal(400, "The payload has to be an object with a query.")
+    return _request({name: payload.get(name) for name in PARAMETERS})
+
+
 def request_of_query(query_string: bytes) -> GraphQLRequest:
     """Return the request in the query string of a GET.
 

@@ -17,7 +17,17 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
-from . import accounts, api_keys, domain_changes, nodes, sending, sessions, suppressions, users
+from . import (
+    accounts,
+    api_keys,
+    domain_changes,
+    nodes,
+    sending,
+    sessions,
+    subscriptions,
+    suppressions,
+    users,
+)
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
 from .inputs import compile_inputs
@@ -90,6 +100,7 @@ class Mutation(
 SCHEMA = strawberry.Schema(
     query=Query,
     mutation=Mutation,
+    subscription=subscriptions.Subscription,
     types=[ErrorCode, DetailCode],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -46,7 +46,8 @@ async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
     if row is None:
         raise KeyUnknown
     actor = _key_actor(row, origin)
-    uses.note(row["id"], origin.source_address)
+    if not origin.is_repeated:
+        uses.note(row["id"], origin.source_address)
     return actor
 
 

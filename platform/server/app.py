@@ -1,10 +1,14 @@
 """The web application: everything put together."""
 
+import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from litestar import Litestar, Request, Response, asgi
 from litestar.enums import ScopeType
@@ -15,8 +19,12 @@ from ..core.database import close_pool, start_pool
 from ..core.measuring import share_in
 from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
+from ..events.feed import FEED
+from ..graphql.answers import Authenticate
+from ..graphql.documents import Documents
 from ..graphql.execute import check_documents
-from ..graphql.http import Authenticate, GraphQLOverHttp
+from ..graphql.http import GraphQLOverHttp
+from ..graphql.websocket import PATIENCE, GraphQLOverWebSocket, Patience
 from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
 from ..rest_compat.gate import Gate, Meter
@@ -27,6 +35,7 @@ from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
+from .web import LEAVE
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +49,7 @@ def build_app(
     authenticate: Authenticate = auth.authenticate,
     meter: Meter = limits.take,
     opens_pool: bool = True,
+    patience: Patience = PATIENCE,
 ) -> Edge:
     """Return the application.
 
@@ -51,9 +61,14 @@ def build_app(
     """
     found = found or settings()
     check_documents()
+    documents = Documents()
+    sockets = GraphQLOverWebSocket(
+        authenticate, documents, meter=meter, origins=_origins(found), patience=patience
+    )
     graphql = GraphQLOverHttp(
         authenticate,
         meter=meter,
+        documents=documents,
         introspection_is_public=found.environment == "development",
     )
 
@@ -62,7 +77,12 @@ def build_app(
         if scope["type"] == ScopeType.HTTP:
             await graphql(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            await sockets(scope, receive, send)
+
+    async def leave() -> None:
+        """Send everybody who follows something to another process."""
+        await FEED.close()
+        await sockets.leave()
 
     gate = Gate(authenticate, meter, limits.look_by_name, idempotency.refuse_once)
     monitor = HealthMonitor(found)
@@ -76,7 +96,8 @@ def build_app(
             *unsubscribe.build_handlers(),
         ],
         lifespan=[_connections] if opens_pool else [],
-        on_shutdown=[monitor.drain],
+        on_startup=[partial(_leave_on_signal, leave)],
+        on_shutdown=[monitor.drain, leave],
         exception_handlers={HTTPException: _http_failure, Exception: _bug},
         openapi_config=None,
         # Logging is started once for the whole process, by `core/logs.py`.
@@ -99,6 +120,18 @@ def _without_options(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return serve
+
+
+def _origins(found: Settings) -> frozenset[str]:
+    parts = urlsplit(found.public_url)
+    return found.websocket_origins | {f"{parts.scheme}://{parts.netloc}".lower()}
+
+
+def _leave_on_signal(leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Say good-bye when the main process announces the end, which cuts connections off."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ValueError, RuntimeError):  # not the main thread
+        loop.add_signal_handler(LEAVE, lambda: asyncio.ensure_future(leave()))
 
 
 @asynccontextmanager

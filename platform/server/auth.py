@@ -66,7 +66,12 @@ def origin_of(scope: HTTPScope) -> Origin:
     """Return where the request came from, as the edge of the application found it."""
     state = scope["state"]
     agent = next((v for k, v in scope["headers"] if k.lower() == b"user-agent"), b"")
-    return Origin(state["client_address"], state["request_id"], agent.decode("latin-1"))
+    return Origin(
+        state["client_address"],
+        state["request_id"],
+        agent.decode("latin-1"),
+        is_repeated=state.get("is_repeated", False),
+    )
 
 
 def _values(scope: HTTPScope, name: bytes) -> list[str]:

@@ -64,6 +64,9 @@ class Edge:
             self._headers[b"strict-transport-security"] = b"max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await self._connection(scope, receive, send)
+            return
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
@@ -95,8 +98,23 @@ class Edge:
                 log.exception("a request failed")
                 if status is None:
                     await send_json(send_completed, 500, broken(request_id))
-        if status is not None:
+        # How long a stream of events lasts says nothing of us.
+        if status is not None and not scope["state"].get("is_endless"):
             _measure(scope, status, time.perf_counter() - began)
+
+    async def _connection(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket."""
+        request_id = _request_id(scope)
+        scope["state"] = {
+            **scope.get("state", {}),
+            "request_id": request_id,
+            "client_address": self._client_address(scope),
+        }
+        with bound(request_id=request_id):
+            try:
+                await self.app(scope, receive, send)
+            except Exception:  # an edge: the server closes what is still open
+                log.exception("a connection failed")
 
     def _complete(self, message: Any, request_id: str, *, is_last: bool) -> None:
         headers = list(message.get("headers", []))

@@ -162,7 +162,8 @@ async def test_a_costly_document_is_refused_before_it_runs(client: Client) -> No
 async def test_every_answer_says_what_it_cost(client: Client) -> None:
     body = await client.graphql("{ organization { id } }", actor=await make_actor())
 
-    assert body["extensions"] == {"cost": {"requested": 2, "throttle": None}}
+    assert body["extensions"]["cost"] == {"requested": 2, "throttle": None}
+    assert len(body["extensions"]["requestId"]) == 32
 
 
 async def test_the_introspection_of_common_tools_is_within_the_limits(client: Client) -> None:

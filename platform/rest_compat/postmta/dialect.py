@@ -71,7 +71,10 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     # Documents are ours, so that one which does not fit is our mistake.
     ErrorCode.DOCUMENT_INVALID: (500, "internal_error"),
     ErrorCode.PERSISTED_QUERY_NOT_FOUND: (500, "internal_error"),
+    ErrorCode.DOCUMENT_NOT_TRUSTED: (500, "internal_error"),
     ErrorCode.DOCUMENT_TOO_COMPLEX: (500, "internal_error"),
+    ErrorCode.SUBSCRIPTION_LIMIT_REACHED: (500, "internal_error"),
+    ErrorCode.SUBSCRIPTION_OVERFLOW: (500, "internal_error"),
     ErrorCode.INTERNAL: (500, "internal_error"),
 }
 """Status and code of every refusal; a test keeps it complete."""
