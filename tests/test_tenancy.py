@@ -4,6 +4,7 @@ The places are found by walking the schema. A new field that takes an id fails h
 `KINDS` says whose id it takes.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,10 @@ from graphql import (
 from postlane.core import clock
 from postlane.core.actor import Actor, ActorKind, ApiKeyId
 from postlane.core.database import fetch
+from postlane.graphql.context import Context
+from postlane.graphql.documents import prepare
+from postlane.graphql.execute import Result
+from postlane.graphql.live import Credential, subscribe
 from postlane.graphql.nodes import global_id, registered
 from postlane.graphql.scalars import write_time
 from postlane.graphql.schema import CORE
@@ -95,6 +100,8 @@ KINDS = {
     "Organization.vmtas(filter.pool)": "Pool name",
     "Query.node(id)": "Message",
     "Query.nodes(ids)": "Domain",
+    "Subscription.messageEvents(messageId)": "Message",
+    "Subscription.messageEvents(projectId)": "Project",
 }
 """What each place refers to: a type, or another way to name one of its objects."""
 
@@ -148,7 +155,7 @@ class Place:
         call = f"{self.field}({self.path[0]}: $value){selection(self.definition)}"
         if self.on == "Organization":
             call = f"organization {{ {call} }}"
-        kind = "mutation" if self.on == "Mutation" else "query"
+        kind = {"Mutation": "mutation", "Subscription": "subscription"}.get(self.on, "query")
         return f"{kind} ($value: {type_}) {{ {call} }}"
 
     def variables(self, reference: str, world: "World") -> dict[str, Any]:
@@ -339,7 +346,22 @@ async def test_a_stranger_finds_nothing_and_changes_nothing(
 async def call(client: Client, place: Place, reference: str, world: World) -> dict[str, Any]:
     sent = place.variables(reference, world)
     actor = world.person if place.field in PERSONAL else world.actor
+    if place.on == "Subscription":
+        return await begin(place.document(), sent, actor)
     return await client.graphql(place.document(), sent, actor=actor)
+
+
+async def begin(document: str, variables: dict[str, Any], actor: Actor) -> dict[str, Any]:
+    """Begin a subscription and end it at once; what it is answered is why it cannot begin."""
+    prepared = prepare(document)
+    credential = Credential(lambda: asyncio.sleep(0, actor))
+    begun = await subscribe(
+        prepared.node, prepared.operation(None), variables, Context(actor), credential
+    )
+    if isinstance(begun, Result):
+        return {"errors": [refusal.formatted("test") for refusal in begun.errors]}
+    begun.stream.close()
+    return {"data": {}}
 
 
 @pytest.mark.parametrize("kind", sorted(registered()))
