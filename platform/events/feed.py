@@ -23,6 +23,8 @@ from .tables import Event
 
 log = logging.getLogger(__name__)
 
+NAME = "postlane feed"
+"""What the database calls its connection."""
 LOOK_SECONDS = 1.0
 """It looks this often without being told."""
 PAUSE_SECONDS = 0.02
@@ -170,7 +172,11 @@ class Feed:
     async def _run(self) -> None:
         while True:
             try:
-                connection = await asyncpg.connect(DB.config["dsn"], command_timeout=30)
+                connection = await asyncpg.connect(
+                    DB.config["dsn"],
+                    command_timeout=30,
+                    server_settings={"jit": "off", "application_name": NAME},
+                )
                 try:
                     await self._read(connection)
                 finally:

@@ -1,0 +1,141 @@
+"""Subscriptions over several processes: `postlane web` as it runs, stopped and killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from tests.graphql.test_sse import events_of
+from tests.graphql.test_websocket import EVENTS, SEND, closed, connected, hear, make_sender, say
+from tests.workers import SOURCE
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def web(database_url: str, port: int | None = None) -> AsyncIterator[tuple[str, Process]]:
+    """Run `postlane web` with one worker; give its address, and the process."""
+    port = port or free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "postlane.server.cli",
+        "web",
+        env={
+            **os.environ,
+            "PYTHONPATH": SOURCE,
+            "POSTLANE_DATABASE_URL": database_url,
+            "POSTLANE_LISTEN": f"127.0.0.1:{port}",
+            "POSTLANE_WEB_WORKERS": "1",
+        },
+        # Killed as a whole: the workers of a main process that is killed end a moment later.
+        start_new_session=True,
+    )
+    try:
+        await answering(port)
+        yield f"http://127.0.0.1:{port}/graphql", process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+async def answering(port: int) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for _ in range(300):
+            try:
+                await http.get(f"http://127.0.0.1:{port}/graphql")
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+    raise TimeoutError("the web process did not start to answer")
+
+
+async def send(url: str, credential: dict[str, str], message: dict[str, Any]) -> str:
+    """Send a message by HTTP and return its UUID."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        body = {"query": SEND, "variables": {"input": message}}
+        answer = await http.post(url, json=body, headers=credential)
+    uuid: str = answer.json()["data"]["sendMessage"]["receipt"]["uuid"]
+    return uuid
+
+
+async def follow(socket: ClientConnection) -> None:
+    """Subscribe, and wait until that has begun: a query after it is answered."""
+    await say(socket, id="1", type="subscribe", payload={"query": EVENTS})
+    await say(socket, id="q", type="subscribe", payload={"query": "{ __typename }"})
+    while (await hear(socket))["type"] != "complete":
+        pass
+    await asyncio.sleep(0.5)
+
+
+@pytest.mark.slow
+async def test_what_one_process_writes_is_seen_at_another(
+    database: None, database_url: str
+) -> None:
+    _, _, credential, message = await make_sender()
+
+    async with web(database_url) as (here, _), web(database_url) as (there, process):
+        async with (
+            connected(here.replace("http", "ws"), credential) as socket,
+            httpx.AsyncClient(trust_env=False, timeout=10) as http,
+            http.stream(
+                "POST",
+                here,
+                json={"query": EVENTS},
+                headers=credential | {"accept": "text/event-stream"},
+            ) as stream,
+        ):
+            await follow(socket)
+            began = asyncio.get_running_loop().time()
+            sent = await send(there, credential, message)
+            seen = await hear(socket)
+            took = asyncio.get_running_loop().time() - began
+            _, streamed = await anext(events_of(stream))
+
+        async with connected(there.replace("http", "ws"), credential) as socket:
+            await follow(socket)
+            process.terminate()
+            code, reason = await closed(socket)
+
+    assert seen["payload"]["data"]["messageEvents"]["messageUuid"] == sent
+    assert streamed["data"]["messageEvents"]["messageUuid"] == sent
+    assert took < 5
+    assert (code, reason) == (1001, "Going away")
+
+
+@pytest.mark.slow
+async def test_a_client_of_a_killed_process_comes_back(database: None, database_url: str) -> None:
+    _, _, credential, message = await make_sender()
+    port = free_port()
+
+    async with web(database_url, port) as (url, process):
+        async with connected(url.replace("http", "ws"), credential) as socket:
+            await follow(socket)
+            os.killpg(process.pid, signal.SIGKILL)
+            code, _ = await closed(socket)
+    async with (
+        web(database_url, port) as (url, _),
+        connected(url.replace("http", "ws"), credential) as socket,
+    ):
+        await follow(socket)
+        sent = await send(url, credential, message)
+        seen = await hear(socket)
+
+    assert code == 1006
+    assert seen["payload"]["data"]["messageEvents"]["messageUuid"] == sent
