@@ -12,9 +12,11 @@ from pathlib import Path
 from graphql import GraphQLEnumType
 
 from postlane.graphql import limits
+from postlane.graphql.live import PER_CREDENTIAL
 from postlane.graphql.nodes import LARGEST_LIST
 from postlane.graphql.schema import CORE
 from postlane.graphql.variables import LARGEST_ARRAY
+from postlane.graphql.websocket import CHARACTERS, OPERATIONS
 from postlane.rest_compat.dialects import POSTMTA
 from postlane.rest_compat.postmta import reference
 from postlane.server.cli import COMMANDS
@@ -52,6 +54,10 @@ def limit_lines() -> list[str]:
         ("Items of one list in variables", f"{LARGEST_ARRAY:,}"),
         ("Ids of one `nodes(ids:)`", f"{LARGEST_LIST:,}"),
         ("Cost", f"{limits.COST:,}"),
+        ("Cost of one event of a subscription", f"{limits.EVENT_COST:,}"),
+        ("Operations of one WebSocket at a time", f"{OPERATIONS:,}"),
+        ("Subscriptions of one credential at a time, in one process", f"{PER_CREDENTIAL:,}"),
+        ("Characters of one message over WebSocket", f"{CHARACTERS:,}"),
         ("Time", f"{limits.EXECUTION_SECONDS:g} seconds"),
     )
     return ["| Limit | Value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

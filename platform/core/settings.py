@@ -202,6 +202,18 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
     )
+    documents: str = _setting(
+        "any",
+        _one_of("any", "text", "trusted"),
+        "Which GraphQL documents clients may run: `any`, and by their hash alone once sent; "
+        "`text`, by their hash only those of the file of trusted ones; `trusted`, only those.",
+    )
+    trusted_documents: Path | None = _setting(
+        "",
+        _optional_path,
+        "JSON file with the documents of clients by their SHA-256, as Relay's compiler, GraphQL "
+        "Code Generator and Apollo's manifest tools write it.",
+    )
     websocket_origins: frozenset[str] = _setting(
         "",
         _origins,
@@ -259,6 +271,8 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("POSTLANE_TOKEN_LIFETIME_SECONDS must be 300 to 604800.")
     if bool(found.tls_certificate) != bool(found.tls_key):
         raise SettingsError("POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY need each other.")
+    if found.documents == "trusted" and not found.trusted_documents:
+        raise SettingsError("POSTLANE_DOCUMENTS=trusted needs POSTLANE_TRUSTED_DOCUMENTS.")
     if found.listen is None:
         raise SettingsError("POSTLANE_LISTEN cannot be empty.")
     return found

@@ -2,7 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 
 from graphql import (
     DocumentNode,
@@ -14,9 +17,10 @@ from graphql import (
     validate,
 )
 
-from ..core.errors import ErrorCode
+from ..core.errors import ErrorCode, OperationError
 from . import limits
 from .errors import Refusal, places
+from .execute import DocumentsBroken
 from .limits import Price, Pricing, TooComplex, check_limit
 from .schema import CORE
 
@@ -26,8 +30,22 @@ MOST_FAULTS = 20
 """Validation errors that one answer names."""
 UNKNOWN_HASH = "PersistedQueryNotFound"
 """The words that clients of this protocol wait for before they send the text."""
+NO_HASHES = "PersistedQueryNotSupported"
+"""The words after which such clients send texts only."""
+NOT_TRUSTED = "Only documents that were registered beforehand are taken here."
 GAVE_UP = "Validation aborted."
 """What graphql-core says when comparing fields would take too long."""
+
+
+class Taken(StrEnum):
+    """Which documents clients may have run."""
+
+    ANY = "any"
+    """Every one; its hash is enough the next time."""
+    TEXT = "text"
+    """Every one, by its text each time; by its hash those that are trusted."""
+    TRUSTED = "trusted"
+    """Those that are trusted, and no other."""
 
 
 class DocumentRefused(Exception):
@@ -82,12 +100,26 @@ class Prepared:
 class Documents:
     """Prepared documents by the SHA-256 of their text; those used least are dropped.
 
-    A client may send the hash alone, once some request has brought the text.
+    A client may send the hash alone, if the document is trusted, or once some request has
+    brought the text.
 
     Source: https://www.apollographql.com/docs/apollo-server/performance/apq
     """
 
-    def __init__(self, kept_tokens: int = KEPT_TOKENS) -> None:
+    def __init__(
+        self,
+        kept_tokens: int = KEPT_TOKENS,
+        *,
+        trusted: Mapping[str, str] = MappingProxyType({}),
+        takes: Taken = Taken.ANY,
+    ) -> None:
+        """*trusted* are texts by their SHA-256.
+
+        Raises:
+            DocumentsBroken: one of them is not the text of its hash, or does not fit.
+        """
+        self._takes = takes
+        self._trusted = {key: _trusted(key, text) for key, text in trusted.items()}
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
         self._most = kept_tokens
         self._tokens = 0
@@ -105,6 +137,12 @@ class Documents:
             raise _refused("The request has no document.")
         if sha256 is not None and key != sha256:
             raise _refused("sha256Hash is not the hash of the query that came with it.")
+        if key in self._trusted:
+            return self._trusted[key]
+        if self._takes is Taken.TRUSTED:
+            raise DocumentRefused(Refusal(ErrorCode.DOCUMENT_NOT_TRUSTED, NOT_TRUSTED))
+        if text is None and self._takes is Taken.TEXT:
+            raise DocumentRefused(Refusal(ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, NO_HASHES))
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
@@ -120,6 +158,15 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _trusted(key: str, text: str) -> Prepared:
+    if digest_of(text) != key:
+        raise DocumentsBroken(f"{key} is not the SHA-256 of the trusted document\n{text}")
+    try:
+        return prepare(text)
+    except (DocumentRefused, OperationError) as error:
+        raise DocumentsBroken(f"{error} in the trusted document\n{text}") from error
 
 
 def digest_of(text: str) -> str:

@@ -83,6 +83,7 @@ describe_enum(
         "SERVICE_UNAVAILABLE": "A part that is needed is down or switched off.",
         "DOCUMENT_INVALID": "The GraphQL document does not parse, or does not fit the schema.",
         "PERSISTED_QUERY_NOT_FOUND": "No text of this hash is known here; send it with its hash.",
+        "PERSISTED_QUERY_NOT_SUPPORTED": "Hashes are not taken in the place of this text; send it.",
         "DOCUMENT_NOT_TRUSTED": "Only documents that were registered beforehand are taken here.",
         "DOCUMENT_TOO_COMPLEX": "The GraphQL document is beyond a limit; the message says which.",
         "SUBSCRIPTION_LIMIT_REACHED": "The credential or connection has as many subscriptions as "

@@ -119,7 +119,7 @@ class GraphQLOverHttp:
         self._authenticate = authenticate
         self._meter = meter
         self._introspection_is_public = introspection_is_public
-        self._documents = documents or Documents()
+        self._documents = Documents() if documents is None else documents
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request."""

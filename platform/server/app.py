@@ -21,9 +21,10 @@ from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..events.feed import FEED
 from ..graphql.answers import Authenticate
-from ..graphql.documents import Documents
+from ..graphql.documents import Documents, Taken
 from ..graphql.execute import check_documents
 from ..graphql.http import GraphQLOverHttp
+from ..graphql.trusted import read_trusted
 from ..graphql.websocket import PATIENCE, GraphQLOverWebSocket, Patience
 from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
@@ -57,11 +58,14 @@ def build_app(
     leaves them when it is stopped; without, whoever builds it has done so.
 
     Raises:
-        DocumentsBroken: a document of the code does not fit the schema.
+        DocumentsBroken: a document of the code or a trusted one does not fit the schema.
+        SettingsError: the file of trusted documents cannot be read.
     """
     found = found or settings()
     check_documents()
-    documents = Documents()
+    documents = Documents(
+        trusted=read_trusted(found.trusted_documents), takes=Taken(found.documents)
+    )
     sockets = GraphQLOverWebSocket(
         authenticate, documents, meter=meter, origins=_origins(found), patience=patience
     )

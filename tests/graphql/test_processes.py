@@ -124,11 +124,13 @@ async def test_a_client_of_a_killed_process_comes_back(database: None, database_
     _, _, credential, message = await make_sender()
     port = free_port()
 
-    async with web(database_url, port) as (url, process):
-        async with connected(url.replace("http", "ws"), credential) as socket:
-            await follow(socket)
-            os.killpg(process.pid, signal.SIGKILL)
-            code, _ = await closed(socket)
+    async with (
+        web(database_url, port) as (url, process),
+        connected(url.replace("http", "ws"), credential) as socket,
+    ):
+        await follow(socket)
+        os.killpg(process.pid, signal.SIGKILL)
+        code, _ = await closed(socket)
     async with (
         web(database_url, port) as (url, _),
         connected(url.replace("http", "ws"), credential) as socket,

@@ -71,6 +71,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     # Documents are ours, so that one which does not fit is our mistake.
     ErrorCode.DOCUMENT_INVALID: (500, "internal_error"),
     ErrorCode.PERSISTED_QUERY_NOT_FOUND: (500, "internal_error"),
+    ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: (500, "internal_error"),
     ErrorCode.DOCUMENT_NOT_TRUSTED: (500, "internal_error"),
     ErrorCode.DOCUMENT_TOO_COMPLEX: (500, "internal_error"),
     ErrorCode.SUBSCRIPTION_LIMIT_REACHED: (500, "internal_error"),
