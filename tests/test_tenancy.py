@@ -27,6 +27,7 @@ from graphql import (
 from postlane.core import clock
 from postlane.core.actor import Actor, ActorKind, ApiKeyId
 from postlane.core.database import fetch
+from postlane.delivery.work import roll_up
 from postlane.graphql.context import Context
 from postlane.graphql.documents import prepare
 from postlane.graphql.execute import Result
@@ -63,6 +64,9 @@ KINDS = {
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
     "Mutation.resendInvitation(input.invitationId)": "Invitation",
+    "Mutation.flushQueue(input.queue)": "Queue",
+    "Mutation.holdQueue(input.queue)": "Queue",
+    "Mutation.releaseQueue(input.queue)": "Queue",
     "Mutation.rotateApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.rotateDomainDkim(input.domain.id)": "Domain",
     "Mutation.rotateDomainDkim(input.domain.name)": "Domain name",
@@ -95,6 +99,11 @@ KINDS = {
     "Organization.messages(filter.pool)": "Pool name",
     "Organization.messages(filter.vmta)": "Vmta uuid",
     "Organization.project(id)": "Project",
+    "Organization.queue(id)": "Queue",
+    "Organization.queueOverview(pool)": "Pool name",
+    "Organization.queueOverview(vmta)": "Vmta uuid",
+    "Organization.queues(filter.pool)": "Pool name",
+    "Organization.queues(filter.vmta)": "Vmta uuid",
     "Organization.vmta(ref.id)": "Vmta",
     "Organization.vmta(ref.name)": "Vmta name",
     "Organization.vmtas(filter.pool)": "Pool name",
@@ -252,6 +261,8 @@ async def make_world(client: Client) -> World:
     credits = await fetch(
         "SELECT id FROM credit_entries WHERE organization_id = {} LIMIT 1", organization.id
     )
+    await roll_up()
+    queues = await fetch("SELECT id FROM queues WHERE organization_id = {}", organization.id)
     member = await make_membership(organization)
     project = await make_project(organization)
     uuids = {
@@ -265,6 +276,7 @@ async def make_world(client: Client) -> World:
         "Organization": organization.id,
         "Pool": pool.id,
         "Project": project.id,
+        "Queue": queues[0]["id"],
         "Suppression": suppression.id,
         "User": member.user_id,
         "Vmta": vmta.id,

@@ -28,6 +28,11 @@ def made_at(id: uuid.UUID) -> datetime:
     return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)
 
 
+def first_id_at(at: datetime) -> uuid.UUID:
+    """Return the id that sorts before all that `new_id` made at *at* or later."""
+    return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
+
+
 def new_token(length: int = TOKEN_LENGTH) -> str:
     """Return *length* random characters of `A-Za-z0-9`, about 5.95 bits each."""
     # One call for many bytes: a call to the operating system per character would

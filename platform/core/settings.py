@@ -137,6 +137,12 @@ class Settings:
         "Jobs that one worker runs at a time. Nearly all of them wait for a mail exchanger; too "
         "few, and mail to hosts that answer waits behind mail to hosts that do not.",
     )
+    limits_file: Path | None = _setting(
+        "",
+        _optional_path,
+        "TOML file with connections, messages_per_connection, messages_per_minute, _hour and "
+        "_day for providers, in the form of delivery/limits.toml; 0 is no limit. Empty is ours.",
+    )
     smtp_listen: Address | None = _setting(
         "127.0.0.1:2587",
         _address,

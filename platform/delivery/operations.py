@@ -11,6 +11,7 @@ from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.queue import JobName, enqueue
+from .isps import isp_of
 from .rules import FINAL, DeliveryState, message_status
 
 log = logging.getLogger(__name__)
@@ -151,15 +152,19 @@ async def _insert_queues(deliveries: Sequence[NewDelivery]) -> None:
     if not found:
         return
     await fetch(
-        "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at) "
-        "SELECT id, organization_id, vmta_id, domain, 'active', {} "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[]) "
-        "AS n (id, organization_id, vmta_id, domain) ON CONFLICT DO NOTHING",
+        # Empty since long ago: what concerns no queue, such as sandbox mail, lists none.
+        "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, "
+        "scheduled, queued, sending, deferred, depth, emptied_at) "
+        "SELECT id, organization_id, vmta_id, domain, 'active', {}, isp, 0, 0, 0, 0, 0, "
+        "'epoch'::timestamptz "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[]) "
+        "AS n (id, organization_id, vmta_id, domain, isp) ON CONFLICT DO NOTHING",
         clock.now(),
         list(found),
         [delivery.organization_id for delivery in found.values()],
         [delivery.vmta_id for delivery in found.values()],
         [delivery.domain for delivery in found.values()],
+        [isp_of(delivery.domain, None).value for delivery in found.values()],
     )
 
 

@@ -173,7 +173,7 @@ async def open_mail(
     """Return messages from the domain that are not final, in the order of their ids."""
     rows = await fetch(
         "SELECT id FROM spooled_messages WHERE organization_id = {} AND domain_id = {} "
-        "AND status IN ('queued', 'scheduled', 'sending', 'deferred') "
+        "AND completed_at IS NULL "
         "AND ({}::uuid IS NULL OR id > {}) ORDER BY id LIMIT {}",
         organization_id,
         domain_id,
@@ -190,10 +190,10 @@ _ISP = isp_sql("d.domain", "d.mx_host")
 async def has_open_mail(organization_id: uuid.UUID, domain_id: uuid.UUID) -> bool:
     """Say whether a message from the domain still waits for an attempt or is on the wire."""
     rows = await fetch(
-        "SELECT EXISTS (SELECT FROM spooled_messages WHERE organization_id = {} "
-        "AND status IN ('queued', 'scheduled', 'sending', 'deferred') AND domain_id = {}) AS yes",
-        organization_id,
+        "SELECT EXISTS (SELECT FROM spooled_messages WHERE domain_id = {} "
+        "AND completed_at IS NULL AND organization_id = {}) AS yes",
         domain_id,
+        organization_id,
     )
     return bool(rows[0]["yes"])
 

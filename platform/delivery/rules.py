@@ -34,6 +34,13 @@ BACKOFF = timedelta(minutes=10)
 """How long a queue that was throttled sends at a tenth of its rate, from its last failure on."""
 
 
+BACKOFF_SHARE = 0.1
+"""Of its usual rate, what a queue sends in back-off."""
+
+CLIMB_EVERY = timedelta(minutes=1)
+"""After the back-off the rate doubles this often, until it is whole again."""
+
+
 class QueueState(StrEnum):
     """What a queue does; a hold weighs more than a pause, a pause more than a back-off."""
 
@@ -41,6 +48,10 @@ class QueueState(StrEnum):
     BACKOFF = "backoff"
     HELD = "held"
     PAUSED = "paused"
+
+
+HOLD_SOURCE_USER = "user"
+HOLD_SOURCE_AUTO_BLOCK = "auto_block"
 
 
 class DeliveryState(StrEnum):
@@ -107,6 +118,19 @@ def queue_state(
     if backoff_until is not None and backoff_until > now:
         return QueueState.BACKOFF
     return QueueState.ACTIVE
+
+
+def rate_share(backoff_until: datetime | None, now: datetime) -> float:
+    """Return how much of its usual rate a queue sends at: a tenth in back-off, then more again.
+
+    It climbs by doubling, so that a receiver that still has enough says so early.
+    """
+    if backoff_until is None:
+        return 1.0
+    if now < backoff_until:
+        return BACKOFF_SHARE
+    steps = (now - backoff_until) // CLIMB_EVERY + 1
+    return 1.0 if steps > 10 else min(1.0, BACKOFF_SHARE * 2**steps)
 
 
 def message_status(states: Collection[str]) -> str:

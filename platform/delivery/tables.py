@@ -3,6 +3,7 @@
 from piccolo.columns import (
     JSONB,
     UUID,
+    BigInt,
     BigSerial,
     Boolean,
     Bytea,
@@ -55,6 +56,108 @@ class Queue(Table, db=DB, tablename="queues"):
         null=True, default=None, help_text="Until then it sends at a tenth of its rate."
     )
     created_at = Timestamptz(default=clock.now)
+    isp = Varchar(20, default="other", help_text="Who runs the mailboxes.")
+    site = Varchar(
+        253, null=True, default=None, help_text="First exchanger of the domain, once looked up."
+    )
+    hold_reason = Varchar(200, null=True, default=None)
+    hold_source = Varchar(20, null=True, default=None, help_text="user or auto_block.")
+    held_by = UUID(null=True, default=None, help_text="The user who holds it.")
+    held_at = Timestamptz(null=True, default=None)
+    held_until = Timestamptz(null=True, default=None, help_text="Null: until it is released.")
+    last_code = Integer(null=True, default=None, help_text="The last reply that came.")
+    last_enhanced_code = Varchar(11, null=True, default=None)
+    last_reply = Text(null=True, default=None)
+    last_reply_at = Timestamptz(null=True, default=None)
+    scheduled = Integer(default=0, help_text="Deliveries by state, as of the last roll-up.")
+    queued = Integer(default=0)
+    sending = Integer(default=0)
+    deferred = Integer(default=0)
+    depth = Integer(default=0, help_text="Queued, sending and deferred together.")
+    oldest_message_at = Timestamptz(null=True, default=None)
+    next_due_at = Timestamptz(
+        null=True, default=None, help_text="When something is due next; null when empty."
+    )
+    resume_at = Timestamptz(
+        null=True, default=None, help_text="A limit was reached: nothing is sent before."
+    )
+    flushed_at = Timestamptz(
+        null=True, default=None, help_text="What was deferred before is made due, bit by bit."
+    )
+    emptied_at = Timestamptz(
+        null=True, default=None, help_text="Since when it is empty; null while it is not."
+    )
+
+
+class QueueChange(Table, db=DB, tablename="queue_changes"):
+    """How one statement changed the deliveries of one queue; rolled up into it and removed."""
+
+    id = BigSerial(primary_key=True)
+    queue_id = UUID()
+    scheduled = Integer()
+    queued = Integer()
+    sending = Integer()
+    deferred = Integer()
+    delivered = Integer()
+    bounced = Integer()
+    created_at = Timestamptz()
+
+
+class Activity(Table, db=DB, tablename="sending_activity"):
+    """What ended in a short time: in minutes of a vMTA, in five of a queue."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    vmta_id = UUID()
+    queue_id = UUID(null=True, default=None, help_text="Null: all queues of the vMTA.")
+    started_at = Timestamptz()
+    delivered = Integer()
+    bounced = Integer()
+
+
+class SendingScope(Table, db=DB, tablename="sending_scopes"):
+    """What limits count against: a source address at a site, or a vMTA everywhere.
+
+    Each window has when it began, what was sent in it and in the one before.
+    """
+
+    id = UUID(primary_key=True, help_text="UUID version 5 of address and site.")
+    source = Varchar(60, help_text="Source address, or the vMTA.")
+    site = Varchar(253, help_text="First exchanger; empty for a vMTA everywhere.")
+    minute_at = Timestamptz(default=clock.now)
+    minute_count = Integer(default=0)
+    minute_before = Integer(default=0)
+    hour_at = Timestamptz(default=clock.now)
+    hour_count = Integer(default=0)
+    hour_before = Integer(default=0)
+    day_at = Timestamptz(default=clock.now)
+    day_count = BigInt(default=0)
+    day_before = BigInt(default=0)
+    suspended_until = Timestamptz(null=True, default=None)
+    suspended_by = Text(null=True, default=None, help_text="The reply that asked for it.")
+    updated_at = Timestamptz(default=clock.now)
+
+
+class ConnectionLease(Table, db=DB, tablename="connection_leases"):
+    """How many connections one worker may hold in one scope, and until when."""
+
+    id = UUID(primary_key=True, default=new_id)
+    scope_id = UUID()
+    worker_id = UUID()
+    connections = Integer()
+    wanted = Integer()
+    organizations = Integer(help_text="How many organizations the worker sends for there.")
+    ends_at = Timestamptz()
+
+
+class QueueWork(Table, db=DB, tablename="queue_work"):
+    """How many connections one worker has open for one queue, as it says now and then."""
+
+    id = UUID(primary_key=True, default=new_id)
+    queue_id = UUID()
+    worker_id = UUID()
+    connections = Integer()
+    seen_at = Timestamptz()
 
 
 class Delivery(Table, db=DB, tablename="deliveries"):

@@ -35,19 +35,7 @@ describe_enum(
         "CANCELLED": "Cancelled before it was delivered. Final.",
     },
 )
-describe_enum(
-    Isp,
-    "Who runs a mailbox.",
-    {
-        "GOOGLE": "Gmail and Google Workspace.",
-        "MICROSOFT": "Outlook.com and Microsoft 365.",
-        "YAHOO": "Yahoo, AOL and Verizon.",
-        "APPLE": "Apple's iCloud.",
-        "COMCAST": "Comcast.",
-        "GMX": "GMX, WEB.DE and 1&1.",
-        "OTHER": "Anybody else.",
-    },
-)
+
 describe_enum(
     RecipientKind,
     "In which field of a message a recipient stands.",

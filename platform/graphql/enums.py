@@ -8,6 +8,7 @@ import strawberry
 
 from ..core.actor import Mode
 from ..core.errors import DetailCode, ErrorCode
+from ..delivery.isps import Isp
 
 AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
 
@@ -69,6 +70,10 @@ describe_enum(
         "SELECTOR_IN_USE": "Another key of the domain has this selector.",
         "ROTATION_IN_PROGRESS": "The key is being replaced already.",
         "NOT_CANCELLABLE": "It is too late to cancel it.",
+        "QUEUE_HELD": "The queue is held; release it first.",
+        "VMTA_PAUSED": "The vMTA is paused; resume it first.",
+        "AUTO_BLOCK_ACTIVE": "An auto-block stopped it; resolve the block.",
+        "INVALID_ACTION": "There is no such action.",
         "CONFLICT": "Its present state does not allow this.",
         "IDEMPOTENCY_IN_PROGRESS": "The first request with this idempotency key still runs.",
         "IDEMPOTENCY_KEY_REUSE": "The idempotency key came with another request before.",
@@ -126,5 +131,19 @@ describe_enum(
     {
         "LIVE": "It does.",
         "SANDBOX": "Mail is accepted and shown, but not delivered, and costs nothing.",
+    },
+)
+
+describe_enum(
+    Isp,
+    "Who runs a mailbox.",
+    {
+        "GOOGLE": "Gmail and Google Workspace.",
+        "MICROSOFT": "Outlook.com and Microsoft 365.",
+        "YAHOO": "Yahoo, AOL and Verizon.",
+        "APPLE": "Apple's iCloud.",
+        "COMCAST": "Comcast.",
+        "GMX": "GMX, WEB.DE and 1&1.",
+        "OTHER": "Anybody else.",
     },
 )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ..core import clock
 from ..core.queue import JobName, enqueue
-from ..delivery.work import DueQueue, due_queues
+from ..delivery.work import DueQueue, due_queues, go_on_flushing, roll_up
 from ..domains.work import ask_for_check, due_for_check
 from ..notices.work import ask_for_due
 from .delivery import drain_key
@@ -32,9 +32,12 @@ NOTICES_AT_ONCE = 100
 async def sweep() -> int:
     """Ask for a drain of every queue that has something due; return how many were put in.
 
-    Domains that it is time to look at and notices are asked for as well. The job queue refuses
+    Organizations take turns, so that the first queue of each is asked for before the second of
+    any. Domains that it is time to look at and notices are asked for as well. The job queue refuses
     what is waiting or running already.
     """
+    await go_on_flushing()
+    await roll_up()
     asked = sum([await _ask_for_drain(queue) for queue in await due_queues()])
     for domain_id in await due_for_check(limit=DOMAINS_AT_ONCE):
         await ask_for_check(domain_id)

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from ..audit.work import remove_old_entries
-from ..delivery.work import remove_old_captured, remove_old_contents
+from ..delivery.work import remove_old_activity, remove_old_captured, remove_old_contents
 from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
@@ -16,6 +16,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     """Remove what nobody may ask for any more."""
     contents = await remove_old_contents()
     captured = await remove_old_captured()
+    await remove_old_activity()
     await remove_old_entries()
     await remove_old_checks()
     await remove_old_notices()

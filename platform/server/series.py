@@ -17,8 +17,8 @@ from ..core.measuring import PREFIX, measured
 from ..credits.queries import consumed_credits
 from ..credits.rules import CreditType
 from ..credits.work import all_consumed_credits
+from ..delivery import work as spool
 from ..delivery.queries import oldest_due
-from ..delivery.work import due_queues, spool_bytes
 from ..events.queries import EventTotal, count_events
 from ..events.rules import EXITS, EventType
 from ..events.work import count_all_events
@@ -61,11 +61,11 @@ async def all_series() -> list[Metric]:
     totals = await count_all_events()
     vmtas = await every_vmta()
     credits = await all_consumed_credits()
-    oldest = next((queue.due_since for queue in await due_queues(limit=1)), None)
+    oldest = await spool.oldest_due()
     size = GaugeMetricFamily(
         f"{PREFIX}spool_bytes",
         "Bytes on disk of open mail and its contents.",
-        value=await spool_bytes(),
+        value=await spool.spool_bytes(),
     )
     return [*_counted(totals, vmtas, credits, oldest), size, *measured()]
 

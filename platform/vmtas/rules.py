@@ -33,6 +33,36 @@ class Route:
     status: VmtaStatus
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceLimits:
+    """What a vMTA may do at one provider or domain; None leaves it to others, 0 is no limit."""
+
+    isp: str | None
+    domain: str | None
+    max_connections: int | None
+    max_messages_per_connection: int | None
+    max_messages_per_hour: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VmtaLimits:
+    """What a vMTA may do, and what at some places; None is no limit."""
+
+    max_connections: int
+    max_messages_per_connection: int | None = None
+    max_messages_per_hour: int | None = None
+    max_messages_per_day: int | None = None
+    places: tuple[PlaceLimits, ...] = ()
+
+    def at_isp(self, isp: str) -> PlaceLimits | None:
+        """Return what is said of a provider."""
+        return next((place for place in self.places if place.isp == isp), None)
+
+    def at_domain(self, domain: str) -> PlaceLimits | None:
+        """Return what is said of a domain (A-labels)."""
+        return next((place for place in self.places if place.domain == domain), None)
+
+
 def choose_by_name(routes: Sequence[Route], name: str) -> Route | None:
     """Return the vMTA with that name or id: the organization's own before a shared one."""
     named = [route for route in routes if name in (route.name, str(route.vmta_id))]

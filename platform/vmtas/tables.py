@@ -35,3 +35,18 @@ class Vmta(Table, db=DB, tablename="vmtas"):
     tls = Varchar(20, default="opportunistic")
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
+    max_messages_per_connection = Integer(null=True, default=None, help_text="Null: no limit.")
+    max_messages_per_hour = Integer(null=True, default=None, help_text="To all sites together.")
+    max_messages_per_day = Integer(null=True, default=None, help_text="To all sites together.")
+
+
+class VmtaLimit(Table, db=DB, tablename="vmta_limits"):
+    """What a vMTA may do at one provider, or at one domain; null leaves it to the defaults."""
+
+    id = UUID(primary_key=True, default=new_id)
+    vmta_id = ForeignKey(Vmta, null=False, on_delete=OnDelete.cascade)
+    isp = Varchar(20, null=True, default=None, help_text="Null: it is for a domain.")
+    domain = Varchar(253, null=True, default=None, help_text="A-labels; null: for a provider.")
+    max_connections = Integer(null=True, default=None, help_text="0 is no limit.")
+    max_messages_per_connection = Integer(null=True, default=None, help_text="0 is no limit.")
+    max_messages_per_hour = Integer(null=True, default=None, help_text="0 is no limit.")

@@ -13,11 +13,12 @@ from saq import Worker
 from postlane.accounts.tables import Membership, Organization
 from postlane.core import clock
 from postlane.core.actor import OrganizationId, Origin, Role, UserId
-from postlane.core.database import transaction
+from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_token
 from postlane.core.queue import open_queue
 from postlane.credits.operations import grant
 from postlane.credits.rules import LotSource
+from postlane.delivery.work import roll_up
 from postlane.security.operations import sign_in
 from tests.client import Client
 from tests.dns_server import DnsServer
@@ -166,6 +167,15 @@ async def a_message(world: World) -> None:
     world.names["{message}"] = answer.json()["id"]
 
 
+async def a_queue(world: World) -> None:
+    """One message waits in a queue, and was counted."""
+    await credits(world)
+    await a_message(world)
+    await roll_up()
+    rows = await fetch("SELECT id FROM queues WHERE organization_id = {}", world.organization.id)
+    world.names["{queue}"] = str(rows[0]["id"])
+
+
 async def a_published_domain(world: World) -> None:
     """A domain was set up, and its records are in the DNS."""
     name = f"{new_token(12).lower()}.example"
@@ -206,6 +216,7 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         a_rotated_api_key,
         a_sending_domain,
         a_message,
+        a_queue,
         a_published_domain,
         a_verified_domain,
         a_logo,

@@ -13,6 +13,7 @@ from postlane.delivery.work import (
     has_due,
     read_contents,
     renew_claims,
+    roll_up,
 )
 from postlane.vmtas.tables import Vmta
 from tests.delivery.spool import lose_lease, make_many, make_spooled
@@ -77,6 +78,7 @@ async def test_a_held_queue_gives_nothing(database: None) -> None:
 
     assert await claim_batch(spooled.queue_id) == []
     assert not await has_due(spooled.queue_id)
+    await roll_up()
     assert spooled.queue_id not in {queue.queue_id for queue in await due_queues()}
 
 
@@ -88,6 +90,7 @@ async def test_a_paused_vmta_gives_nothing(database: None) -> None:
     spooled = await make_spooled("ada@dest.example", organization=organization, vmta_id=vmta.id)
 
     assert await claim_batch(spooled.queue_id) == []
+    await roll_up()
     assert spooled.queue_id not in {queue.queue_id for queue in await due_queues()}
 
 
@@ -108,6 +111,7 @@ async def test_the_sweep_sees_each_queue_with_something_due_once(database: None)
     due = await make_spooled("a@one.example", "b@one.example", "c@two.example")
     await make_spooled("d@three.example", due_at=clock.now() + timedelta(hours=1))
 
+    await roll_up()
     found = {queue.queue_id: queue.due_since for queue in await due_queues()}
 
     assert set(due.queues.values()) <= found.keys()

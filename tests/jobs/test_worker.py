@@ -171,13 +171,13 @@ async def test_a_relay_gets_everything_after_signing_in(own_database: str, tmp_p
 async def test_removing_old_content_leaves_what_may_still_be_read(own_database: str) -> None:
     old = await make_spooled("ada@dest.example")
     still_open = await make_spooled("bob@dest.example")
-    long_ago = clock.now() - timedelta(days=4)
-    await fetch("UPDATE contents SET created_at = {}", long_ago)
-    await fetch("UPDATE spooled_messages SET completed_at = {} WHERE id = {}", long_ago, old.id)
     recent = await make_spooled("eve@dest.example")
-    await fetch("UPDATE spooled_messages SET completed_at = now() WHERE id = {}", recent.id)
+    later = clock.now() + timedelta(days=4)
+    await fetch("UPDATE spooled_messages SET completed_at = now() WHERE id = {}", old.id)
+    await fetch("UPDATE spooled_messages SET completed_at = {} WHERE id = {}", later, recent.id)
 
-    await tidy({})
+    with clock.frozen(later):
+        await tidy({})
 
     rows = await fetch(
         "SELECT spooled_messages.id FROM contents JOIN spooled_messages ON content_id = contents.id"

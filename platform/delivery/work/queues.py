@@ -76,41 +76,77 @@ async def has_due(queue_id: uuid.UUID) -> bool:
     return bool(rows)
 
 
-async def due_queues(limit: int = 1000) -> Sequence[DueQueue]:
-    """Return queues that have something due and may send it, those waiting longest first.
+async def due_queues(limit: int = 1000, *, share: int = 100) -> Sequence[DueQueue]:
+    """Return queues that have something due and may send it, as of the last roll-up.
 
-    It steps from queue to queue through the index of what is waiting, so its cost is the
-    number of queues, not of deliveries.
+    Organizations take turns: the queue of each that waits longest, then the second of each,
+    up to *share* queues of one. It steps from organization to organization through the index
+    of what is due, so neither deliveries nor queues that have to wait are looked at.
     """
+    now = clock.now()
     rows = await fetch(
-        """
-        WITH RECURSIVE waiting AS (
-            (SELECT queue_id FROM deliveries WHERE due_at IS NOT NULL ORDER BY queue_id LIMIT 1)
-            UNION ALL
-            SELECT (
-                SELECT later.queue_id FROM deliveries AS later
-                WHERE later.due_at IS NOT NULL AND later.queue_id > waiting.queue_id
-                ORDER BY later.queue_id LIMIT 1
-            )
-            FROM waiting WHERE waiting.queue_id IS NOT NULL
-        )
-        SELECT queues.id AS queue_id, min(first.due_at) AS due_since
-        FROM waiting
-        JOIN queues ON queues.id = waiting.queue_id AND queues.state <> 'held'
-        LEFT JOIN vmtas ON vmtas.id = queues.vmta_id
-        CROSS JOIN (VALUES (0::smallint), (1::smallint)) AS turn (priority)
-        CROSS JOIN LATERAL (
-            SELECT due_at FROM deliveries
-            WHERE deliveries.queue_id = queues.id AND deliveries.priority = turn.priority
-            AND due_at <= {} ORDER BY due_at LIMIT 1
-        ) AS first
-        WHERE vmtas.status IS DISTINCT FROM 'paused'
-        GROUP BY queues.id ORDER BY due_since LIMIT {}
-        """,
-        clock.now(),
+        DUE_QUEUES,
+        now,
+        share,
+        now,
         limit,
     )
-    return [DueQueue(**row) for row in rows]
+    return [DueQueue(row["queue_id"], row["due_since"]) for row in rows]
+
+
+DUE_QUEUES = """
+    WITH RECURSIVE turns AS (
+        (SELECT organization_id FROM queues
+            WHERE next_due_at IS NOT NULL AND state <> 'held'
+            ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT later.organization_id FROM queues AS later
+            WHERE later.next_due_at IS NOT NULL AND later.state <> 'held'
+            AND later.organization_id > turns.organization_id
+            ORDER BY later.organization_id LIMIT 1
+        )
+        FROM turns WHERE turns.organization_id IS NOT NULL
+    )
+    SELECT waiting.queue_id, first.due_since, waiting.nth
+    FROM turns
+    CROSS JOIN LATERAL (
+        SELECT own.id AS queue_id, row_number() OVER (ORDER BY own.next_due_at) AS nth
+        FROM (
+            SELECT queues.id, next_due_at FROM queues
+            WHERE queues.organization_id = turns.organization_id
+            AND next_due_at <= {} AND queues.state <> 'held'
+            AND NOT EXISTS (SELECT FROM vmtas
+                WHERE vmtas.id = queues.vmta_id AND vmtas.status = 'paused')
+            ORDER BY next_due_at LIMIT {}
+        ) AS own
+    ) AS waiting
+    -- What a worker holds under a lease that it has renewed since is not due.
+    CROSS JOIN LATERAL (
+        SELECT min(due.due_at) AS due_since
+        FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
+        CROSS JOIN LATERAL (
+            SELECT due_at FROM deliveries
+            WHERE deliveries.queue_id = waiting.queue_id
+            AND deliveries.priority = turn.priority
+            AND due_at <= {} ORDER BY due_at LIMIT 1
+        ) AS due
+    ) AS first
+    WHERE first.due_since IS NOT NULL
+    ORDER BY waiting.nth, first.due_since LIMIT {}
+"""
+
+
+async def oldest_due() -> datetime | None:
+    """Return since when the oldest mail that may be sent has been due, as of the last roll-up."""
+    rows = await fetch(
+        "SELECT min(next_due_at) AS due_since FROM queues WHERE next_due_at <= {} "
+        "AND state <> 'held' AND NOT EXISTS (SELECT FROM vmtas "
+        "WHERE vmtas.id = queues.vmta_id AND vmtas.status = 'paused')",
+        clock.now(),
+    )
+    found: datetime | None = rows[0]["due_since"]
+    return found
 
 
 async def spool_bytes() -> int:

@@ -1,9 +1,11 @@
 """Removing what is kept for a while only."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from ...core import clock
 from ...core.database import fetch
+from ...core.ids import first_id_at
 
 CONTENT_KEPT = timedelta(days=3)
 """How long a message can be read after its last delivery became final."""
@@ -17,16 +19,20 @@ BATCH = 1000
 async def remove_old_contents() -> int:
     """Remove contents nobody may read any more and return how many there were."""
     before = clock.now() - CONTENT_KEPT
-    removed = 0
-    while rows := await fetch(
-        "DELETE FROM contents WHERE id = ANY(ARRAY("
-        "SELECT content_id FROM spooled_messages JOIN contents ON contents.id = content_id "
-        "WHERE completed_at < {} AND contents.created_at < {} LIMIT {})) RETURNING id",
+    removed, start = 0, UUID(int=0)
+    # Ids are in the order of time, so that only old contents are looked at, each once.
+    while looked_at := await fetch(
+        "SELECT contents.id, message.completed_at < {} AS is_old FROM contents "
+        "LEFT JOIN spooled_messages AS message ON message.content_id = contents.id "
+        "WHERE contents.id > {} AND contents.id < {} ORDER BY contents.id LIMIT {}",
         before,
-        before,
+        start,
+        first_id_at(before),
         BATCH,
     ):
-        removed += len(rows)
+        old = [row["id"] for row in looked_at if row["is_old"]]
+        await fetch("DELETE FROM contents WHERE id = ANY({}::uuid[])", old)
+        removed, start = removed + len(old), looked_at[-1]["id"]
     return removed
 
 
@@ -36,8 +42,8 @@ async def remove_old_captured() -> int:
     removed = 0
     while rows := await fetch(
         "DELETE FROM captured_messages WHERE id = ANY(ARRAY("
-        "SELECT id FROM captured_messages WHERE created_at < {} LIMIT {})) RETURNING id",
-        before,
+        "SELECT id FROM captured_messages WHERE id < {} ORDER BY id LIMIT {})) RETURNING id",
+        first_id_at(before),
         BATCH,
     ):
         removed += len(rows)

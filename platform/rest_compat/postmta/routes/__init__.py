@@ -1,6 +1,6 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
-from . import api_keys, auth, batches, credits, domains, messages, sending, users
+from . import api_keys, auth, batches, credits, domains, messages, queues, sending, users
 
 ROUTES = (
     *auth.ROUTES,
@@ -10,6 +10,7 @@ ROUTES = (
     sending.SEND,
     batches.SEND_BATCH,
     *messages.ROUTES,
+    *queues.ROUTES,
     *domains.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""
