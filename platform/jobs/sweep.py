@@ -14,7 +14,7 @@ from .delivery import drain_key
 
 log = logging.getLogger(__name__)
 
-EVERY = timedelta(seconds=2)
+EVERY = timedelta(seconds=1)
 LARGEST_SHARE = 0.05
 """Of the time that sweeping may take: with very many queues it comes less often."""
 
