@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 COUNTED = ROOT / ".pytest_cache" / "v" / THE_81
 LONGEST_SECONDS = 30 * 60
 """A run that takes longer hangs; it is ended, with the place where it hangs."""
+SHARED = ("-n", "2", "--dist", "loadfile")
+"""Two processes share the files of tests: many of them wait for processes, not for a core.
+
+Each has servers of its own. A file is never split, so that its fixtures are made once.
+"""
 CHECKS = (
     ("ruff check", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     install_parts(allowed=not options.no_install)
     failed = [] if rest else run_checks()
     COUNTED.unlink(missing_ok=True)
-    code = run_tests(rest or ["--durations=10"])
+    code = run_tests(rest or ["--durations=10", *SHARED])
     if not rest:
         print(read_the_81())
     for name in failed:
