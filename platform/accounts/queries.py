@@ -12,7 +12,7 @@ from piccolo.query import Objects
 from ..core import clock
 from ..core.actor import Actor, OrganizationId, Permission, ProjectId, Role, UserId
 from ..core.crypto import digest
-from ..core.database import fetch
+from ..core.database import Tx, fetch
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from .rules import INVITATION_PURPOSE, UserStatus, email_key
@@ -359,6 +359,15 @@ async def count_invitations(actor: Actor) -> int:
         .where(Invitation.expires_at > clock.now())
     )
     return int(await query)
+
+
+async def get_plan(tx: Tx, organization_id: OrganizationId) -> str:
+    """Return an organization's plan; nobody else who asks gets an answer until *tx* ends."""
+    rows = await fetch(
+        "SELECT plan FROM organizations WHERE id = {} FOR NO KEY UPDATE", organization_id
+    )
+    plan: str = rows[0]["plan"]
+    return plan
 
 
 def _open_invitations(actor: Actor) -> "Objects[Invitation]":

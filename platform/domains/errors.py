@@ -1,6 +1,6 @@
 """Why something with a domain is refused."""
 
-from ..core.errors import Conflict, ErrorCode, Unavailable
+from ..core.errors import Conflict, ErrorCode, NotPermitted, Unavailable
 
 
 class DomainExists(Conflict):
@@ -15,6 +15,13 @@ class DomainClaimed(Conflict):
 
     code = ErrorCode.DOMAIN_CLAIMED
     message = "Another organization has verified this domain. It must let go of it first."
+
+
+class TooManyDomains(NotPermitted):
+    """The organization's plan allows no further domain."""
+
+    code = ErrorCode.FEATURE_NOT_IN_PLAN
+    message = "Your plan allows no further domain. Delete one, or change the plan."
 
 
 class DomainInUse(Conflict):

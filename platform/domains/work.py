@@ -19,7 +19,7 @@ from ..mail.dkim import KeyAlgorithm, SigningKey
 from ..mail.dns import resolver
 from ..mail.fetching import open_fetcher
 from ..vmtas import queries as vmtas
-from .bimi import judge_bimi
+from .bimi import DEFAULT_SELECTOR, judge_bimi
 from .history import KEPT_FOR
 from .keys import choose_selector, make_sealed_key, start_rotation
 from .logos import read_bimi, write_verdict
@@ -43,6 +43,14 @@ REMEMBERED_DOMAINS = 10_000
 
 ROTATION_LEASE = timedelta(hours=1)
 """How long one worker has for preparing new keys before another may try."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What mail of a domain is signed with and says of itself."""
+
+    keys: Sequence[SigningKey] = ()
+    bimi_selector: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ async def sending_domains(
     return {pair: domain for pair, domain in covered.items() if domain}
 
 
-_keys: OrderedDict[uuid.UUID, tuple[float, Sequence[SigningKey]]] = OrderedDict()
+_identities: OrderedDict[uuid.UUID, tuple[float, _Identity]] = OrderedDict()
 
 
 async def signing_keys(
@@ -114,21 +122,37 @@ async def signing_keys(
 
     What was read in the last few seconds is not read again.
     """
+    return {domain_id: found.keys for domain_id, found in (await _known(domain_ids)).items()}
+
+
+async def bimi_selectors(domain_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+    """Return the selector of each domain that publishes its logo under one of its own.
+
+    It remembers as `signing_keys` does, and together with it.
+    """
+    return {
+        domain_id: found.bimi_selector
+        for domain_id, found in (await _known(domain_ids)).items()
+        if found.bimi_selector
+    }
+
+
+async def _known(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, _Identity]:
     # The monotonic clock, because this is the age of a copy and not a time of the product.
     now = time.monotonic()
     known = {
         domain_id: held[1]
         for domain_id in domain_ids
-        if (held := _keys.get(domain_id)) and now - held[0] < KEYS_FRESH_SECONDS
+        if (held := _identities.get(domain_id)) and now - held[0] < KEYS_FRESH_SECONDS
     }
     missing = set(domain_ids) - known.keys()
     if missing:
-        read = await _read_keys(missing)
-        for domain_id, keys in read.items():
-            _keys[domain_id] = (now, keys)
-            _keys.move_to_end(domain_id)
-        while len(_keys) > REMEMBERED_DOMAINS:
-            _keys.popitem(last=False)
+        read = await _read_identities(missing)
+        for domain_id, identity in read.items():
+            _identities[domain_id] = (now, identity)
+            _identities.move_to_end(domain_id)
+        while len(_identities) > REMEMBERED_DOMAINS:
+            _identities.popitem(last=False)
         known.update(read)
     return known
 
@@ -245,19 +269,27 @@ async def _audit(tx: Tx, domain: Domain, action: str, changes: Mapping[str, Any]
     )
 
 
-async def _read_keys(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Sequence[SigningKey]]:
+async def _read_identities(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, _Identity]:
     rows = await fetch(
-        "SELECT domain_id, name, selector, algorithm, private_key "
-        "FROM dkim_keys JOIN domains ON domains.id = domain_id "
-        "WHERE domain_id = ANY({}::uuid[]) AND state = {} AND private_key IS NOT NULL "
+        "SELECT keys.domain_id, name, keys.selector, algorithm, private_key, "
+        "logos.selector AS bimi_selector FROM dkim_keys AS keys "
+        "JOIN domains ON domains.id = keys.domain_id "
+        "LEFT JOIN domain_bimi AS logos ON logos.domain_id = domains.id AND enabled "
+        "AND logo_url IS NOT NULL AND logos.selector <> {} "
+        "WHERE keys.domain_id = ANY({}::uuid[]) AND state = {} AND private_key IS NOT NULL "
         "ORDER BY algorithm DESC",
+        DEFAULT_SELECTOR,
         list(domain_ids),
         KeyState.ACTIVE.value,
     )
     keys: dict[uuid.UUID, list[SigningKey]] = {domain_id: [] for domain_id in domain_ids}
+    selectors = {row["domain_id"]: row["bimi_selector"] for row in rows}
     for row in rows:
         private_pem = unseal(row["private_key"], purpose=KEY_PURPOSE)
         keys[row["domain_id"]].append(
             SigningKey(row["name"], row["selector"], KeyAlgorithm(row["algorithm"]), private_pem)
         )
-    return {domain_id: tuple(found) for domain_id, found in keys.items()}
+    return {
+        domain_id: _Identity(tuple(found), selectors.get(domain_id))
+        for domain_id, found in keys.items()
+    }

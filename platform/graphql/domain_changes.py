@@ -183,7 +183,8 @@ class DeleteDomainPayload:
 class Mutation:
     @strawberry.mutation(
         description="Set up a domain with DKIM keys. Needs `domains:write`. Refused with "
-        "DOMAIN_EXISTS, or DOMAIN_CLAIMED when another organization has verified it."
+        "DOMAIN_EXISTS, with DOMAIN_CLAIMED when another organization has verified it, and with "
+        "FEATURE_NOT_IN_PLAN when the plan allows no further one."
     )
     async def create_domain(
         self,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ..delivery.contents import ContentFormat, decode_parts
 from ..delivery.rules import Priority
 from ..delivery.work import Claim, Content, read_contents, return_path_of
-from ..domains.work import signing_keys
+from ..domains.work import bimi_selectors, signing_keys
 from ..mail.compose import Parts, compose, needs_smtputf8
 from ..mail.dkim import SigningKey, sign
 from ..mail.markup import text_from_html
@@ -28,6 +28,7 @@ BYTES_AT_ONCE = 4 * 1024 * 1024
 """How much is read from the database at once; at least one message, whatever its size."""
 
 _UNSUBSCRIBE = re.compile(rb"^list-unsubscribe[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_BIMI_SELECTOR = re.compile(rb"^bimi-selector[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ async def prepare(claims: Sequence[Claim]) -> AsyncIterator[list[Prepared]]:
         contents = await read_contents({claim.content_id for claim in group})
         domain_ids = {claim.domain_id for claim in group if claim.domain_id}
         keys = await signing_keys(domain_ids)
+        selectors = await bimi_selectors(domain_ids)
         # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
-        built = await asyncio.to_thread(_build_all, group, contents, keys)
+        built = await asyncio.to_thread(_build_all, group, contents, keys, selectors)
         counts = Counter(_unit(claim) for claim in group)
         yield [
             _address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group
@@ -94,6 +96,7 @@ def _build_all(
     claims: Sequence[Claim],
     contents: Mapping[uuid.UUID, Content],
     keys: Mapping[uuid.UUID, Sequence[SigningKey]],
+    selectors: Mapping[uuid.UUID, str],
 ) -> dict[uuid.UUID, _Built | Failure]:
     """Return what to send by unit."""
     composed: dict[uuid.UUID, _Built | Failure] = {}
@@ -103,7 +106,8 @@ def _build_all(
             composed[claim.message_id] = _compose(claim, contents.get(claim.content_id))
         if _unit(claim) not in signed:
             own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
-            signed[_unit(claim)] = _finish(claim, composed[claim.message_id], own)
+            selector = selectors.get(claim.domain_id) if claim.domain_id else None
+            signed[_unit(claim)] = _finish(claim, composed[claim.message_id], own, selector)
     return signed
 
 
@@ -130,7 +134,7 @@ def _with_text(parts: Parts) -> Parts:
 
 
 def _finish(
-    claim: Claim, composed: _Built | Failure, keys: Sequence[SigningKey]
+    claim: Claim, composed: _Built | Failure, keys: Sequence[SigningKey], selector: str | None
 ) -> _Built | Failure:
     """Return what goes to this claim's recipient, signed."""
     if isinstance(composed, Failure):
@@ -139,6 +143,8 @@ def _finish(
         data = composed.data
         if _is_marketing(claim) and not _UNSUBSCRIBE.search(data.partition(b"\r\n\r\n")[0]):
             data = _unsubscribe_fields(claim) + data
+        if selector and not _BIMI_SELECTOR.search(data.partition(b"\r\n\r\n")[0]):
+            data = f"BIMI-Selector: v=BIMI1; s={selector};\r\n".encode() + data
         signed = _Built(sign(data, keys) if keys else data, composed.smtputf8)
     except Exception:  # an edge, as above
         log.exception("message %s cannot be signed", claim.message_id)

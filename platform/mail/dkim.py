@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 SIGNED_FIELDS = tuple(
     (
         b"from to cc subject date message-id reply-to mime-version content-type "
-        b"content-transfer-encoding list-unsubscribe list-unsubscribe-post feedback-id"
+        b"content-transfer-encoding list-unsubscribe list-unsubscribe-post feedback-id "
+        b"bimi-selector"
     ).split()
 )
 """What is signed when present. From is signed once more than it is there, so that none is added."""

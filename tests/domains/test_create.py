@@ -1,5 +1,6 @@
 """Setting up a domain: what it may be called, and what comes with it."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -260,3 +261,47 @@ async def test_setting_up_is_written_to_the_audit_log(client: Client) -> None:
     assert [tuple(row.values()) for row in rows] == [
         ("domain.created", domain["uuid"], actor.user_id)
     ]
+
+
+async def test_what_is_wrong_with_the_input_is_said_before_that_the_domain_is_there(
+    client: Client,
+) -> None:
+    actor = await make_actor()
+    await create(client, actor, "twice.example")
+
+    assert await details(client, actor, name="twice.example", defaultPool="absent") == [
+        ("defaultPool", "NOT_FOUND")
+    ]
+    sent = {"input": {"name": "twice.example"}}
+    assert await client.refusal(CREATE, sent, actor=actor) == "DOMAIN_EXISTS"
+
+
+@pytest.mark.parametrize(("plan", "allowed"), [("trial", 1), ("starter", 1), ("professional", 3)])
+async def test_a_plan_allows_so_many_domains(client: Client, plan: str, allowed: int) -> None:
+    organization = await make_organization(plan=plan)
+    actor = await make_actor(organization)
+
+    codes = []
+    for number in range(3):
+        sent = {"input": {"name": f"n{number}.{plan}-limit.example"}}
+        body = await client.graphql(CREATE, sent, actor=actor)
+        codes += [error["extensions"]["code"] for error in body.get("errors", ())]
+
+    assert codes == ["FEATURE_NOT_IN_PLAN"] * (3 - allowed)
+    rows = await fetch("SELECT FROM domains WHERE organization_id = {}", organization.id)
+    assert len(rows) == allowed
+
+
+async def test_the_last_domain_of_a_plan_is_set_up_once(client: Client) -> None:
+    organization = await make_organization(plan="trial")
+    actor = await make_actor(organization)
+
+    bodies = await asyncio.gather(
+        *(
+            client.graphql(CREATE, {"input": {"name": f"r{n}.last.example"}}, actor=actor)
+            for n in range(4)
+        )
+    )
+
+    refused = [body["errors"][0]["extensions"]["code"] for body in bodies if "errors" in body]
+    assert refused == ["FEATURE_NOT_IN_PLAN"] * 3

@@ -28,7 +28,12 @@ from ..rules import (
 from ..tables import Domain
 from ..verification import write_records
 from .audit import record_change
-from .refusals import refuse_taken, refuse_taken_tracking, refuse_unknown_pool
+from .refusals import (
+    refuse_beyond_plan,
+    refuse_taken,
+    refuse_taken_tracking,
+    refuse_unknown_pool,
+)
 
 CREATE = "createDomain"
 """Under this name the answers of `create_domain` are kept for repeated requests."""
@@ -57,6 +62,7 @@ async def create_domain(
         InvalidInput: names every field that breaks a rule.
         DomainExists: the organization has it already.
         DomainClaimed: another organization has verified it.
+        TooManyDomains: the plan allows no further one.
     """
     actor.require(Permission.WRITE_DOMAINS)
     mark = idempotency.fingerprint(repr(request))
@@ -83,7 +89,8 @@ async def _create(
     checked = check_request(request, hostname=settings().hostname)
     if idempotency_key is None:
         # Said here too, so that no keys are made for what will be refused.
-        await refuse_taken(actor, checked.name)
+        async with transaction() as tx:
+            await _refuse(tx, actor, request, checked)
     keys = [
         await make_sealed_key(selector_for(checked.dkim_selector, algorithm), algorithm)
         for algorithm in checked.dkim_algorithms
@@ -112,13 +119,19 @@ async def _made_before(actor: Actor, kept: idempotency.StoredAnswer) -> CreatedD
     return CreatedDomain(await domain_of(actor, DomainRef(id=made)), True)
 
 
+async def _refuse(tx: Tx, actor: Actor, request: DomainRequest, checked: CheckedDomain) -> None:
+    """Do nothing if other rows allow the domain; what is wrong with the input is said first."""
+    await refuse_unknown_pool(actor, request.default_pool or DEFAULT_POOL)
+    await refuse_taken_tracking(actor, checked.tracking_domain, domain_id=None)
+    await refuse_taken(actor, checked.name)
+    await refuse_beyond_plan(tx, actor)
+
+
 async def _insert(
     tx: Tx, actor: Actor, request: DomainRequest, checked: CheckedDomain, keys: list[SealedKey]
 ) -> Domain:
-    await refuse_taken(actor, checked.name)
+    await _refuse(tx, actor, request, checked)
     pool = request.default_pool or DEFAULT_POOL
-    await refuse_unknown_pool(actor, pool)
-    await refuse_taken_tracking(actor, checked.tracking_domain, domain_id=None)
     now, days = clock.now(), checked.dkim_rotation_days
     domain = Domain(
         organization_id=actor.organization_id,

@@ -2,12 +2,27 @@
 
 import uuid
 
+from ...accounts.plans import limits_of
+from ...accounts.queries import get_plan
 from ...core.actor import Actor
-from ...core.database import fetch
+from ...core.database import Tx, fetch
 from ...core.errors import DetailCode, InvalidInput
 from ...vmtas import queries as vmtas
-from ..errors import DomainClaimed, DomainExists
+from ..errors import DomainClaimed, DomainExists, TooManyDomains
+from ..queries import count_all
 from ..rules import CAN_SEND
+
+
+async def refuse_beyond_plan(tx: Tx, actor: Actor) -> None:
+    """Do nothing if the organization's plan allows another domain.
+
+    Raises:
+        TooManyDomains: it does not.
+    """
+    # Two who set up the last one allowed at the same moment wait for each other here.
+    most = limits_of(await get_plan(tx, actor.organization_id)).domains
+    if most is not None and await count_all(actor.organization_id) >= most:
+        raise TooManyDomains
 
 
 async def refuse_taken(actor: Actor, name: str) -> None:

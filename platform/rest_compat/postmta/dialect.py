@@ -31,6 +31,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.INSUFFICIENT_SCOPE: (403, "insufficient_scope"),
     ErrorCode.ADDRESS_NOT_ALLOWED: (403, "ip_not_allowed"),
     ErrorCode.ORGANIZATION_SUSPENDED: (403, "organization_suspended"),
+    ErrorCode.FEATURE_NOT_IN_PLAN: (403, "feature_not_in_plan"),
     ErrorCode.REGISTRATION_CLOSED: (403, "registration_closed"),
     ErrorCode.INVITATION_EXPIRED: (410, "invite_expired"),
     ErrorCode.RESET_EXPIRED: (410, "reset_expired"),

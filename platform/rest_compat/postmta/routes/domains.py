@@ -279,7 +279,11 @@ ROUTES = (
         answer=lambda data, call: DOMAIN.write(data["createDomain"]["domain"]),
         shape=DOMAIN,
         status=201,
-        refusals=(ErrorCode.DOMAIN_EXISTS, ErrorCode.DOMAIN_CLAIMED),
+        refusals=(
+            ErrorCode.DOMAIN_EXISTS,
+            ErrorCode.DOMAIN_CLAIMED,
+            ErrorCode.FEATURE_NOT_IN_PLAN,
+        ),
     ),
     CompatRoute(
         method="GET",
