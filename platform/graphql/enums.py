@@ -46,6 +46,7 @@ describe_enum(
         "INSUFFICIENT_SCOPE": "The API key lacks the scope that this needs.",
         "ADDRESS_NOT_ALLOWED": "The credential may not be used from this network address.",
         "ORGANIZATION_SUSPENDED": "The organization can read, but not change anything.",
+        "FEATURE_NOT_IN_PLAN": "The plan does not allow it, or no more of it.",
         "REGISTRATION_CLOSED": "New accounts are by invitation only.",
         "INVITATION_EXPIRED": "The invitation is too old, withdrawn or used.",
         "RESET_EXPIRED": "The link for a new password is too old, replaced or used.",
