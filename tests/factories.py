@@ -6,9 +6,11 @@ database: what a factory makes, the product finds.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from postlane.accounts.tables import Membership, Organization, Project, User
+from postlane.core import clock
 from postlane.core.actor import (
     ROLE_PERMISSIONS,
     Actor,
@@ -19,10 +21,10 @@ from postlane.core.actor import (
     UserId,
 )
 from postlane.core.crypto import digest
-from postlane.core.ids import new_token
+from postlane.core.ids import new_id, new_token
 from postlane.domains.tables import Domain
 from postlane.security.rules import API_KEY_PURPOSE, KeyFormat, new_secret
-from postlane.security.tables import ApiKey, ApiKeySecret
+from postlane.security.tables import ApiKey, ApiKeySecret, SignInSession
 from postlane.suppressions.tables import Suppression
 from postlane.vmtas.tables import Pool
 
@@ -109,6 +111,22 @@ async def make_actor(
         }
         | values
     )
+
+
+async def make_session(actor: Actor, **values: Any) -> SignInSession:
+    """Make a session of the person who is *actor*."""
+    session = SignInSession(
+        **{
+            "id": new_id(),
+            "user_id": actor.user_id,
+            "organization_id": actor.organization_id,
+            "token_version": 1,
+            "expires_at": clock.now() + timedelta(days=1),
+        }
+        | values
+    )
+    await session.save()
+    return session
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from tests.factories import (
     make_membership,
     make_organization,
     make_project,
+    make_session,
     make_suppression,
 )
 
@@ -60,6 +61,7 @@ KINDS = {
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.deleteDomain(input.domain.id)": "Domain",
     "Mutation.deleteDomain(input.domain.name)": "Domain name",
+    "Mutation.endSession(input.sessionId)": "Session",
     "Mutation.removeMember(input.userId)": "User",
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
@@ -119,6 +121,7 @@ PERSONAL = frozenset(
         "acceptInvitation",
         "changePassword",
         "createOrganization",
+        "endSession",
         "switchOrganization",
         "updateViewer",
     }
@@ -265,6 +268,8 @@ async def make_world(client: Client) -> World:
     queues = await fetch("SELECT id FROM queues WHERE organization_id = {}", organization.id)
     member = await make_membership(organization)
     project = await make_project(organization)
+    person = await make_actor(organization)
+    session = await make_session(person)
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
@@ -277,6 +282,7 @@ async def make_world(client: Client) -> World:
         "Pool": pool.id,
         "Project": project.id,
         "Queue": queues[0]["id"],
+        "Session": session.id,
         "Suppression": suppression.id,
         "User": member.user_id,
         "Vmta": vmta.id,
@@ -289,7 +295,7 @@ async def make_world(client: Client) -> World:
         "Suppression address": suppression.address,
         "Vmta name": vmta.name,
     }
-    return World(actor, await make_actor(organization), domain.name, names, uuids)
+    return World(actor, person, domain.name, names, uuids)
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,7 @@ class Person:
     name: str
     password_hash: str
     status: UserStatus
+    has_second_factor: bool
 
 
 async def get_organization(actor: Actor) -> Organization:
@@ -127,6 +128,7 @@ def _person(row: User | None) -> Person | None:
         name=row.name,
         password_hash=row.password_hash,
         status=UserStatus(row.status),
+        has_second_factor=row.second_factor_at is not None,
     )
 
 
@@ -229,6 +231,16 @@ async def _members(actor: Actor, users: Sequence[User]) -> dict[UserId, Member]:
         for user in users
         if user.id in roles
     }
+
+
+async def belongs_where_it_is_required(user_id: UserId) -> bool:
+    """Say whether an organization of the person asks its members for a second factor."""
+    rows = await fetch(
+        "SELECT FROM memberships m JOIN organizations o ON o.id = m.organization_id "
+        "WHERE m.user_id = {} AND o.requires_second_factor LIMIT 1",
+        user_id,
+    )
+    return bool(rows)
 
 
 async def list_belongings(actor: Actor) -> list[Belonging]:

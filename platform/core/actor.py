@@ -159,6 +159,8 @@ class Actor:
     mode: Mode = Mode.LIVE
     suspended: bool = False
     """The organization may read, but not write."""
+    must_set_up_second_factor: bool = False
+    """The organization asks for a second factor and the person has none: it may do nothing else."""
     platform_admin: bool = False
     allowed_domains: frozenset[str] = frozenset()
     """Sending domains the key may use; empty is any."""
@@ -180,6 +182,8 @@ class Actor:
 
     def may(self, permission: Permission) -> bool:
         """Say whether the actor holds *permission* now."""
+        if self.must_set_up_second_factor:
+            return False
         if self.suspended and permission not in READ_ONLY:
             return False
         return permission in self.permissions
@@ -188,8 +192,14 @@ class Actor:
         """Do nothing if the actor holds *permission*.
 
         Raises:
-            NotPermitted: role, scope or a suspended organization forbids it.
+            NotPermitted: role, scope, a missing second factor or a suspended organization
+                forbids it.
         """
+        if self.must_set_up_second_factor:
+            raise NotPermitted(
+                "The organization asks for a second factor: set one up first.",
+                code=ErrorCode.SECOND_FACTOR_SETUP_REQUIRED,
+            )
         if permission not in self.permissions:
             if self.kind is ActorKind.API_KEY:
                 raise NotPermitted(

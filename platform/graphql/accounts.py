@@ -99,6 +99,12 @@ class OrganizationFields:
     async def plan(self, info: Info) -> Plan:
         return Plan((await _row(info)).plan)
 
+    @strawberry.field(
+        description="Whether members need a second factor to do anything but set one up."
+    )
+    async def requires_second_factor(self, info: Info) -> bool:
+        return (await _row(info)).requires_second_factor
+
     @strawberry.field(description="When it was made.")
     async def created_at(self, info: Info) -> datetime:
         return (await _row(info)).created_at

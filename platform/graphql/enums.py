@@ -50,7 +50,9 @@ describe_enum(
         "REGISTRATION_CLOSED": "New accounts are by invitation only.",
         "INVITATION_EXPIRED": "The invitation is too old, withdrawn or used.",
         "RESET_EXPIRED": "The link for a new password is too old, replaced or used.",
-        "SECOND_FACTOR_REQUIRED": "Send a code of the second factor, or set one up first.",
+        "SECOND_FACTOR_REQUIRED": "Send a code of the second factor, too.",
+        "SECOND_FACTOR_SETUP_REQUIRED": "The organization asks for a second factor: set one up, or "
+        "keep it.",
         "SECOND_FACTOR_WRONG": "The code is wrong, too old, or was used before.",
         "SECOND_FACTOR_EXISTS": "The person has a second factor already.",
         "PROJECT_ARCHIVED": "The project is archived.",

@@ -13,11 +13,13 @@ from ..core.errors import NotFound
 from ..registration import operations as registration
 from ..security import operations
 from ..security.operations import SignedIn
+from ..security.second_factor import Codes
 from .accounts import Project, load_projects
 from .api_keys import ApiKey, load_api_keys
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import global_id, parse_id
+from .own_security import ViewerFields
 from .scalars import EmailAddress
 from .users import User, load_users
 
@@ -86,7 +88,7 @@ class ViewerMembership:
 
 
 @strawberry.type(description="Who sent the request.")
-class Viewer:
+class Viewer(ViewerFields):
     platform_admin: bool = strawberry.field(
         description="Whether the person looks after the whole deployment."
     )
@@ -152,6 +154,12 @@ class LogInInput:
     )
     invitation_token: str | None = strawberry.field(
         default=None, description="Accepts this invitation on the way, and signs in there."
+    )
+    totp_code: str | None = strawberry.field(
+        default=None, description="Six digits of the authenticator, for who has set one up."
+    )
+    recovery_code: str | None = strawberry.field(
+        default=None, description="A recovery code instead; each is taken once."
     )
 
 
@@ -254,11 +262,12 @@ class Mutation:
             invitation_token=input.invitation_token,
             timezone=input.timezone,
         )
-        return _payload(info, await registration.register(asked, _origin(info)))
+        return signed_in(info, await registration.register(asked, _origin(info)))
 
     @strawberry.mutation(
-        description="Sign in. Ten a minute from one network address; five failures lock an email "
-        "address for 15 minutes. Needs no credential."
+        description="Sign in; who has a second factor sends a code of it, too. Ten a minute from "
+        "one network address; five failures lock an email address for 15 minutes. Needs no "
+        "credential."
     )
     async def log_in(
         self,
@@ -270,9 +279,10 @@ class Mutation:
             password=input.password,
             organization=input.organization_slug,
             invitation_token=input.invitation_token,
+            codes=Codes(input.totp_code, input.recovery_code),
             origin=_origin(info),
         )
-        return _payload(info, found)
+        return signed_in(info, found)
 
     @strawberry.mutation(description="End the token that this request came with.")
     async def log_out(self, info: Info) -> LogOutPayload:
@@ -288,7 +298,7 @@ class Mutation:
         input: Annotated[SwitchOrganizationInput, strawberry.argument(description="Where to.")],
     ) -> SignInPayload:
         id = OrganizationId(parse_id(input.organization_id, "Organization"))
-        return _payload(info, await operations.switch_organization(actor_of(info), id))
+        return signed_in(info, await operations.switch_organization(actor_of(info), id))
 
     @strawberry.mutation(
         description="Change your password: every token of yours ends, but for the one answered."
@@ -301,7 +311,7 @@ class Mutation:
         found = await operations.change_password(
             actor_of(info), current=input.current_password, new=input.new_password
         )
-        return _payload(info, found)
+        return signed_in(info, found)
 
     @strawberry.mutation(
         description="Mail a link for a new password, if somebody has this address; the answer "
@@ -338,7 +348,7 @@ class Mutation:
     ) -> SignInPayload:
         actor = actor_of(info)
         joined = await accounts.accept_invitation(actor, token=input.token)
-        return _payload(info, await operations.switch_organization(actor, joined))
+        return signed_in(info, await operations.switch_organization(actor, joined))
 
     @strawberry.mutation(description="Make another organization, own it, and sign in there.")
     async def create_organization(
@@ -348,7 +358,7 @@ class Mutation:
     ) -> SignInPayload:
         actor = actor_of(info)
         made = await registration.create_organization(actor, name=input.name)
-        return _payload(info, await operations.switch_organization(actor, made))
+        return signed_in(info, await operations.switch_organization(actor, made))
 
     @strawberry.mutation(description="Change your own name or time zone.")
     async def update_viewer(
@@ -365,7 +375,8 @@ def _origin(info: Info) -> Origin:
     return Origin(context.source_address, context.request_id, context.user_agent)
 
 
-def _payload(info: Info, found: SignedIn) -> SignInPayload:
+def signed_in(info: Info, found: SignedIn) -> SignInPayload:
+    """Return the answer to signing in."""
     # What the rest of the document asks of the answer, it asks as whoever signed in.
     info.context.become(found.actor)
     return SignInPayload(

@@ -69,6 +69,10 @@ class User(Node):
     def status(self) -> UserStatus:
         return UserStatus(self.member.user.status)
 
+    @strawberry.field(description="Whether the person signs in with a second factor.")
+    def has_second_factor(self) -> bool:
+        return self.member.user.second_factor_at is not None
+
     @strawberry.field(description="IANA name of the person's time zone.")
     def timezone(self) -> str:
         return self.member.user.timezone

@@ -12,6 +12,8 @@ class Notice(StrEnum):
     INVITATION = "invitation"
     PASSWORD_RESET = "password_reset"
     PASSWORD_CHANGED = "password_changed"
+    SECOND_FACTOR_CHANGED = "second_factor_changed"
+    RECOVERY_CODE_USED = "recovery_code_used"
 
 
 class NoticeState(StrEnum):
@@ -26,6 +28,8 @@ VALUES: dict[Notice, frozenset[str]] = {
     Notice.INVITATION: frozenset({"organization", "invited_by", "role", "link", "expires_at"}),
     Notice.PASSWORD_RESET: frozenset({"name", "link", "minutes"}),
     Notice.PASSWORD_CHANGED: frozenset({"name", "at", "address"}),
+    Notice.SECOND_FACTOR_CHANGED: frozenset({"name", "change", "at", "address"}),
+    Notice.RECOVERY_CODE_USED: frozenset({"name", "left", "at", "address"}),
 }
 """What each notice is told, by the names its templates use; all of it is text."""
 

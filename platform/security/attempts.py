@@ -54,6 +54,18 @@ async def forget(tx: Tx, email_key: str) -> None:
     await fetch("DELETE FROM login_attempts WHERE email_digest = {}", _digest(email_key))
 
 
+async def take_back(email_key: str) -> None:
+    """Count an attempt for nothing that guessed nothing: the password was right, a code is missing.
+
+    `forget` would let somebody who knows the password start the count of codes anew at will.
+    """
+    await fetch(
+        "UPDATE login_attempts SET attempts = attempts - 1 WHERE email_digest = {} "
+        "AND attempts > 0",
+        _digest(email_key),
+    )
+
+
 async def _locked(email_key: str) -> AccountLocked:
     rows = await fetch(
         "SELECT since FROM login_attempts WHERE email_digest = {}", _digest(email_key)

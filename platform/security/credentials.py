@@ -26,7 +26,7 @@ from ..core.actor import (
 from ..core.batching import Batcher
 from ..core.crypto import digest
 from ..core.database import fetch
-from . import uses
+from . import seen, uses
 from .errors import AddressNotAllowed, KeyExpired, KeyUnknown, TokenRevoked, UserDisabled
 from .rules import API_KEY_PURPOSE, effective, is_key_form, is_within, rate_limit
 from .tokens import Claims, verified
@@ -129,6 +129,7 @@ async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
         """
         SELECT u.status, u.token_version, u.platform_admin, m.role,
                o.status AS organization_status, o.plan,
+               o.requires_second_factor AND u.second_factor_at IS NULL AS must_set_up,
                EXISTS (SELECT FROM token_revocations t WHERE t.jti = {}) AS revoked
         FROM users u
         JOIN memberships m ON m.user_id = u.id AND m.organization_id = {}
@@ -147,14 +148,17 @@ async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
     if row["token_version"] != claims.token_version:
         raise TokenRevoked
     role = Role(row["role"])
+    seen.note(claims.token_id, origin.source_address)
     return Actor(
         kind=ActorKind.USER,
         organization_id=claims.organization_id,
         role=role,
-        permissions=ROLE_PERMISSIONS[role],
+        # Nothing at all, so that what asks for no permission in particular holds none, too.
+        permissions=frozenset() if row["must_set_up"] else ROLE_PERMISSIONS[role],
+        must_set_up_second_factor=row["must_set_up"],
         user_id=claims.user_id,
         suspended=row["organization_status"] == OrganizationStatus.SUSPENDED,
-        platform_admin=row["platform_admin"],
+        platform_admin=row["platform_admin"] and not row["must_set_up"],
         expires_at=float(claims.expires_at),
         token_id=claims.token_id,
         rate_limit_per_minute=rate_limit(row["plan"], None),

@@ -7,6 +7,8 @@
   - TokenInvalid          it is not a token of ours
   - TokenExpired          its time is over
   - TokenRevoked          it was signed out, or its person's tokens were all ended
+  - SecondFactorRequired  the password was right, and a code is needed as well
+  - SecondFactorWrong     the code is wrong, too old or used
   - KeyUnknown            no key has this secret, or the key is switched off
   - KeyExpired            its time is over
 * NotPermitted
@@ -14,7 +16,10 @@
   - AddressNotAllowed     the key may not be used from there
   - BeyondOwnRights       a key would hold more than whoever makes it
   - ResetInvalid          the link for a new password is unknown, used or too old
+  - SecondFactorKept      an organization of the person's asks for it
 * Conflict
+  - SecondFactorExists    the person has one already
+  - SecondFactorMissing   the person has none
   - KeyDisabled           the key is switched off
   - KeyLimitReached       the organization has as many keys as it may have
 * LimitReached
@@ -69,6 +74,20 @@ class TokenRevoked(NotAuthenticated):
     message = "The token has been revoked; sign in again."
 
 
+class SecondFactorRequired(NotAuthenticated):
+    """The password was right, and a code is needed as well."""
+
+    code = ErrorCode.SECOND_FACTOR_REQUIRED
+    message = "Send a code of your authenticator, or a recovery code, too."
+
+
+class SecondFactorWrong(NotAuthenticated):
+    """The code is wrong, too old or used; the three are the same answer."""
+
+    code = ErrorCode.SECOND_FACTOR_WRONG
+    message = "This code is not valid; wait for the next one, or use a recovery code."
+
+
 class KeyUnknown(NotAuthenticated):
     """No key has this secret, or the key is switched off."""
 
@@ -109,6 +128,26 @@ class ResetInvalid(NotPermitted):
 
     code = ErrorCode.RESET_EXPIRED
     message = "This link is not valid any more; ask for a new one."
+
+
+class SecondFactorKept(NotPermitted):
+    """An organization of the person's asks for it."""
+
+    code = ErrorCode.SECOND_FACTOR_SETUP_REQUIRED
+    message = "An organization of yours asks for a second factor, so you keep it."
+
+
+class SecondFactorExists(Conflict):
+    """The person has one already."""
+
+    code = ErrorCode.SECOND_FACTOR_EXISTS
+    message = "You have a second factor already; remove it first."
+
+
+class SecondFactorMissing(Conflict):
+    """The person has none."""
+
+    message = "You have no second factor, or have not begun to set one up."
 
 
 class KeyDisabled(Conflict):

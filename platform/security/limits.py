@@ -35,6 +35,8 @@ ASK_FOR_RESET = Window("ask_for_reset", 5, timedelta(minutes=15))
 RESET_ADDRESS = Window("reset_address", 3, timedelta(hours=1))
 """By email address, whether anybody has it or not."""
 RESET_PASSWORD = Window("reset_password", 10, timedelta(minutes=1))
+SECOND_FACTOR = Window("second_factor", 10, timedelta(minutes=5))
+"""Codes that one person may try while signed in."""
 VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
 
 

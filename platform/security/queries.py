@@ -1,4 +1,4 @@
-"""Reading API keys."""
+"""Reading API keys and sessions."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,20 @@ from typing import TypeVar
 from piccolo.columns.combination import WhereRaw
 from piccolo.query import Objects, Select
 
-from ..accounts.queries import NEVER
+from ..accounts.queries import (
+    NEVER,
+    belongs_where_it_is_required,
+    get_person,
+    list_belongings,
+)
 from ..core import clock
-from ..core.actor import Actor, ApiKeyId, Mode, Permission, Role, UserId
+from ..core.actor import Actor, ActorKind, ApiKeyId, Mode, Permission, Role, UserId
 from ..core.database import fetch
-from ..core.errors import NotFound
+from ..core.errors import NotFound, NotPermitted
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from .rules import KeyStatus
-from .tables import ApiKey
+from .second_factor import count_recovery_codes
+from .tables import ApiKey, SignInSession
 
 Keys = TypeVar("Keys", "Objects[ApiKey]", "Select[ApiKey]")
 
@@ -230,3 +236,51 @@ def _status(row: ApiKey, now: datetime, *, made: bool, rotating: bool) -> KeySta
     if row.expires_at is not None and row.expires_at <= now:
         return KeyStatus.EXPIRED
     return KeyStatus.ROTATING if rotating else KeyStatus.ACTIVE
+
+
+async def list_sessions(actor: Actor, request: PageRequest) -> Page[SignInSession]:
+    """Return a page of the signed-in person's sessions that are good now, the newest first."""
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    query = (
+        SignInSession.objects()
+        .where(SignInSession.user_id == actor.user_id)
+        .where(SignInSession.expires_at > clock.now())
+        .where(
+            WhereRaw("token_version = (SELECT u.token_version FROM users u WHERE u.id = user_id)")
+        )
+        .where(WhereRaw("NOT EXISTS (SELECT FROM token_revocations t WHERE t.jti = sessions.id)"))
+    )
+    return await fetch_page(query, request, by_id())
+
+
+async def organization_names(
+    actor: Actor, organization_ids: Sequence[uuid.UUID]
+) -> Mapping[uuid.UUID, str]:
+    """Return the names of those of *organization_ids* that the actor's person belongs to."""
+    return {
+        each.organization_id: each.name
+        for each in await list_belongings(actor)
+        if each.organization_id in organization_ids
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSecondFactor:
+    """What a person is told of their second factor."""
+
+    is_set_up: bool
+    is_required: bool
+    recovery_codes: int
+
+
+async def get_own_second_factor(actor: Actor) -> OwnSecondFactor:
+    """Return how the signed-in person stands to a second factor."""
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    person = await get_person(actor.user_id)
+    return OwnSecondFactor(
+        is_set_up=person.has_second_factor,
+        is_required=await belongs_where_it_is_required(actor.user_id),
+        recovery_codes=await count_recovery_codes(actor.user_id),
+    )

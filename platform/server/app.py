@@ -30,7 +30,7 @@ from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
 from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
-from ..security import idempotency, limits, uses
+from ..security import idempotency, limits, seen, uses
 from . import auth, unsubscribe
 from .edge import Edge, broken, failure
 from .health import HealthMonitor
@@ -148,6 +148,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
         yield
     finally:
         await uses.flush()
+        await seen.flush()
         await close_queue()
         await close_pool()
 

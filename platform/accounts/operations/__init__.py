@@ -9,8 +9,15 @@ from .invitations import (
     withdraw_invitation,
 )
 from .members import change_role, lock_members, remove_member
-from .organizations import add_organization, rename_organization
-from .people import NewUser, add_user, is_first_user, set_password, update_user
+from .organizations import add_organization, rename_organization, set_second_factor_rule
+from .people import (
+    NewUser,
+    add_user,
+    is_first_user,
+    set_password,
+    set_second_factor,
+    update_user,
+)
 from .projects import create_project, rename_project
 
 __all__ = [
@@ -30,6 +37,8 @@ __all__ = [
     "rename_project",
     "resend_invitation",
     "set_password",
+    "set_second_factor",
+    "set_second_factor_rule",
     "update_user",
     "withdraw_invitation",
 ]

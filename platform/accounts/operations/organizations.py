@@ -94,3 +94,25 @@ async def rename_organization(actor: Actor, *, name: str) -> None:
             target_id=actor.organization_id,
             changes={"name": wanted},
         )
+
+
+async def set_second_factor_rule(tx: Tx, actor: Actor, *, required: bool) -> None:
+    """Say whether members need a second factor to do anything, from their next request on."""
+    actor.require(Permission.WRITE_USERS)
+    rows = await fetch(
+        "UPDATE organizations SET requires_second_factor = {}, updated_at = {} "
+        "WHERE id = {} AND requires_second_factor <> {} RETURNING id",
+        required,
+        clock.now(),
+        actor.organization_id,
+        required,
+    )
+    if rows:
+        await audit.record(
+            tx,
+            actor,
+            action="organization.second_factor_rule_changed",
+            target_type="organization",
+            target_id=actor.organization_id,
+            changes={"required": {"from": not required, "to": required}},
+        )

@@ -79,6 +79,18 @@ async def set_password(tx: Tx, user_id: UserId, password_hash: str) -> int:
     return int(rows[0]["token_version"])
 
 
+async def set_second_factor(tx: Tx, user_id: UserId, *, has_one: bool) -> None:
+    """Say whether a person has a second factor, and end every token of theirs."""
+    now = clock.now()
+    await fetch(
+        "UPDATE users SET second_factor_at = {}, token_version = token_version + 1, "
+        "updated_at = {} WHERE id = {}",
+        now if has_one else None,
+        now,
+        user_id,
+    )
+
+
 async def update_user(
     actor: Actor, *, name: str | None = None, timezone: str | None = None
 ) -> None:

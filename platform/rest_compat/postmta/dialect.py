@@ -36,6 +36,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.INVITATION_EXPIRED: (410, "invite_expired"),
     ErrorCode.RESET_EXPIRED: (410, "reset_expired"),
     ErrorCode.SECOND_FACTOR_REQUIRED: (401, "second_factor_required"),
+    ErrorCode.SECOND_FACTOR_SETUP_REQUIRED: (403, "second_factor_setup_required"),
     ErrorCode.SECOND_FACTOR_WRONG: (401, "second_factor_wrong"),
     ErrorCode.SECOND_FACTOR_EXISTS: (409, "second_factor_exists"),
     ErrorCode.PROJECT_ARCHIVED: (409, "project_archived"),

@@ -9,13 +9,18 @@ from ...accounts.rules import UserStatus, checked_email, email_key
 from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Role, UserId
-from ...core.database import fetch, transaction
+from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, ErrorCode, InvalidInput, NotFound, NotPermitted
-from .. import attempts, limits, passwords
+from ...notices import operations as notices
+from ...notices.rules import Notice
+from .. import attempts, limits, passwords, second_factor
 from ..credentials import actor_from_token
-from ..errors import CredentialsWrong, UserDisabled
+from ..errors import CredentialsWrong, SecondFactorRequired, SecondFactorWrong, UserDisabled
+from ..second_factor import Codes
 from ..tokens import IssuedToken, issue, signing_keys
 from .resets import tell_password_changed
+
+NO_CODES = Codes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ async def log_in(
     password: str,
     organization: str | None = None,
     invitation_token: str | None = None,
+    codes: Codes = NO_CODES,
     origin: Origin,
 ) -> SignedIn:
     """Sign a person in to the organization with that slug, or to the one they joined first.
@@ -43,6 +49,8 @@ async def log_in(
         InvalidInput: the email address is none, or the password is too long.
         AccountLocked: five attempts with this email address failed within 15 minutes.
         CredentialsWrong: the address is unknown or the password is wrong.
+        SecondFactorRequired: the person has a second factor, and no code came.
+        SecondFactorWrong: the code is wrong, or was used before.
         UserDisabled: the person may not sign in, or belongs nowhere.
         InvitationInvalid: the invitation cannot be accepted.
     """
@@ -50,6 +58,8 @@ async def log_in(
         await limits.count(limits.LOG_IN, limits.address_subject(origin.source_address))
     user = await _proven(email, password, origin)
     user_id = user.id
+    if user.has_second_factor:
+        await _prove_second_factor(user, codes, origin)
     fresh = await passwords.hashed(password) if passwords.is_outdated(user.password_hash) else None
     async with transaction() as tx:
         await attempts.forget(tx, user.email_key)
@@ -87,22 +97,121 @@ async def _proven(email: str, password: str, origin: Origin) -> Person:
     good = await passwords.verify(password, user.password_hash if user else None)
     if user is None or not good:
         # Written for an unknown address as well: it is logged, and it takes the same time.
-        user_id = user.id if user else UserId(uuid.UUID(int=0))
-        home = await _find_home(user_id)
-        async with transaction() as tx:
-            await audit.record_for_user(
-                tx,
-                user_id,
-                organization_id=home,
-                action="user.login_failed",
-                target_type="user",
-                target_id=user_id,
-                origin=origin,
-            )
+        await _record_failure(user.id if user else UserId(uuid.UUID(int=0)), "password", origin)
         raise CredentialsWrong
     if user.status != UserStatus.ACTIVE:
         raise UserDisabled
     return user
+
+
+async def _prove_second_factor(user: Person, codes: Codes, origin: Origin) -> None:
+    if codes.is_empty:
+        await attempts.take_back(user.email_key)
+        raise SecondFactorRequired
+    try:
+        async with transaction() as tx:
+            left = await second_factor.prove(tx, user.id, codes)
+            if left is not None:
+                await _tell_recovery_code_used(tx, user, left, origin)
+    except SecondFactorWrong:
+        # The attempt stays counted: five wrong codes lock the address like wrong passwords.
+        await _record_failure(user.id, "second factor", origin)
+        raise
+
+
+async def _tell_recovery_code_used(tx: Tx, user: Person, left: int, origin: Origin) -> None:
+    await notices.send(
+        tx,
+        to=user.email,
+        notice=Notice.RECOVERY_CODE_USED,
+        values={
+            "name": user.name,
+            "left": str(left),
+            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
+            "address": origin.source_address or "an unknown address",
+        },
+    )
+    await audit.record_for_user(
+        tx,
+        user.id,
+        organization_id=await _find_home(user.id),
+        action="user.recovery_code_used",
+        target_type="user",
+        target_id=user.id,
+        changes={"left": left},
+        origin=origin,
+    )
+
+
+async def _record_failure(user_id: UserId, factor: str, origin: Origin) -> None:
+    home = await _find_home(user_id)
+    async with transaction() as tx:
+        await audit.record_for_user(
+            tx,
+            user_id,
+            organization_id=home,
+            action="user.login_failed",
+            target_type="user",
+            target_id=user_id,
+            changes={"wrong": factor},
+            origin=origin,
+        )
+
+
+async def end_session(actor: Actor, session_id: uuid.UUID) -> None:
+    """End one of the signed-in person's own sessions, this one or another.
+
+    Raises:
+        NotPermitted: an API key has no sessions.
+        NotFound: the person has no such session, or it is over.
+    """
+    user_id = person_of(actor)
+    async with transaction() as tx:
+        if not await _revoke(user_id, only=session_id):
+            raise NotFound
+        await audit.record(
+            tx, actor, action="user.session_ended", target_type="session", target_id=session_id
+        )
+
+
+async def end_other_sessions(actor: Actor) -> int:
+    """End every session of the signed-in person but the one that asks; return how many.
+
+    Raises:
+        NotPermitted: an API key has no sessions.
+    """
+    user_id = person_of(actor)
+    async with transaction() as tx:
+        ended = await _revoke(user_id, but=actor.token_id)
+        await audit.record(
+            tx,
+            actor,
+            action="user.sessions_ended",
+            target_type="user",
+            target_id=user_id,
+            changes={"sessions": ended},
+        )
+    return ended
+
+
+async def _revoke(
+    user_id: UserId, *, only: uuid.UUID | None = None, but: uuid.UUID | None = None
+) -> int:
+    rows = await fetch(
+        "INSERT INTO token_revocations (jti, reason, expires_at) "
+        "SELECT s.id, 'ended', s.expires_at + interval '1 hour' FROM sessions s "
+        "JOIN users u ON u.id = s.user_id AND u.token_version = s.token_version "
+        "WHERE s.user_id = {} AND s.expires_at > {} AND ({}::uuid IS NULL OR s.id = {}) "
+        "AND ({}::uuid IS NULL OR s.id <> {}) ORDER BY s.id "
+        "ON CONFLICT (jti) DO NOTHING RETURNING jti",
+        user_id,
+        clock.now(),
+        only,
+        only,
+        but,
+        but,
+    )
+    return len(rows)
 
 
 async def log_out(actor: Actor) -> None:
@@ -134,7 +243,7 @@ async def switch_organization(actor: Actor, organization_id: OrganizationId) -> 
         NotPermitted: an API key acts for one organization.
         NotFound: the person does not belong there.
     """
-    user_id = _person(actor)
+    user_id = person_of(actor)
     await _home(user_id, organization_id=organization_id)
     found = await sign_in(user_id, organization_id, actor.origin)
     async with transaction() as tx:
@@ -157,16 +266,12 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
         CredentialsWrong: *current* is not the password.
         WeakPassword: *new* is too short, too long or too easy to guess.
     """
-    user_id = _person(actor)
+    user_id = person_of(actor)
     user = await get_person(user_id)
-    _check_length(current, field="currentPassword")
     await passwords.check(new, known=[user.email, user.name], field="newPassword")
-    await attempts.begin(user.email_key)
-    if not await passwords.verify(current, user.password_hash):
-        raise CredentialsWrong("The current password is wrong.")
+    await check_own_password(user, current, field="currentPassword")
     new_hash = await passwords.hashed(new)
     async with transaction() as tx:
-        await attempts.forget(tx, user.email_key)
         await set_password(tx, user_id, new_hash)
         await fetch("DELETE FROM password_resets WHERE user_id = {}", user_id)
         await tell_password_changed(tx, user, actor.origin)
@@ -174,6 +279,22 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
             tx, actor, action="user.password_changed", target_type="user", target_id=user_id
         )
     return await sign_in(user_id, actor.organization_id, actor.origin)
+
+
+async def check_own_password(user: Person, password: str, *, field: str) -> None:
+    """Do nothing if it is the password of somebody who is signed in already.
+
+    Raises:
+        InvalidInput: it is too long to be one.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: it is not.
+    """
+    _check_length(password, field=field)
+    await attempts.begin(user.email_key)
+    if not await passwords.verify(password, user.password_hash):
+        raise CredentialsWrong("The current password is wrong.")
+    async with transaction() as tx:
+        await attempts.forget(tx, user.email_key)
 
 
 async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Origin) -> SignedIn:
@@ -196,6 +317,18 @@ async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Orig
         organization_id=organization_id,
         role=Role(rows[0]["role"]),
         token_version=rows[0]["token_version"],
+    )
+    await fetch(
+        "INSERT INTO sessions (id, user_id, organization_id, token_version, source_address, "
+        "user_agent, expires_at, created_at) VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
+        token.token_id,
+        user_id,
+        organization_id,
+        rows[0]["token_version"],
+        origin.source_address,
+        "".join(letter for letter in origin.user_agent if letter.isprintable())[:200],
+        token.expires_at,
+        clock.now(),
     )
     return SignedIn(token, await actor_from_token(token.text, origin))
 
@@ -231,7 +364,12 @@ async def _find_home(
     return OrganizationId(rows[0]["id"]) if rows else None
 
 
-def _person(actor: Actor) -> UserId:
+def person_of(actor: Actor) -> UserId:
+    """Return who is signed in.
+
+    Raises:
+        NotPermitted: an API key is nobody.
+    """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("This is for a person who is signed in, not for an API key.")
     return actor.user_id

@@ -151,6 +151,8 @@ ROUTES = (
                 required=True,
                 example="correct horse battery staple",
             ),
+            Field("totp_code", TEXT, "Of the authenticator, for who has set one up."),
+            Field("recovery_code", TEXT, "Instead of `totp_code`; each is good once."),
         ),
         document=Document(
             "mutation LogIn($input: LogInInput!) "
@@ -161,11 +163,14 @@ ROUTES = (
         shape=SIGNED_IN,
         refusals=(
             ErrorCode.INVALID_CREDENTIALS,
+            ErrorCode.SECOND_FACTOR_REQUIRED,
+            ErrorCode.SECOND_FACTOR_WRONG,
             ErrorCode.USER_DISABLED,
             ErrorCode.ACCOUNT_LOCKED,
             ErrorCode.RATE_LIMITED,
         ),
         window="log_in",
+        differences=("Who has a second factor also sends `totp_code` or `recovery_code`.",),
     ),
     CompatRoute(
         method="GET",

@@ -1,0 +1,154 @@
+"""Setting up a second factor, doing without one again, and asking members for one."""
+
+from dataclasses import dataclass
+
+from ...accounts.operations import set_second_factor, set_second_factor_rule
+from ...accounts.queries import Person, belongs_where_it_is_required, get_person
+from ...audit import operations as audit
+from ...core import clock
+from ...core.actor import Actor, Permission
+from ...core.database import Tx, transaction
+from ...notices import operations as notices
+from ...notices.rules import Notice
+from .. import limits, second_factor
+from ..errors import SecondFactorExists, SecondFactorKept, SecondFactorMissing
+from ..second_factor import Codes, NewSecret
+from .sessions import SignedIn, check_own_password, person_of, sign_in
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The recovery codes of a new second factor, and a token that takes the place of all others."""
+
+    recovery_codes: list[str]
+    signed_in: SignedIn
+
+
+async def begin_second_factor(actor: Actor, *, password: str) -> NewSecret:
+    """Return a secret for the person's authenticator; its first code sets the second factor up.
+
+    Raises:
+        NotPermitted: an API key has no second factor.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: it is not the password.
+        SecondFactorExists: the person has one already.
+    """
+    user = await _checked_person(actor, password)
+    if user.has_second_factor:
+        raise SecondFactorExists
+    async with transaction() as tx:
+        return await second_factor.begin(tx, user.id, email=user.email)
+
+
+async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
+    """Set up the second factor that was begun; every token ends, but for the one returned.
+
+    Raises:
+        NotPermitted: an API key has no second factor.
+        TooManyRequests: ten codes were tried within five minutes.
+        SecondFactorExists: the person has one already.
+        SecondFactorMissing: none was begun.
+        SecondFactorWrong: the code is not one of it.
+    """
+    user = await get_person(person_of(actor))
+    if user.has_second_factor:
+        raise SecondFactorExists
+    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    async with transaction() as tx:
+        codes = await second_factor.confirm(tx, user.id, code)
+        await set_second_factor(tx, user.id, has_one=True)
+        await _record(tx, actor, user, action="user.second_factor_enabled", change="set up")
+    return SetUp(codes, await sign_in(user.id, actor.organization_id, actor.origin))
+
+
+async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) -> SignedIn:
+    """Remove the person's second factor; every token ends, but for the one returned.
+
+    Raises:
+        NotPermitted: an API key has no second factor.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: it is not the password.
+        SecondFactorMissing: the person has none.
+        SecondFactorKept: an organization of theirs asks for it.
+        TooManyRequests: ten codes were tried within five minutes.
+        SecondFactorWrong: it is no code of theirs, or was used before.
+    """
+    user = await _checked_person(actor, password)
+    if not user.has_second_factor:
+        raise SecondFactorMissing
+    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    async with transaction() as tx:
+        if await belongs_where_it_is_required(user.id):
+            raise SecondFactorKept
+        await second_factor.prove(tx, user.id, codes)
+        await second_factor.remove(tx, user.id)
+        await set_second_factor(tx, user.id, has_one=False)
+        await _record(tx, actor, user, action="user.second_factor_disabled", change="removed")
+    return await sign_in(user.id, actor.organization_id, actor.origin)
+
+
+async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> list[str]:
+    """Replace the person's recovery codes and return them.
+
+    Raises:
+        NotPermitted: an API key has no second factor.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: it is not the password.
+        SecondFactorMissing: the person has none.
+        TooManyRequests: ten codes were tried within five minutes.
+        SecondFactorWrong: it is no code of theirs, or was used before.
+    """
+    user = await _checked_person(actor, password)
+    if not user.has_second_factor:
+        raise SecondFactorMissing
+    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    async with transaction() as tx:
+        await second_factor.prove(tx, user.id, codes)
+        made = await second_factor.renew_recovery_codes(tx, user.id)
+        await _record(
+            tx,
+            actor,
+            user,
+            action="user.recovery_codes_renewed",
+            change="given new recovery codes",
+        )
+    return made
+
+
+async def require_second_factor(actor: Actor, *, required: bool) -> None:
+    """Say whether members of the organization need a second factor to do anything.
+
+    From their next request on, members without one can set one up, leave, and nothing else.
+    API keys go on working.
+
+    Raises:
+        NotPermitted: the role forbids it, or an API key asks.
+        SecondFactorMissing: the person asks others for what they have not got themselves.
+    """
+    actor.require(Permission.WRITE_USERS)
+    user = await get_person(person_of(actor))
+    if required and not user.has_second_factor:
+        raise SecondFactorMissing("Set up a second factor of your own first.")
+    async with transaction() as tx:
+        await set_second_factor_rule(tx, actor, required=required)
+
+
+async def _checked_person(actor: Actor, password: str) -> Person:
+    user = await get_person(person_of(actor))
+    await check_own_password(user, password, field="password")
+    return user
+
+
+async def _record(tx: Tx, actor: Actor, user: Person, *, action: str, change: str) -> None:
+    await notices.send(
+        tx,
+        to=user.email,
+        notice=Notice.SECOND_FACTOR_CHANGED,
+        values={
+            "name": user.name,
+            "change": change,
+            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
+            "address": actor.source_address or "an unknown address",
+        },
+    )
+    await audit.record(tx, actor, action=action, target_type="user", target_id=user.id)
