@@ -28,6 +28,7 @@ from postlane.core import clock
 from postlane.core.actor import Actor, ActorKind, ApiKeyId
 from postlane.core.database import fetch
 from postlane.delivery.work import roll_up
+from postlane.domains.tables import DomainCheck
 from postlane.graphql.context import Context
 from postlane.graphql.documents import prepare
 from postlane.graphql.execute import Result
@@ -240,6 +241,8 @@ async def make_world(client: Client) -> World:
         api_key_id=ApiKeyId(key.row.id),
     )
     domain = await make_domain(organization.id)
+    check = DomainCheck(domain_id=domain.id, status="verified")
+    await check.save()
     suppression = await make_suppression(organization.id, f"gone@{domain.name}")
     pool = Pool(organization_id=organization.id, name=f"pool-{domain.name}")
     await pool.save()
@@ -276,6 +279,7 @@ async def make_world(client: Client) -> World:
         "CreditEntry": credits[0]["id"],
         "Delivery": UUID(message["deliveries"][0]["uuid"]),
         "Domain": domain.id,
+        "DomainCheck": check.id,
         "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),
         "Message": UUID(message["uuid"]),
         "Organization": organization.id,

@@ -200,12 +200,21 @@ async def list_checks(
         query = query.where(DomainCheck.domain_id == domain.id)
         scope = str(domain.id)
     else:
-        own = WhereRaw(
-            "domain_id IN (SELECT id FROM domains WHERE organization_id = {})",
-            actor.organization_id,
-        )
-        query = query.where(own)
+        query = query.where(_of_own_domains(actor))
     return await fetch_page(query, page, NEWEST_FIRST, scope=scope)
+
+
+async def find_checks(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[DomainCheck]:
+    """Return those of the checks that are of the organization's domains."""
+    actor.require(Permission.READ_DOMAINS)
+    chosen = DomainCheck.objects().where(DomainCheck.id.is_in(list(ids)))
+    return await chosen.where(_of_own_domains(actor))
+
+
+def _of_own_domains(actor: Actor) -> WhereRaw:
+    return WhereRaw(
+        "domain_id IN (SELECT id FROM domains WHERE organization_id = {})", actor.organization_id
+    )
 
 
 def _searchable(text: str) -> str:

@@ -1,17 +1,20 @@
 """The history of the checks of domains."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
+from ..core.actor import Actor
 from ..domains import queries, tables
 from ..domains.records import RecordPurpose, RecordStatus
 from ..domains.rules import DomainStatus
 from .context import Info, actor_of
 from .domains import DomainRef, read_ref
+from .nodes import Node, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 
 
@@ -24,7 +27,7 @@ class RecordResult:
 
 
 @strawberry.type(description="Checks of a domain, one after another, that found the same.")
-class DomainCheck:
+class DomainCheck(Node):
     row: strawberry.Private[tables.DomainCheck]
 
     @strawberry.field(description="UUID of the domain.")
@@ -61,6 +64,18 @@ class DomainCheck:
         return self.row.last_at
 
 
+def _check_type(row: tables.DomainCheck) -> DomainCheck:
+    return DomainCheck(uuid=row.id, row=row)
+
+
+async def load_checks(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, DomainCheck]:
+    """Return those of the checks that the actor may see."""
+    return {row.id: _check_type(row) for row in await queries.find_checks(actor, ids)}
+
+
+register(DomainCheck, load_checks)
+
+
 @strawberry.type
 class OrganizationFields:
     @strawberry.field(
@@ -82,4 +97,4 @@ class OrganizationFields:
             page=page_request(first, after, last, before),
             ref=None if domain is None else read_ref(domain),
         )
-        return to_connection(found, lambda row: DomainCheck(row=row))
+        return to_connection(found, _check_type)
