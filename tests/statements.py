@@ -1,25 +1,37 @@
 """Counting the statements that reach the database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from postlane.core.database import DB
 
-OF_THE_DRIVER = ("typeinfo_tree", "current_setting('jit')", "set_config('jit'")
+OF_NO_REQUEST = ("typeinfo_tree", "current_setting('jit')", "set_config('jit'", "pg_notify")
+"""What asyncpg asks for itself, once for each connection, and the news of events, which go
+out a moment after what happened."""
 
 
 @contextmanager
 def count_statements() -> Iterator[list[str]]:
-    """Give the list of every statement that this process's pool sends within the body.
-
-    What asyncpg asks for itself, once for each connection, is not among them.
-    """
+    """Give the list of every statement that this process's pool sends within the body."""
     sent: list[str] = []
+    with _noting(lambda query, _: sent.append(query)):
+        yield sent
 
+
+@contextmanager
+def watch_statements() -> Iterator[list[tuple[str, Sequence[Any]]]]:
+    """Give the list of every statement that is sent within the body, with its arguments."""
+    sent: list[tuple[str, Sequence[Any]]] = []
+    with _noting(lambda query, arguments: sent.append((query, arguments))):
+        yield sent
+
+
+@contextmanager
+def _noting(call: Callable[[str, Sequence[Any]], None]) -> Iterator[None]:
     def note(query: Any) -> None:
-        if not any(mark in query.query for mark in OF_THE_DRIVER):
-            sent.append(query.query)
+        if not any(mark in query.query for mark in OF_NO_REQUEST):
+            call(query.query, query.args or ())
 
     async def watch(connection: Any) -> None:
         connection.add_query_logger(note)
@@ -31,7 +43,7 @@ def count_statements() -> Iterator[list[str]]:
     for holder in holders:
         holder._setup = watch
     try:
-        yield sent
+        yield
     finally:
         for holder, setup in zip(holders, before, strict=True):
             holder._setup = setup

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from piccolo.columns.combination import WhereRaw
@@ -50,6 +50,11 @@ class MessageFilter:
     """Exclusive."""
 
     @property
+    def is_whole_log(self) -> bool:
+        """Say whether nothing but a time is asked for; other conditions have their indexes."""
+        return replace(self, created_after=None, created_before=None) == MessageFilter()
+
+    @property
     def scope(self) -> str:
         """Return what ties a cursor to this filter; the same for the same filter."""
         return str(hash_of(repr(self)))
@@ -61,11 +66,12 @@ def hash_of(text: str) -> str:
 
 
 def _of_actor(actor: Actor) -> list[Combinable]:
+    return [Message.organization_id == actor.organization_id, *_of_project(actor)]
+
+
+def _of_project(actor: Actor) -> list[Combinable]:
     actor.require(Permission.READ_MESSAGES)
-    found: list[Combinable] = [Message.organization_id == actor.organization_id]
-    if actor.project_id:
-        found.append(Message.project_id == actor.project_id)
-    return found
+    return [Message.project_id == actor.project_id] if actor.project_id else []
 
 
 def _visible(actor: Actor) -> "Objects[Message]":
@@ -112,8 +118,12 @@ async def list_messages(
     order: Order | None = None,
 ) -> Page[Message]:
     """Return messages, newest first unless *order* says otherwise."""
-    query = _visible(actor).where(*_conditions(wanted))
-    return await fetch_page(query, page, order or by_id(), scope=wanted.scope)
+    order = order or by_id()
+    query = _visible(actor)
+    if wanted.is_whole_log and order.unique:
+        query = Message.objects().where(*_of_project(actor))
+        order = order.owned_by(actor.organization_id)
+    return await fetch_page(query.where(*_conditions(wanted)), page, order, scope=wanted.scope)
 
 
 async def count_messages(actor: Actor, wanted: MessageFilter) -> int:

@@ -15,7 +15,7 @@ from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.graphql.loaders import Loaders
 from postlane.mail.outcome import outcome_of_reply
 from tests.client import Client
-from tests.factories import make_actor, make_domain
+from tests.factories import make_actor, make_api_key, make_domain, make_organization
 from tests.statements import count_statements
 
 PAGE = """
@@ -57,17 +57,40 @@ async def defer_everything(actor: Actor) -> None:
 
 async def test_statements_do_not_grow_with_the_page(client: Client) -> None:
     actor = await make_actor()
-    await send(client, actor, number=20)
+    await send(client, actor, number=100)
 
     counts = {}
-    for size in (1, 20):
+    for size in (1, 100):
         with count_statements() as sent:
             data = await client.data(PAGE, {"n": size}, actor=actor)
         nodes = data["organization"]["messages"]["nodes"]
         assert [len(d["attempts"]) for n in nodes for d in n["deliveries"]] == [1, 1] * size
         counts[size] = len(sent)
 
-    assert counts[1] == counts[20] == 4
+    assert counts[1] == counts[100] == 4
+
+
+async def test_statements_do_not_grow_over_rest_either(client: Client) -> None:
+    organization = await make_organization()
+    actor = await make_actor(organization)
+    headers = {"X-API-Key": (await make_api_key(organization)).secret}
+    await send(client, actor, number=100)
+
+    counts = {}
+    for size in (1, 100):
+        url = f"/api/v1/messages?limit={size}"
+        with count_statements() as sent:
+            page = (await client.get(url, headers=headers)).json()
+        assert [message["recipient_count"] for message in page["data"]] == [2] * size
+        counts[size] = len(sent)
+    url = f"/api/v1/messages/{page['data'][0]['id']}"
+    with count_statements() as sent:
+        one = (await client.get(url, headers=headers)).json()
+
+    assert [recipient["attempts"] for recipient in one["recipients"]] == [1, 1]
+    assert counts[1] == counts[100] <= 6
+    # The credential, the message, its progress, content, events, deliveries, queues, opens.
+    assert len(sent) == 8
 
 
 async def test_keys_asked_for_side_by_side_are_loaded_together() -> None:

@@ -1,0 +1,158 @@
+"""Lists cost the same however long they are: every list of the schema, with all it can show."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLField,
+    GraphQLObjectType,
+    get_named_type,
+    is_leaf_type,
+    is_required_argument,
+)
+
+from postlane.audit import operations as audit
+from postlane.core import clock
+from postlane.core.actor import Actor
+from postlane.core.database import fetch, transaction
+from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batch
+from postlane.domains.tables import DomainCheck
+from postlane.graphql.schema import CORE
+from postlane.mail.outcome import outcome_of_reply
+from postlane.vmtas.tables import Pool, Vmta
+from tests.client import Client
+from tests.factories import (
+    make_actor,
+    make_api_key,
+    make_domain,
+    make_membership,
+    make_organization,
+    make_project,
+    make_suppression,
+)
+from tests.statements import count_statements
+
+FEW, MANY = 2, 12
+LEFT_OUT = frozenset({"Message.content", "Message.outline"})
+"""Read for one message at a time: contents are large, and each reading is on record."""
+
+SEND = "mutation ($input: SendMessagesInput!) { sendMessages(input: $input) { accepted } }"
+INVITE = "mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { token } }"
+ADD_DOMAIN = "mutation ($input: CreateDomainInput!) { createDomain(input: $input) { __typename } }"
+
+
+def lists() -> Iterator[tuple[str, str]]:
+    """Yield type and field of every connection in the schema."""
+    for name, type_ in CORE.type_map.items():
+        if isinstance(type_, GraphQLObjectType) and not name.startswith("__"):
+            for field, definition in type_.fields.items():
+                if is_connection(definition):
+                    yield name, field
+
+
+def is_connection(definition: GraphQLField) -> bool:
+    named = get_named_type(definition.type)
+    return isinstance(named, GraphQLObjectType) and "pageInfo" in named.fields
+
+
+def everything(type_: GraphQLObjectType, above: frozenset[str] = frozenset()) -> str:
+    """Return a selection of all that an object shows without being asked for a choice."""
+    chosen = ["__typename"]
+    for name, field in type_.fields.items():
+        if f"{type_.name}.{name}" in LEFT_OUT or is_connection(field):
+            continue
+        if any(is_required_argument(argument) for argument in field.args.values()):
+            continue
+        named = get_named_type(field.type)
+        if is_leaf_type(named):
+            chosen.append(name)
+        elif isinstance(named, GraphQLObjectType) and named.name not in above | {"Organization"}:
+            chosen.append(f"{name} {everything(named, above | {type_.name})}")
+    return "{ " + " ".join(chosen) + " }"
+
+
+def document_of(on: str, field: str) -> str:
+    connection = get_named_type(CORE.type_map[on].fields[field].type)  # type: ignore[attr-defined]
+    node = get_named_type(connection.fields["nodes"].type)
+    page = f"{field}(first: $n) {{ nodes {everything(node)} pageInfo {{ endCursor }} }}"
+    return f"query ($n: Int!) {{ {PATHS[on] % page} }}"
+
+
+PATHS = {
+    "Organization": "organization { %s }",
+    "Credits": "organization { credits { %s } }",
+}
+"""How a list's owner is reached."""
+
+
+async def populate(client: Client, actor: Actor) -> None:
+    """Give the organization many of everything that is listed, each with what belongs to it."""
+    organization_id = actor.organization_id
+    organization = await make_organization()
+    domain = await make_domain(organization_id)
+    message = {
+        "from": f"shop@{domain.name}",
+        "to": ["ada@example.net", "bob@example.org"],
+        "subject": "Hello",
+        "text": "Hello there.",
+    }
+    await client.data(SEND, {"input": {"messages": [message] * MANY}}, actor=actor)
+    await defer_everything(actor)
+    organization.id = organization_id
+    for number in range(MANY):
+        membership = await make_membership(organization)
+        project = await make_project(organization)
+        await make_api_key(organization, membership=membership, project_id=project.id)
+        await make_suppression(organization_id, f"gone{number}@example.net")
+        await Pool(organization_id=organization_id, name=f"pool-{number}").save()
+        await Vmta(organization_id=organization_id, name=f"vmta-{number}").save()
+        await DomainCheck(domain_id=domain.id, status="verified").save()
+        invite = {"email": f"new{number}@{domain.name}", "role": "VIEWER"}
+        await client.data(INVITE, {"input": invite}, actor=actor)
+        created = {"name": f"d{number}.{domain.name}"}
+        await client.data(ADD_DOMAIN, {"input": created}, actor=actor)
+        async with transaction() as tx:
+            await audit.record(tx, actor, action="a.b", target_type="c", target_id="d")
+        single = message | {"to": [f"ada@d{number}.example.net"]}
+        await client.data(SEND, {"input": {"messages": [single]}}, actor=actor)
+    await roll_up()
+
+
+async def defer_everything(actor: Actor) -> None:
+    """Make one attempt for each delivery, which fails for the moment."""
+    outcome = outcome_of_reply(
+        450, "4.2.1 Later", started_at=clock.now(), duration=timedelta(milliseconds=5)
+    )
+    sql = "SELECT DISTINCT queue_id FROM deliveries WHERE organization_id = {}"
+    for row in await fetch(sql, actor.organization_id):
+        claims = await claim_batch(row["queue_id"])
+        await settle_batch([Settlement(claim, "default", outcome) for claim in claims])
+
+
+@pytest.fixture(scope="module")
+def populated() -> list[Actor]:
+    """Who asks; made once, since nothing is changed by asking."""
+    return []
+
+
+@pytest.mark.parametrize(("on", "field"), list(lists()), ids=lambda name: name)
+async def test_a_longer_page_takes_no_more_statements(
+    client: Client, populated: list[Actor], on: str, field: str
+) -> None:
+    if not populated:
+        populated.append(await make_actor())
+        await populate(client, populated[0])
+    document, found = document_of(on, field), {}
+
+    for size in (FEW, MANY):
+        with count_statements() as sent:
+            data: Any = await client.data(document, {"n": size}, actor=populated[0])
+        for key in ("organization", "credits"):
+            data = data.get(key, data)
+        assert len(data[field]["nodes"]) == size, "make more of them in `populate`"
+        found[size] = len(sent)
+
+    assert found[FEW] == found[MANY]
+    assert 1 <= found[MANY] <= 10
