@@ -23,6 +23,8 @@ from postlane.server.cli import COMMANDS
 from postlane.server.printing import settings_lines
 
 ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "platform" / "graphql" / "schema.graphql"
+RELEASED = ROOT / "tests" / "released.graphql"
 FRAGMENTS = ROOT / "changelog.d"
 CHANGELOG = ROOT / "CHANGELOG.md"
 KINDS = ("security", "removed", "deprecated", "changed", "added", "fixed")
@@ -109,12 +111,16 @@ def release_notes(version: str, on: str) -> str:
 
 
 def release(version: str) -> None:
-    """Put the section of *version* first in the changelog, and delete its fragments."""
+    """Put the section of *version* first in the changelog, and delete its fragments.
+
+    The schema as it is becomes the one that later ones are compared with.
+    """
     section = release_notes(version, datetime.now(UTC).date().isoformat())
     head, mark, rest = CHANGELOG.read_text("utf-8").partition("<!-- releases -->\n")
     CHANGELOG.write_text(f"{head}{mark}\n{section}{rest}", "utf-8")
     for path in FRAGMENTS.glob("*.*.md"):
         path.unlink()
+    RELEASED.write_text(SCHEMA.read_text("utf-8"), "utf-8")
 
 
 def main(arguments: list[str]) -> int:
