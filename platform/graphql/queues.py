@@ -304,7 +304,7 @@ class OrganizationFields:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Queue]:
-        actor, wanted = actor_of(info), _wanted(filter)
+        actor, wanted = actor_of(info), wanted_queues(filter)
         found = await queue_queries.list_queues(
             actor,
             page_request(first, after, last, before, maximum=500),
@@ -428,7 +428,7 @@ class Mutation:
         return ReleaseQueuePayload(queue=queue_type(done.queue), affected=done.affected)
 
 
-def _wanted(filter: QueueFilter | None) -> queue_queries.QueueFilter:
+def wanted_queues(filter: QueueFilter | None) -> queue_queries.QueueFilter:
     if filter is None:
         return queue_queries.QueueFilter()
     return queue_queries.QueueFilter(
