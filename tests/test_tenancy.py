@@ -55,6 +55,8 @@ TEXT_REFERENCES = frozenset({"vmta", "pool", "defaultPool", "targetId"})
 MESSAGE = {"to": ["ada@example.net"], "subject": "Hello", "text": "Hello there."}
 
 KINDS = {
+    "Mutation.archiveProject(input.projectId)": "Project",
+    "Mutation.restoreProject(input.projectId)": "Project",
     "Mutation.cancelMessage(input.id)": "Message",
     "Mutation.changeRole(input.userId)": "User",
     "Mutation.createDomain(input.defaultPool)": "Pool name",

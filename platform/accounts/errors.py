@@ -6,6 +6,8 @@
   - LastOwner             an organization keeps an owner
   - MemberExists          the person belongs to the organization already
   - ProjectExists         another project of the organization has this slug
+  - ProjectArchived       it takes no changes and no keys
+  - DefaultProjectStays   the project named `default` is not archived
 * NotPermitted
   - OwnersOnly            only an owner touches owners, or makes one
   - RoleBeyondKey         an API key would make somebody who may do more than it
@@ -51,6 +53,19 @@ class ProjectExists(Conflict):
 
     code = ErrorCode.PROJECT_EXISTS
     message = "The organization has a project with this slug already."
+
+
+class ProjectArchived(Conflict):
+    """It takes no changes and no keys."""
+
+    code = ErrorCode.PROJECT_ARCHIVED
+    message = "The project is archived; restore it first."
+
+
+class DefaultProjectStays(Conflict):
+    """The project named `default` is not archived."""
+
+    message = "The project 'default' takes the mail that names no other, so it stays."
 
 
 class OwnersOnly(NotPermitted):

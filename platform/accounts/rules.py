@@ -3,13 +3,14 @@
 import re
 import unicodedata
 import zoneinfo
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 
 from ..core.actor import ROLE_PERMISSIONS, Permission, Role
 from ..core.errors import DetailCode, InvalidInput
-from ..mail.address import InvalidAddress, parse_mailbox
+from ..mail.address import InvalidAddress, parse_domain, parse_mailbox
 
 INVITATION_LIFETIME = timedelta(days=7)
 MOST_INVITATIONS = 50
@@ -20,6 +21,8 @@ INVITATION_PURPOSE = "invitation"
 
 DEFAULT_PROJECT = "default"
 NAME_LENGTH = 100
+MOST_DOMAINS = 50
+MOST_PER_MINUTE = 1_000_000
 SLUG_LENGTH = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -94,6 +97,42 @@ def checked_name(text: str, *, field: str) -> str:
 @lru_cache(maxsize=1)
 def _timezones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
+
+
+def checked_domains(texts: Sequence[str], *, field: str) -> list[str]:
+    """Return the names of mail domains that *texts* are, each once.
+
+    Raises:
+        InvalidInput: one is no domain, or there are more than 50.
+    """
+    if len(texts) > MOST_DOMAINS:
+        raise InvalidInput.of(
+            field, DetailCode.TOO_MANY, f"{field} has at most {MOST_DOMAINS} items."
+        )
+    found: dict[str, None] = {}
+    for i, text in enumerate(texts):
+        try:
+            found[parse_domain(text.strip().rstrip("."))] = None
+        except InvalidAddress as error:
+            raise InvalidInput.of(
+                f"{field}[{i}]", DetailCode.INVALID_DOMAIN, f"{text[:60]!r} is not a domain name."
+            ) from error
+    return list(found)
+
+
+def checked_rate(number: int, *, field: str) -> int:
+    """Return *number* if it can be a number of requests per minute.
+
+    Raises:
+        InvalidInput: it is not 1 to 1,000,000.
+    """
+    if not 1 <= number <= MOST_PER_MINUTE:
+        raise InvalidInput.of(
+            field,
+            DetailCode.TOO_SMALL if number < 1 else DetailCode.TOO_LARGE,
+            f"The limit is 1 to {MOST_PER_MINUTE} requests a minute.",
+        )
+    return number
 
 
 def checked_timezone(text: str) -> str:

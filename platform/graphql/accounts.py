@@ -8,10 +8,11 @@ from uuid import UUID
 import strawberry
 
 from ..accounts import operations, queries
+from ..accounts.operations import ProjectChange
 from ..accounts.rules import OrganizationStatus, Plan
 from ..accounts.tables import Organization as OrganizationRow
 from ..accounts.tables import Project as ProjectRow
-from ..core.actor import Actor, ProjectId
+from ..core.actor import Actor, Mode, ProjectId
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
@@ -46,6 +47,34 @@ class Project(Node):
     @strawberry.field(description="Name.")
     def name(self) -> str:
         return self.row.name
+
+    @strawberry.field(
+        description="Whether mail of the keys bound to it really leaves: `SANDBOX` wins over a "
+        "key's own mode."
+    )
+    def mode(self) -> Mode:
+        return Mode(self.row.mode)
+
+    @strawberry.field(
+        description="Sending domains that keys bound to it may use; empty is any. A key's own "
+        "list narrows it."
+    )
+    def allowed_domains(self) -> list[str]:
+        return list(self.row.allowed_domains)
+
+    @strawberry.field(
+        description="Requests a minute that each key bound to it may make; null is any number. "
+        "A key's own limit only lowers it."
+    )
+    def rate_limit_per_minute(self) -> int | None:
+        return self.row.rate_limit_per_minute
+
+    @strawberry.field(
+        description="Since when it is archived and the keys bound to it are refused; null is in "
+        "use."
+    )
+    def archived_at(self) -> datetime | None:
+        return self.row.archived_at
 
     @strawberry.field(description="When it was made.")
     def created_at(self) -> datetime:
@@ -147,10 +176,40 @@ class CreateProjectPayload:
     project: Project = strawberry.field(description="The project.")
 
 
-@strawberry.input(description="The project to change.")
+@strawberry.input(description="The project to change; an absent field stays.")
 class UpdateProjectInput:
     project_id: strawberry.ID = strawberry.field(description="Id of the project.")
-    name: str = strawberry.field(description="1 to 100 characters.")
+    name: str | None = strawberry.field(default=None, description="1 to 100 characters.")
+    mode: Mode | None = strawberry.field(
+        default=None, description="Whether mail of the keys bound to it really leaves."
+    )
+    allowed_domains: list[str] | None = strawberry.field(
+        default=None,
+        description="At most 50 names of sending domains, for the keys bound to it; empty is any.",
+    )
+    rate_limit_per_minute: strawberry.Maybe[int | None] = strawberry.field(
+        description="1 to 1,000,000, for each key bound to it; null lifts the limit."
+    )
+
+
+@strawberry.input(description="Which project to archive.")
+class ArchiveProjectInput:
+    project_id: strawberry.ID = strawberry.field(description="Id of the project.")
+
+
+@strawberry.type(description="What `archiveProject` did.")
+class ArchiveProjectPayload:
+    project: Project = strawberry.field(description="The project.")
+
+
+@strawberry.input(description="Which project to take back into use.")
+class RestoreProjectInput:
+    project_id: strawberry.ID = strawberry.field(description="Id of the project.")
+
+
+@strawberry.type(description="What `restoreProject` did.")
+class RestoreProjectPayload:
+    project: Project = strawberry.field(description="The project.")
 
 
 @strawberry.type(description="What `updateProject` changed.")
@@ -180,15 +239,52 @@ class Mutation:
         id = await operations.create_project(actor, name=input.name, slug=input.slug)
         return CreateProjectPayload(project=_project(await queries.get_project(actor, id)))
 
-    @strawberry.mutation(description="Change a project. Needs `projects:write`.")
+    @strawberry.mutation(
+        description="Change a project, and what the keys bound to it may do from their next "
+        "request on. Needs `projects:write`; a key with limits of its own changes the name only."
+    )
     async def update_project(
         self,
         info: Info,
         input: Annotated[UpdateProjectInput, strawberry.argument(description="The change.")],
     ) -> UpdateProjectPayload:
         actor, id = actor_of(info), ProjectId(parse_id(input.project_id, "Project"))
-        await operations.rename_project(actor, id, name=input.name)
+        rate = input.rate_limit_per_minute
+        change = ProjectChange(
+            name=input.name,
+            mode=input.mode,
+            allowed_domains=input.allowed_domains,
+            rate_limit_per_minute=rate.value if rate else None,
+            lifts_rate_limit=rate is not None and rate.value is None,
+        )
+        await operations.update_project(actor, id, change)
         return UpdateProjectPayload(project=_project(await queries.get_project(actor, id)))
+
+    @strawberry.mutation(
+        description="Take a project out of use: the keys bound to it are refused from their next "
+        "request on, its messages stay readable. `default` stays. Needs `projects:write`."
+    )
+    async def archive_project(
+        self,
+        info: Info,
+        input: Annotated[ArchiveProjectInput, strawberry.argument(description="Which.")],
+    ) -> ArchiveProjectPayload:
+        actor, id = actor_of(info), ProjectId(parse_id(input.project_id, "Project"))
+        await operations.archive_project(actor, id, archived=True)
+        return ArchiveProjectPayload(project=_project(await queries.get_project(actor, id)))
+
+    @strawberry.mutation(
+        description="Take an archived project back into use, and its keys with it. Needs "
+        "`projects:write`."
+    )
+    async def restore_project(
+        self,
+        info: Info,
+        input: Annotated[RestoreProjectInput, strawberry.argument(description="Which.")],
+    ) -> RestoreProjectPayload:
+        actor, id = actor_of(info), ProjectId(parse_id(input.project_id, "Project"))
+        await operations.archive_project(actor, id, archived=False)
+        return RestoreProjectPayload(project=_project(await queries.get_project(actor, id)))
 
     @strawberry.mutation(description="Change the organization's name. Needs `users:write`.")
     async def update_organization(

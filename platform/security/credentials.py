@@ -28,7 +28,7 @@ from ..core.crypto import digest
 from ..core.database import fetch
 from . import seen, uses
 from .errors import AddressNotAllowed, KeyExpired, KeyUnknown, TokenRevoked, UserDisabled
-from .rules import API_KEY_PURPOSE, effective, is_key_form, is_within, rate_limit
+from .rules import API_KEY_PURPOSE, both_allow, effective, is_key_form, is_within, rate_limit
 from .tokens import Claims, verified
 
 
@@ -57,10 +57,13 @@ async def _find_keys(digests: Sequence[bytes]) -> list[Mapping[str, Any] | None]
         SELECT s.digest, k.id, k.organization_id, k.project_id, k.scopes, k.mode, k.status,
                k.allowed_networks, k.allowed_domains, k.rate_limit_per_minute, k.expires_at,
                s.expires_at AS grace_ends_at, m.user_id, m.role, u.status AS user_status,
-               u.platform_admin, o.status AS organization_status, o.plan
+               u.platform_admin, o.status AS organization_status, o.plan,
+               p.archived_at AS project_archived_at, p.mode AS project_mode,
+               p.allowed_domains AS project_domains, p.rate_limit_per_minute AS project_rate
         FROM api_key_secrets s
         JOIN api_keys k ON k.id = s.api_key_id
         JOIN organizations o ON o.id = k.organization_id
+        LEFT JOIN projects p ON p.id = k.project_id
         LEFT JOIN memberships m ON m.id = k.membership_id
         LEFT JOIN users u ON u.id = m.user_id
         WHERE s.digest = ANY({}::bytea[])
@@ -84,6 +87,8 @@ def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
         raise KeyUnknown("The API key is disabled.")
     if row["user_status"] != UserStatus.ACTIVE:
         raise KeyUnknown("The API key is disabled: so is the user who made it.")
+    if row["project_archived_at"] is not None:
+        raise KeyUnknown("The API key is disabled: its project is archived.")
     if row["expires_at"] is not None and row["expires_at"] <= now:
         raise KeyExpired
     if not is_within(origin.source_address, tuple(row["allowed_networks"])):
@@ -98,12 +103,14 @@ def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
         user_id=UserId(row["user_id"]),
         api_key_id=ApiKeyId(row["id"]),
         project_id=ProjectId(row["project_id"]) if bound else None,
-        mode=Mode(row["mode"]),
+        mode=Mode.SANDBOX if row["project_mode"] == Mode.SANDBOX else Mode(row["mode"]),
         suspended=row["organization_status"] == OrganizationStatus.SUSPENDED,
         platform_admin=row["platform_admin"] and not bound,
-        allowed_domains=frozenset(row["allowed_domains"]),
+        allowed_domains=both_allow(row["allowed_domains"], row["project_domains"] or ()),
         expires_at=min(ends, default=None),
-        rate_limit_per_minute=rate_limit(row["plan"], row["rate_limit_per_minute"]),
+        rate_limit_per_minute=rate_limit(
+            row["plan"], row["rate_limit_per_minute"], row["project_rate"]
+        ),
         source_address=origin.source_address,
         request_id=origin.request_id,
         user_agent=origin.user_agent,

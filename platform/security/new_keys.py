@@ -6,6 +6,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
+from ..accounts.errors import ProjectArchived
 from ..accounts.queries import find_projects, get_organization
 from ..accounts.rules import checked_name
 from ..core import clock
@@ -100,6 +101,7 @@ async def checked(actor: Actor, new: NewKey) -> ApiKey:
     Raises:
         InvalidInput: a value cannot be one.
         BeyondOwnRights: it would hold a scope, reach or time that the actor lacks.
+        ProjectArchived: its project is archived.
     """
     row = ApiKey(
         organization_id=actor.organization_id,
@@ -142,8 +144,11 @@ def _scopes(actor: Actor, asked: Sequence[str]) -> list[str]:
 async def _project(actor: Actor, asked: ProjectId | None) -> ProjectId | None:
     if asked is None:
         return actor.project_id
-    if asked not in await find_projects(actor, [asked]):
+    found = await find_projects(actor, [asked])
+    if asked not in found:
         raise InvalidInput.of("projectId", DetailCode.NOT_FOUND, "There is no such project.")
+    if found[asked].archived_at is not None:
+        raise ProjectArchived
     return asked
 
 

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -116,10 +116,21 @@ REQUESTS_PER_MINUTE: dict[Plan, int | None] = {
 """What each plan allows one credential; None is any number."""
 
 
-def rate_limit(plan: str, own: int | None) -> int | None:
-    """Return the requests per minute of a credential: its own limit only lowers its plan's."""
-    limits = [limit for limit in (REQUESTS_PER_MINUTE[Plan(plan)], own) if limit is not None]
+def rate_limit(plan: str, *own: int | None) -> int | None:
+    """Return the requests per minute of a credential: limits of its own only lower its plan's."""
+    limits = [limit for limit in (REQUESTS_PER_MINUTE[Plan(plan)], *own) if limit is not None]
     return min(limits, default=None)
+
+
+NO_DOMAIN = "-"
+"""Stands for "none at all" among allowed domains, of which an empty set is any."""
+
+
+def both_allow(key: Collection[str], project: Collection[str]) -> frozenset[str]:
+    """Return the sending domains that a key and its project both allow; an empty set is any."""
+    if not key or not project:
+        return frozenset(key or project)
+    return frozenset(key) & frozenset(project) or frozenset({NO_DOMAIN})
 
 
 @lru_cache(maxsize=4_096)

@@ -18,14 +18,16 @@ from .people import (
     set_second_factor,
     update_user,
 )
-from .projects import create_project, rename_project
+from .projects import ProjectChange, archive_project, create_project, update_project
 
 __all__ = [
     "NewInvitation",
     "NewUser",
+    "ProjectChange",
     "accept_invitation",
     "add_organization",
     "add_user",
+    "archive_project",
     "change_role",
     "create_project",
     "invite_member",
@@ -34,11 +36,11 @@ __all__ = [
     "lock_members",
     "remove_member",
     "rename_organization",
-    "rename_project",
     "resend_invitation",
     "set_password",
     "set_second_factor",
     "set_second_factor_rule",
+    "update_project",
     "update_user",
     "withdraw_invitation",
 ]

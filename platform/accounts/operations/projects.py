@@ -1,13 +1,25 @@
-"""Making and renaming projects."""
+"""Making, changing and archiving projects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ...audit import operations as audit
 from ...core import clock
-from ...core.actor import Actor, Permission, ProjectId
-from ...core.database import fetch, transaction
-from ...core.errors import NotFound, NotPermitted
+from ...core.actor import Actor, Mode, Permission, ProjectId
+from ...core.database import Tx, fetch, transaction
+from ...core.errors import ErrorCode, NotFound, NotPermitted
 from ...core.ids import new_id
-from ..errors import ProjectExists
-from ..rules import checked_name, checked_slug, slug_from
+from ..errors import DefaultProjectStays, ProjectArchived, ProjectExists
+from ..rules import (
+    DEFAULT_PROJECT,
+    checked_domains,
+    checked_name,
+    checked_rate,
+    checked_slug,
+    slug_from,
+)
+from ..tables import Project
 
 
 async def create_project(actor: Actor, *, name: str, slug: str | None = None) -> ProjectId:
@@ -50,33 +62,120 @@ async def create_project(actor: Actor, *, name: str, slug: str | None = None) ->
     return project_id
 
 
-async def rename_project(actor: Actor, project_id: ProjectId, *, name: str) -> None:
-    """Change a project's name; its slug stays, because clients hold it.
+@dataclass(frozen=True, slots=True)
+class ProjectChange:
+    """What to change of a project; None leaves a field as it is."""
+
+    name: str | None = None
+    mode: Mode | None = None
+    allowed_domains: Sequence[str] | None = None
+    """Empty is any."""
+    rate_limit_per_minute: int | None = None
+    lifts_rate_limit: bool = False
+    """Takes the limit away."""
+
+    @property
+    def is_of_settings(self) -> bool:
+        """Whether it changes more than the name."""
+        return replace(self, name=None) != ProjectChange()
+
+
+async def update_project(actor: Actor, project_id: ProjectId, change: ProjectChange) -> None:
+    """Change a project's name and what its keys may do, from their next request on.
+
+    Its slug stays, because clients hold it.
 
     Raises:
         NotFound: there is none, or the actor's key is bound to another.
-        InvalidInput: the name cannot be one.
+        NotPermitted: a key that has limits of its own changes those of no others.
+        InvalidInput: a value cannot be one.
+        ProjectArchived: it is archived.
     """
     actor.require(Permission.WRITE_PROJECTS)
-    wanted = checked_name(name, field="name")
-    if actor.project_id not in (None, project_id):
-        raise NotFound
-    async with transaction() as tx:
-        rows = await fetch(
-            "UPDATE projects SET name = {}, updated_at = {} "
-            "WHERE id = {} AND organization_id = {} RETURNING id",
-            wanted,
-            clock.now(),
-            project_id,
-            actor.organization_id,
+    if change.is_of_settings and (actor.mode is Mode.SANDBOX or actor.allowed_domains):
+        raise NotPermitted(
+            "This API key has limits of its own and does not change those of others.",
+            code=ErrorCode.INSUFFICIENT_SCOPE,
         )
-        if not rows:
-            raise NotFound
+    wanted = _checked(change)
+    async with transaction() as tx:
+        row = await _locked(tx, actor, project_id)
+        if row.archived_at is not None:
+            raise ProjectArchived
+        changes = {
+            field: {"from": getattr(row, field), "to": value}
+            for field, value in wanted.items()
+            if getattr(row, field) != value
+        }
+        if not changes:
+            return
+        for field, pair in changes.items():
+            setattr(row, field, pair["to"])
+        row.updated_at = clock.now()
+        await row.save()
         await audit.record(
             tx,
             actor,
-            action="project.renamed",
+            action="project.updated",
             target_type="project",
             target_id=project_id,
-            changes={"name": wanted},
+            changes=changes,
         )
+
+
+async def archive_project(actor: Actor, project_id: ProjectId, *, archived: bool) -> None:
+    """Take a project out of use, or back into it: while it is archived its keys are refused.
+
+    Its messages stay readable. Archiving what is archived changes nothing.
+
+    Raises:
+        NotFound: there is none, or the actor's key is bound to another.
+        DefaultProjectStays: it is the one named `default`.
+    """
+    actor.require(Permission.WRITE_PROJECTS)
+    async with transaction() as tx:
+        row = await _locked(tx, actor, project_id)
+        if row.slug == DEFAULT_PROJECT and archived:
+            raise DefaultProjectStays
+        if (row.archived_at is not None) is archived:
+            return
+        row.archived_at = clock.now() if archived else None
+        row.updated_at = clock.now()
+        await row.save()
+        await audit.record(
+            tx,
+            actor,
+            action="project.archived" if archived else "project.restored",
+            target_type="project",
+            target_id=project_id,
+        )
+
+
+def _checked(change: ProjectChange) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if change.name is not None:
+        found["name"] = checked_name(change.name, field="name")
+    if change.mode is not None:
+        found["mode"] = change.mode.value
+    if change.allowed_domains is not None:
+        found["allowed_domains"] = checked_domains(change.allowed_domains, field="allowedDomains")
+    if change.rate_limit_per_minute is not None:
+        found["rate_limit_per_minute"] = checked_rate(
+            change.rate_limit_per_minute, field="rateLimitPerMinute"
+        )
+    elif change.lifts_rate_limit:
+        found["rate_limit_per_minute"] = None
+    return found
+
+
+async def _locked(tx: Tx, actor: Actor, project_id: ProjectId) -> Project:
+    row = (
+        await Project.objects()
+        .where(Project.id == project_id)
+        .where(Project.organization_id == actor.organization_id)
+        .lock_rows("NO KEY UPDATE")
+        .first()
+    )
+    if row is None or actor.project_id not in (None, project_id):
+        raise NotFound
+    return row
