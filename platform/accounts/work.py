@@ -1,11 +1,12 @@
 """What the platform asks of accounts for itself."""
 
-from collections.abc import Collection
+import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..core.actor import OrganizationId, ProjectId
+from ..core.actor import OrganizationId, ProjectId, Role
 from ..core.database import fetch
-from .rules import DEFAULT_PROJECT
+from .rules import DEFAULT_PROJECT, UserStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,44 @@ async def sending_accounts(
         OrganizationId(row["id"]): SendingAccount(row["plan"], ProjectId(row["project_id"]))
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """Whom to tell what concerns an organization's account."""
+
+    name: str
+    """Of the organization."""
+    plan: str
+    addresses: Sequence[str]
+    """Of its owners, and of those who look after its bills."""
+
+
+async def contacts_of(
+    organization_ids: Collection[OrganizationId],
+) -> dict[OrganizationId, Contacts]:
+    """Return whom to tell, for each organization; one statement for all."""
+    rows = await fetch(
+        "SELECT o.id, o.name, o.plan, coalesce(array_agg(u.email ORDER BY u.email) "
+        "FILTER (WHERE u.id IS NOT NULL), ARRAY[]::text[]) AS addresses FROM organizations o "
+        "LEFT JOIN memberships m ON m.organization_id = o.id AND m.role = ANY({}::text[]) "
+        "LEFT JOIN users u ON u.id = m.user_id AND u.status = {} "
+        "WHERE o.id = ANY({}::uuid[]) GROUP BY o.id",
+        [Role.OWNER.value, Role.BILLING.value],
+        UserStatus.ACTIVE.value,
+        list(organization_ids),
+    )
+    return {
+        OrganizationId(row["id"]): Contacts(row["name"], row["plan"], row["addresses"])
+        for row in rows
+    }
+
+
+async def find_organization(
+    *, id: uuid.UUID | None = None, slug: str | None = None
+) -> OrganizationId | None:
+    """Return the organization of any tenant with this id or this slug."""
+    rows = await fetch(
+        "SELECT id FROM organizations WHERE id = {}::uuid OR slug = {}::text", id, slug
+    )
+    return OrganizationId(rows[0]["id"]) if rows else None

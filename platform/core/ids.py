@@ -30,7 +30,8 @@ def made_at(id: uuid.UUID) -> datetime:
 
 def first_id_at(at: datetime) -> uuid.UUID:
     """Return the id that sorts before all that `new_id` made at *at* or later."""
-    return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
+    milliseconds = max(0, min(int(at.timestamp() * 1000), 2**48 - 1))
+    return uuid.UUID(int=milliseconds << 80)
 
 
 def new_token(length: int = TOKEN_LENGTH) -> str:

@@ -16,6 +16,7 @@ class JobName(StrEnum):
     DRAIN = "drain"
     CHECK_DOMAIN = "check_domain"
     SEND_NOTICE = "send_notice"
+    CLOSE_BOOKS = "close_books"
     TIDY = "tidy"
 
 
@@ -35,6 +36,8 @@ POLICIES: dict[JobName, JobPolicy] = {
     JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
     # Less than the lease of its claim, so that nobody else has it meanwhile.
     JobName.SEND_NOTICE: JobPolicy(timedelta(minutes=4), retries=1),
+    # It reads the whole ledger.
+    JobName.CLOSE_BOOKS: JobPolicy(timedelta(hours=1), retries=3),
     JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
 }
 

@@ -1,30 +1,17 @@
-"""Taking credits, giving them back, granting them: always with their line of the ledger."""
+"""Taking credits, always with their line of the ledger."""
 
 import json
-import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-
-import msgspec
 
 from ..core import clock
 from ..core.actor import ApiKeyId, OrganizationId, UserId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
 from .errors import InsufficientCredits
-from .rules import (
-    SHARES,
-    Account,
-    CreditType,
-    EntrySource,
-    LotSource,
-    is_unlimited,
-    spread,
-    take_in_order,
-)
+from .ledger import Lots, Owner, Sum, balance_of, sum_up
+from .rules import CreditType, EntrySource, is_unlimited, spread, take_in_order
 
 AMPLE = 8
 """Times what is asked for that each share must hold for a debit to take from just one.
@@ -33,9 +20,6 @@ Whoever locks a share and then finds that others have emptied it meanwhile keeps
 and would wait for the other shares with it: two who do so deadlock. With that much in
 each share, eight others would have to come between looking and locking.
 """
-
-Lots = dict[str, int]
-"""Credits by the id of the lot they were taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +66,14 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
     """
     outcomes: list[Debit | InsufficientCredits] = [Debit(None, None)] * len(charges)
     entries: list[tuple[uuid.UUID, Charge, int | None, Lots]] = []
-    sums: list[_Sum] = []
+    sums: list[Sum] = []
     # In the order of organizations, so that two transactions never wait for each other.
-    by_owner: dict[tuple[OrganizationId, CreditType], list[int]] = {}
+    by_owner: dict[Owner, list[int]] = {}
     for index, charge in enumerate(charges):
         if charge.amount > 0:
             by_owner.setdefault((charge.organization_id, charge.type), []).append(index)
         elif not is_unlimited(charge.plan):
-            outcomes[index] = Debit(None, await _balance(tx, charge.organization_id, charge.type))
+            outcomes[index] = Debit(None, await balance_of(tx, charge.organization_id, charge.type))
     for owner in sorted(by_owner):
         indexes = by_owner[owner]
         asked = [charges[index] for index in indexes]
@@ -106,7 +90,7 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
             # Nothing is locked yet: the attempt above either took or found nothing. Locking
             # every share while holding one would let two such transactions wait for each other.
             taken = await _take_from_all_shares(tx, owner, [charge.amount for charge in asked])
-            balance = await _balance(tx, *owner)
+            balance = await balance_of(tx, *owner)
         for index, lots in zip(indexes, taken, strict=True):
             if isinstance(lots, InsufficientCredits):
                 outcomes[index] = lots
@@ -117,13 +101,11 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
             sums.append(_sum_of(charges[index], balance))
     await _write_debits(entries)
     if sums:
-        await _sum_up(sums, clock.now())
+        await sum_up(sums, clock.now())
     return outcomes
 
 
-async def _debit_at_once(
-    owner: tuple[OrganizationId, CreditType], charges: Sequence[Charge]
-) -> list[Debit]:
+async def _debit_at_once(owner: Owner, charges: Sequence[Charge]) -> list[Debit]:
     """Take from one share and write the entries with one statement; nothing if none covers it."""
     entry_ids = [new_id() for _ in charges]
     now = clock.now()
@@ -190,7 +172,7 @@ async def _debit_at_once(
 
 
 async def _take_from_all_shares(
-    tx: Tx, owner: tuple[OrganizationId, CreditType], amounts: Sequence[int]
+    tx: Tx, owner: Owner, amounts: Sequence[int]
 ) -> list[Lots | InsufficientCredits]:
     # Locked in id order, so that two transactions never wait for each other.
     shares = await fetch(
@@ -241,23 +223,6 @@ async def _lots_in_order(lot_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     return [row["id"] for row in rows]
 
 
-async def _balance(tx: Tx, organization_id: OrganizationId, credit_type: CreditType) -> int:
-    rows = await fetch(
-        """
-        SELECT coalesce(sum(s.remaining), 0)::bigint AS balance
-        FROM credit_shares s JOIN credit_lots l ON l.id = s.lot_id
-        WHERE s.organization_id = {} AND s.type = {}
-          AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {})
-        """,
-        organization_id,
-        credit_type,
-        clock.now(),
-        clock.now(),
-    )
-    balance: int = rows[0]["balance"]
-    return balance
-
-
 async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, Lots]]) -> None:
     if not entries:
         return
@@ -288,231 +253,7 @@ async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, L
     )
 
 
-@dataclass(slots=True)
-class _Sum:
-    """What is to be added to one row of `credit_usage`."""
-
-    organization_id: OrganizationId
-    type: CreditType
-    source: EntrySource
-    used: int
-    amount: int
-    counted: int
-    entries: int = 1
-
-
-def _sum_of(charge: Charge, balance: int | None) -> _Sum:
+def _sum_of(charge: Charge, balance: int | None) -> Sum:
     counted = 0 if balance is None else charge.amount
     owner = charge.organization_id, charge.type
-    return _Sum(*owner, charge.source, used=charge.amount, amount=charge.amount, counted=counted)
-
-
-async def _sum_up(parts: Sequence[_Sum], now: datetime) -> None:
-    """Add to the sums of the day, in one order, so that two transactions never deadlock."""
-    sums: dict[tuple[OrganizationId, CreditType, EntrySource], _Sum] = {}
-    for part in sorted(parts, key=lambda each: (each.organization_id, each.type, each.source)):
-        total = sums.setdefault((part.organization_id, part.type, part.source), part)
-        if total is not part:
-            total.used += part.used
-            total.amount += part.amount
-            total.counted += part.counted
-            total.entries += part.entries
-    slot = random.randrange(SHARES)  # spreads load; nothing depends on it being unguessable
-    # Refunds have slots of their own, so that what was ever used can be told and only grows.
-    if any(total.used < 0 for total in sums.values()):
-        slot = -1 - slot
-    await fetch(
-        """
-        INSERT INTO credit_usage AS old
-            (id, organization_id, type, day, source, slot, used, entries, amount, counted)
-        SELECT gen_random_uuid(), organization_id, type, {}, source, {}, used, entries, amount,
-            counted
-        FROM jsonb_to_recordset({}::jsonb) AS new (organization_id uuid, type text,
-            source text, used bigint, entries bigint, amount bigint, counted bigint)
-        ON CONFLICT (organization_id, type, day, source, slot)
-        DO UPDATE SET used = old.used + excluded.used, entries = old.entries + excluded.entries,
-            amount = old.amount + excluded.amount, counted = old.counted + excluded.counted
-        """,
-        now.astimezone(UTC).date(),
-        slot,
-        # One argument: each of a statement's costs more than writing and reading this does.
-        msgspec.json.encode(list(sums.values())).decode(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """Credits to give back of what one entry took."""
-
-    entry_id: uuid.UUID
-    amount: int
-    """Whole credits, more than 0."""
-    reference: str | None = None
-
-
-async def refund(tx: Tx, entry_id: uuid.UUID, *, amount: int, reference: str | None = None) -> None:
-    """Give *amount* of what an entry took back to the lots it came from.
-
-    The caller sees to it that no credit is given back twice.
-    """
-    await refund_all(tx, [Refund(entry_id, amount, reference)])
-
-
-async def refund_all(tx: Tx, refunds: Sequence[Refund]) -> None:
-    """Give back to the lots it came from what each of *refunds* says, lots that end last first.
-
-    What goes back to a lot that has ended meanwhile ends with it. The caller sees to it that
-    no credit is given back twice.
-    """
-    if not refunds:
-        return
-    # All rows of one kind at once and in id order, so that two transactions never deadlock.
-    entries = await fetch(
-        "SELECT id, organization_id, type, lots FROM credit_entries WHERE id = ANY({}::uuid[]) "
-        "ORDER BY id FOR UPDATE",
-        [each.entry_id for each in refunds],
-    )
-    left: dict[uuid.UUID, Lots] = {row["id"]: json.loads(row["lots"]) for row in entries}
-    back: Lots = {}
-    for each in refunds:
-        lots = left[each.entry_id]
-        names = list(reversed(lots))
-        parts = take_in_order([lots[name] for name in names], each.amount)
-        for name, part in zip(names, parts, strict=True):
-            lots[name] -= part
-            back[name] = back.get(name, 0) + part
-    await _give_back(back)
-    await fetch(
-        "UPDATE credit_entries e SET lots = n.lots::jsonb "
-        "FROM unnest({}::uuid[], {}::text[]) AS n (id, lots) WHERE e.id = n.id",
-        list(left),
-        [json.dumps(lots) for lots in left.values()],
-    )
-    await _write_refunds(tx, refunds, {row["id"]: row for row in entries}, counted=left)
-
-
-async def _give_back(back: Lots) -> None:
-    # Locked in id order, as debits do, so that the two never wait for each other.
-    await fetch(
-        """
-        WITH held AS (
-            SELECT s.id, n.amount
-            FROM credit_shares s JOIN unnest({}::uuid[], {}::bigint[]) AS n (lot_id, amount)
-                ON s.lot_id = n.lot_id AND s.slot = {}
-            ORDER BY s.id FOR NO KEY UPDATE OF s
-        )
-        UPDATE credit_shares c SET remaining = c.remaining + held.amount
-        FROM held WHERE c.id = held.id
-        """,
-        [uuid.UUID(name) for name in back],
-        list(back.values()),
-        random.randrange(SHARES),
-    )
-
-
-async def _write_refunds(
-    tx: Tx,
-    refunds: Sequence[Refund],
-    entries: Mapping[uuid.UUID, Mapping[str, Any]],
-    *,
-    counted: Mapping[uuid.UUID, Lots],
-) -> None:
-    credits = []
-    for each in refunds:
-        row = entries[each.entry_id]
-        owner = OrganizationId(row["organization_id"]), CreditType(row["type"])
-        # An entry that took from no lot was one of an unlimited plan.
-        balance = await _balance(tx, *owner) if counted[each.entry_id] else None
-        credits.append(
-            _Credit(owner, each.amount, EntrySource.REFUND, balance, each.reference, Account.USED)
-        )
-    await _write_credits(credits)
-
-
-async def grant(
-    tx: Tx,
-    organization_id: OrganizationId,
-    *,
-    amount: int,
-    source: LotSource,
-    credit_type: CreditType = CreditType.EMAIL,
-    expires_at: datetime | None = None,
-    reference: str | None = None,
-) -> uuid.UUID:
-    """Give an organization a lot of *amount* whole credits and return the lot's id."""
-    lot_id, now = new_id(), clock.now()
-    await fetch(
-        "INSERT INTO credit_lots "
-        "(id, organization_id, type, source, granted, starts_at, expires_at, created_at) "
-        "VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
-        lot_id,
-        organization_id,
-        credit_type.value,
-        source.value,
-        amount,
-        now,
-        expires_at,
-        now,
-    )
-    await fetch(
-        "INSERT INTO credit_shares (id, lot_id, organization_id, type, slot, remaining) "
-        "SELECT id, {}, {}, {}, slot, remaining "
-        "FROM unnest({}::uuid[], {}::smallint[], {}::bigint[]) AS n (id, slot, remaining)",
-        lot_id,
-        organization_id,
-        credit_type.value,
-        [new_id() for _ in range(SHARES)],
-        list(range(SHARES)),
-        spread(amount),
-    )
-    owner = organization_id, credit_type
-    kind = EntrySource.PURCHASE if source is LotSource.PURCHASE else EntrySource.GRANT
-    await _write_credits([_Credit(owner, amount, kind, await _balance(tx, *owner), reference)])
-    return lot_id
-
-
-@dataclass(frozen=True, slots=True)
-class _Credit:
-    """A line of the ledger that adds to a balance."""
-
-    owner: tuple[OrganizationId, CreditType]
-    amount: int
-    source: EntrySource
-    balance: int | None
-    """What it is then; None where nothing is counted."""
-    reference: str | None = None
-    from_account: Account = Account.GRANTED
-
-
-async def _write_credits(credits: Sequence[_Credit]) -> None:
-    now = clock.now()
-    await fetch(
-        "INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, "
-        "amount, balance_after, source, reference, created_at) "
-        "SELECT id, organization_id, type, from_account, 'balance', amount, balance_after, "
-        "source, reference, {} FROM unnest({}::uuid[], {}::uuid[], {}::text[], "
-        "{}::text[], {}::bigint[], {}::bigint[], {}::text[], {}::text[]) AS n (id, "
-        "organization_id, type, from_account, amount, balance_after, source, reference)",
-        now,
-        [new_id() for _ in credits],
-        [each.owner[0] for each in credits],
-        [each.owner[1].value for each in credits],
-        [each.from_account.value for each in credits],
-        [each.amount for each in credits],
-        [each.balance for each in credits],
-        [each.source.value for each in credits],
-        [each.reference for each in credits],
-    )
-    await _sum_up(
-        [
-            _Sum(
-                *each.owner,
-                each.source,
-                used=-each.amount if each.from_account is Account.USED else 0,
-                amount=each.amount,
-                counted=0 if each.balance is None else each.amount,
-            )
-            for each in credits
-        ],
-        now,
-    )
+    return Sum(*owner, charge.source, used=charge.amount, amount=charge.amount, counted=counted)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 SHARES = 8
@@ -10,6 +11,23 @@ SHARES = 8
 
 UNLIMITED_PLANS = frozenset({"self_hosted", "enterprise"})
 """Plans whose balance is not counted: usage is recorded, nothing is refused."""
+
+MOST_CONSUMED = 1_000_000
+"""Credits that one request may consume."""
+
+MOST_GRANTED = 1_000_000_000_000
+"""Credits of one lot, and the highest threshold of an alert."""
+
+MAX_REFERENCE = 128
+MAX_DESCRIPTION = 200
+MAX_METADATA = 20
+REFERENCE_KEPT = timedelta(days=90)
+"""How long a reference stands for what was first consumed with it."""
+
+MAX_ALERTS = 10
+"""Alerts of one type of credits."""
+
+MAX_RECIPIENTS = 20
 
 
 class CreditType(StrEnum):
@@ -45,6 +63,7 @@ class EntrySource(StrEnum):
     SEND = "send"
     BATCH = "batch"
     SMTP = "smtp"
+    INBOUND = "inbound"
     SCAN = "scan"
     API = "api"
     GRANT = "grant"
@@ -52,6 +71,62 @@ class EntrySource(StrEnum):
     REFUND = "refund"
     EXPIRY = "expiry"
     ADJUSTMENT = "adjustment"
+
+
+class Direction(StrEnum):
+    """Which way an entry changes the balance."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+GAINS = frozenset(
+    {EntrySource.GRANT, EntrySource.PURCHASE, EntrySource.REFUND, EntrySource.ADJUSTMENT}
+)
+"""Sources of entries that add to a balance; the others take from it."""
+
+
+class AlertUnit(StrEnum):
+    """What the threshold of an alert counts."""
+
+    ABSOLUTE = "absolute"
+    PERCENT = "percent"
+
+
+class AlertChannel(StrEnum):
+    """How an alert is told."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+
+
+class AlertLevel(StrEnum):
+    """Where a balance stands with regard to an alert."""
+
+    ABOVE = "above"
+    """At the threshold or above it: the alert is armed."""
+    BELOW = "below"
+    EMPTY = "empty"
+    """Below it, and nothing is left."""
+
+
+class AlertState(StrEnum):
+    """Whether an alert would tell of a fall below its threshold, or has told."""
+
+    ARMED = "armed"
+    TRIGGERED = "triggered"
+
+
+def level_of(balance: int, threshold: Decimal, *, of: int | None) -> AlertLevel:
+    """Return where *balance* stands; with *of*, the threshold is percent of it.
+
+    A threshold of 0 is reached when nothing is left, since no balance falls below it.
+    """
+    limit = threshold if of is None else threshold * of / 100
+    if balance > 0:
+        return AlertLevel.BELOW if balance < limit else AlertLevel.ABOVE
+    # Percent of nothing says nothing.
+    return AlertLevel.ABOVE if of == 0 else AlertLevel.EMPTY
 
 
 @dataclass(frozen=True, slots=True)

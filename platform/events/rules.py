@@ -22,6 +22,8 @@ class EventType(StrEnum):
     DOMAIN_DEGRADED = "domain.degraded"
     DOMAIN_FAILED = "domain.failed"
     DOMAIN_DKIM_ROTATED = "domain.dkim_rotated"
+    CREDITS_LOW = "credits.low"
+    CREDITS_DEPLETED = "credits.depleted"
 
 
 ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})

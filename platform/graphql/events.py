@@ -34,6 +34,8 @@ describe_enum(
         "DOMAIN_DEGRADED": "A required record of a domain went missing.",
         "DOMAIN_FAILED": "It was missing for too long; the domain cannot send.",
         "DOMAIN_DKIM_ROTATED": "A new DKIM key began to sign.",
+        "CREDITS_LOW": "A balance fell below the threshold of an alert.",
+        "CREDITS_DEPLETED": "Nothing was left of a balance that has an alert.",
     },
 )
 

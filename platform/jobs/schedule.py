@@ -5,20 +5,28 @@ from typing import Any
 from saq import CronJob
 
 from ..core.queue import POLICIES, JobName
+from .credits import close_books
 from .tidy import tidy
+
+AFTER_MIDNIGHT = "5 0 * * *"
+"""Lots end with a day, and the books show it the same night."""
 
 DAILY = "17 3 * * *"
 
 
 def cron_jobs() -> list[CronJob[Any]]:
     """Return the jobs that come by the clock, each once in the whole deployment."""
-    policy = POLICIES[JobName.TIDY]
+    jobs = (
+        (JobName.CLOSE_BOOKS, close_books, AFTER_MIDNIGHT),
+        (JobName.TIDY, tidy, DAILY),
+    )
     return [
         CronJob(
-            tidy,
-            cron=DAILY,
-            timeout=int(policy.timeout.total_seconds()),
-            retries=policy.retries,
+            function,
+            cron=cron,
+            timeout=int(POLICIES[name].timeout.total_seconds()),
+            retries=POLICIES[name].retries,
             ttl=-1,
         )
+        for name, function, cron in jobs
     ]

@@ -18,6 +18,7 @@ from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from .capture import CaptureListener
+from .credits import close_books, keep_watching
 from .delivery import drain, look_again
 from .domains import check_domain
 from .notices import send_notice
@@ -35,6 +36,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.DRAIN: drain,
     JobName.CHECK_DOMAIN: check_domain,
     JobName.SEND_NOTICE: send_notice,
+    JobName.CLOSE_BOOKS: close_books,
     JobName.TIDY: tidy,
 }
 """What each kind of job runs."""
@@ -91,6 +93,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
     housekeeping = [
         asyncio.create_task(outbound.keep_house()),
         asyncio.create_task(keep_sweeping(outbound.stopping)),
+        asyncio.create_task(keep_watching(outbound.stopping)),
     ]
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)

@@ -14,6 +14,7 @@ class Notice(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     RECOVERY_CODE_USED = "recovery_code_used"
+    CREDITS_LOW = "credits_low"
 
 
 class NoticeState(StrEnum):
@@ -30,6 +31,7 @@ VALUES: dict[Notice, frozenset[str]] = {
     Notice.PASSWORD_CHANGED: frozenset({"name", "at", "address"}),
     Notice.SECOND_FACTOR_CHANGED: frozenset({"name", "change", "at", "address"}),
     Notice.RECOVERY_CODE_USED: frozenset({"name", "left", "at", "address"}),
+    Notice.CREDITS_LOW: frozenset({"organization", "type", "balance", "threshold"}),
 }
 """What each notice is told, by the names its templates use; all of it is text."""
 

@@ -16,7 +16,7 @@ from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx, transaction
 from ..core.errors import DetailCode, ErrorCode, InvalidInput, NotPermitted
 from ..core.settings import settings
-from ..credits.operations import grant
+from ..credits.lots import grant
 from ..credits.rules import LotSource
 from ..security import limits, passwords
 from ..security.operations import SignedIn, sign_in

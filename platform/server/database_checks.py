@@ -6,6 +6,7 @@ from ..core import clock
 from ..core.crypto import SealBroken, unseal
 from ..core.database import fetch
 from ..core.queue import open_queue
+from ..credits.work import reconcile
 from ..domains.rules import KEY_PURPOSE
 from .findings import Finding, fault, ok, warning
 from .migrate import known_migrations
@@ -85,6 +86,29 @@ async def sealed_keys() -> Sequence[Finding]:
             )
         ]
     return [ok("sealed keys", f"The secret key opens the DKIM keys ({len(rows)} tried).")]
+
+
+async def credits() -> Sequence[Finding]:
+    """Check that the ledger of credits, the balances, the lots and the sums agree."""
+    exists = await fetch("SELECT to_regclass('credit_references') IS NOT NULL AS made")
+    if not exists[0]["made"]:
+        return []
+    disagreements = await reconcile()
+    if not disagreements:
+        return [ok("credits", "The ledger, the balances and the lots agree.")]
+    first = disagreements[0]
+    return [
+        fault(
+            "credits",
+            f"The ledger disagrees with {len(disagreements)} balances, lots or sums; the first is "
+            f"the {first.subject} of {first.type} credits of organization "
+            f"{first.organization_id}: {first.found} instead of {first.expected}.",
+            "Postlane changes both in one transaction, so something else wrote to these tables, "
+            "or they were restored in part. The ledger (credit_entries) is the record: restore "
+            "the others from the same backup as it, or, where an organization has too little, "
+            "give it the difference with the mutation grantCredits and report the rest.",
+        )
+    ]
 
 
 async def queue(url: str) -> Sequence[Finding]:

@@ -37,6 +37,7 @@ async def run(arguments: argparse.Namespace) -> int:
                 findings += await _made("database", database_checks.database)
                 findings += await _made("migrations", database_checks.migrations)
                 findings += await _made("sealed keys", database_checks.sealed_keys)
+                findings += await _made("credits", database_checks.credits)
                 findings += await _made("job queue", lambda: database_checks.queue(url))
                 findings += await _made("vMTAs", lambda: network_checks.vmtas(found))
             finally:

@@ -16,7 +16,7 @@ from postlane.core.actor import OrganizationId, Origin, Role, UserId
 from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_token
 from postlane.core.queue import open_queue
-from postlane.credits.operations import grant
+from postlane.credits.lots import grant
 from postlane.credits.rules import LotSource
 from postlane.delivery.work import roll_up
 from postlane.security.operations import sign_in

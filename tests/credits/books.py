@@ -5,7 +5,8 @@ from typing import Any
 
 from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch, transaction
-from postlane.credits.operations import Charge, Debit, debit, grant
+from postlane.credits.lots import grant
+from postlane.credits.operations import Charge, Debit, debit
 from postlane.credits.rules import EntrySource, LotSource
 
 

@@ -11,7 +11,7 @@ from postlane.core import clock
 from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch, transaction
 from postlane.credits.errors import InsufficientCredits
-from postlane.credits.operations import refund
+from postlane.credits.lots import refund
 from postlane.credits.rules import LotSource, spread, take_in_order
 from postlane.graphql.context import Context
 from postlane.graphql.execute import Document, execute

@@ -8,7 +8,7 @@ import pytest
 
 from postlane.core.actor import Actor, Mode, OrganizationId
 from postlane.core.database import fetch, transaction
-from postlane.credits.operations import grant
+from postlane.credits.lots import grant
 from postlane.credits.rules import LotSource
 from postlane.graphql.context import Context
 from postlane.graphql.execute import Document, Result, execute

@@ -11,7 +11,7 @@ from typing import Any
 from ...core import clock
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
-from ...credits.operations import Refund, refund_all
+from ...credits.lots import Refund, refund_all
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
 from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict

@@ -11,7 +11,7 @@ from ...core import clock
 from ...core.actor import Actor, Permission
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, NotFound
-from ...credits import operations as credits
+from ...credits import lots as credits
 from ...delivery.operations import CancelledDeliveries, cancel_deliveries
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
