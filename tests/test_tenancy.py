@@ -62,9 +62,12 @@ KINDS = {
     "Mutation.createDomain(input.defaultPool)": "Pool name",
     "Mutation.createApiKey(input.projectId)": "Project",
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
+    "Mutation.deleteCreditAlert(input.id)": "CreditAlert",
     "Mutation.deleteDomain(input.domain.id)": "Domain",
     "Mutation.deleteDomain(input.domain.name)": "Domain name",
     "Mutation.endSession(input.sessionId)": "Session",
+    "Mutation.grantCredits(input.organization.id)": "Organization",
+    "Mutation.grantCredits(input.organization.slug)": "Organization slug",
     "Mutation.removeMember(input.userId)": "User",
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
@@ -141,6 +144,7 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "changeRole": {"role": "VIEWER"},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
         "createDomain": {"name": f"other-{world.domain}"},
+        "grantCredits": {"type": "EMAIL", "amount": 1},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "updateApiKey": {"name": "Renamed"},
         "updateDomain": {"domain": {"name": world.domain}, "trackOpens": True},
@@ -258,6 +262,7 @@ async def make_world(client: Client) -> World:
         """mutation ($send: SendMessageInput!, $invite: InviteMemberInput!) {
           sendMessage(input: $send) { message { uuid deliveries { uuid } } }
           inviteMember(input: $invite) { invitation { uuid } }
+          setCreditAlert(input: {type: EMAIL, threshold: 5}) { alert { uuid } }
         }""",
         {
             "send": MESSAGE | {"from": f"shop@{domain.name}", "sendAt": write_time(tomorrow)},
@@ -281,6 +286,7 @@ async def make_world(client: Client) -> World:
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
+        "CreditAlert": UUID(sent["setCreditAlert"]["alert"]["uuid"]),
         "CreditEntry": credits[0]["id"],
         "Delivery": UUID(message["deliveries"][0]["uuid"]),
         "Domain": domain.id,
@@ -300,6 +306,7 @@ async def make_world(client: Client) -> World:
     names |= {f"{kind} uuid": str(uuid) for kind, uuid in uuids.items()}
     names |= {
         "Domain name": domain.name,
+        "Organization slug": organization.slug,
         "Pool name": pool.name,
         "Suppression address": suppression.address,
         "Vmta name": vmta.name,

@@ -1,6 +1,6 @@
 """Refusals of credits."""
 
-from ..core.errors import Detail, DetailCode, ErrorCode, LimitReached, NotFound
+from ..core.errors import Conflict, Detail, DetailCode, ErrorCode, LimitReached, NotFound
 
 
 class InsufficientCredits(LimitReached):
@@ -18,3 +18,17 @@ class UnknownCreditType(NotFound):
 
     code = ErrorCode.UNKNOWN_CREDIT_TYPE
     message = "There is no such type of credits."
+
+
+class ReferenceConflict(Conflict):
+    """The reference stands for another amount."""
+
+    code = ErrorCode.REFERENCE_CONFLICT
+    message = "Another amount of these credits was consumed with this reference."
+
+
+class AlertLimitReached(Conflict):
+    """There are as many alerts of the type as there may be."""
+
+    code = ErrorCode.ALERT_LIMIT_REACHED
+    message = "There are ten alerts of this type of credits already."

@@ -1,18 +1,29 @@
 """Reading balances and the ledger for an actor."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from piccolo.columns.combination import WhereRaw
 
 from ..accounts.work import sending_accounts
 from ..core import clock
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
+from ..core.ids import first_id_at
 from ..core.paging import Page, PageRequest, by_id, fetch_page
 from .errors import UnknownCreditType
-from .rules import CreditType, LotSource, is_unlimited, period_of
-from .tables import CreditEntry
+from .rules import (
+    CreditType,
+    Direction,
+    EntrySource,
+    LotSource,
+    is_unlimited,
+    period_of,
+)
+from .tables import CreditAlert, CreditEntry, CreditLot, CreditPackage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,14 @@ class Lot:
     remaining: int
     source: LotSource
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """A lot with what is left of it."""
+
+    row: CreditLot
+    remaining: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +165,136 @@ async def find_entries(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID
     return {row.id: row for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which lines of the ledger are asked for; None is any."""
+
+    type: CreditType | None = None
+    source: EntrySource | None = None
+    direction: Direction | None = None
+    reference: str | None = None
+    start: datetime | None = None
+    """Written then or later."""
+    end: datetime | None = None
+    """Written before then."""
+
+
 async def list_entries(
-    actor: Actor, page: PageRequest, *, credit_type: CreditType | None = None
+    actor: Actor, page: PageRequest, *, where: EntryFilter, oldest_first: bool = False
 ) -> Page[CreditEntry]:
-    """Return the ledger, newest first."""
+    """Return the ledger, newest first unless told otherwise."""
     actor.require(Permission.READ_CREDITS)
-    query = CreditEntry.objects().where(CreditEntry.organization_id == actor.organization_id)
-    if credit_type:
-        query = query.where(CreditEntry.type == credit_type.value)
-    scope = credit_type.value if credit_type else ""
-    return await fetch_page(query, page, by_id(), scope=scope)
+    query = CreditEntry.objects()
+    for condition in _conditions(actor, where):
+        query = query.where(condition)
+    order = by_id(descending=not oldest_first)
+    return await fetch_page(query, page, order, scope=short_scope(repr(where)))
+
+
+async def count_entries(actor: Actor, *, where: EntryFilter) -> int:
+    """Return how many lines of the ledger fit; it reads them all."""
+    actor.require(Permission.READ_CREDITS)
+    query = CreditEntry.count()
+    for condition in _conditions(actor, where):
+        query = query.where(condition)
+    return int(await query)
+
+
+def _conditions(actor: Actor, where: EntryFilter) -> list[WhereRaw]:
+    found = [WhereRaw("organization_id = {}", actor.organization_id)]
+    if where.type is not None:
+        found.append(WhereRaw("type = {}", where.type.value))
+    if where.source is not None:
+        found.append(WhereRaw("source = {}", where.source.value))
+    if where.direction is Direction.CREDIT:
+        found.append(WhereRaw("to_account = 'balance'"))
+    elif where.direction is Direction.DEBIT:
+        found.append(WhereRaw("from_account = 'balance'"))
+    if where.reference is not None:
+        found.append(WhereRaw("reference = {}", where.reference.replace("\0", "\ufffd")))
+    # Ids are in the order of time, and in the indexes; a day covers clocks that differ.
+    if where.start is not None:
+        found.append(WhereRaw("created_at >= {}", where.start))
+        found.append(WhereRaw("id >= {}", first_id_at(_days_from(where.start, -1))))
+    if where.end is not None:
+        found.append(WhereRaw("created_at < {}", where.end))
+        found.append(WhereRaw("id < {}", first_id_at(_days_from(where.end, 1))))
+    return found
+
+
+def _days_from(at: datetime, days: int) -> datetime:
+    try:
+        return at + timedelta(days=days)
+    except OverflowError:
+        return at
+
+
+def short_scope(scope: str) -> str:
+    """Return what ties a cursor to a list with these filters."""
+    return hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+async def list_lots(
+    actor: Actor,
+    page: PageRequest,
+    *,
+    credit_type: CreditType | None = None,
+    ended: bool | None = None,
+) -> Page[LotRow]:
+    """Return lots, newest first; *ended* ones only, or only the others, if it is said."""
+    actor.require(Permission.READ_CREDITS)
+    now = clock.now()
+    query = CreditLot.objects().where(CreditLot.organization_id == actor.organization_id)
+    if credit_type is not None:
+        query = query.where(CreditLot.type == credit_type.value)
+    if ended is True:
+        query = query.where(CreditLot.expires_at <= now)
+    elif ended is False:
+        query = query.where((CreditLot.expires_at > now) | CreditLot.expires_at.is_null())
+    found = await fetch_page(query, page, by_id(), scope=f"{credit_type}{ended}")
+    left = await fetch(
+        "SELECT lot_id, sum(remaining)::bigint AS remaining FROM credit_shares "
+        "WHERE lot_id = ANY({}::uuid[]) GROUP BY lot_id",
+        [row.id for row in found.items],
+    )
+    remaining = {row["lot_id"]: row["remaining"] for row in left}
+    return Page(
+        items=[LotRow(row, remaining[row.id]) for row in found.items],
+        cursors=found.cursors,
+        has_next=found.has_next,
+        has_previous=found.has_previous,
+    )
+
+
+async def list_packages(
+    actor: Actor, *, credit_type: CreditType | None = None
+) -> list[CreditPackage]:
+    """Return the catalogue, smaller packages of one type first."""
+    actor.require(Permission.READ_CREDITS)
+    query = CreditPackage.objects()
+    if credit_type is not None:
+        query = query.where(CreditPackage.type == credit_type.value)
+    return list(
+        await query.order_by(CreditPackage.type, CreditPackage.quantity, CreditPackage.code)
+    )
+
+
+async def list_alerts(actor: Actor, *, credit_type: CreditType | None = None) -> list[CreditAlert]:
+    """Return the alerts, lower thresholds of one type first."""
+    actor.require(Permission.READ_CREDITS)
+    query = CreditAlert.objects().where(CreditAlert.organization_id == actor.organization_id)
+    if credit_type is not None:
+        query = query.where(CreditAlert.type == credit_type.value)
+    return list(await query.order_by(CreditAlert.type, CreditAlert.unit, CreditAlert.threshold))
+
+
+async def find_alerts(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, CreditAlert]:
+    """Return those of *ids* that the actor may see, by id."""
+    actor.require(Permission.READ_CREDITS)
+    rows = await CreditAlert.objects().where(
+        CreditAlert.id.is_in(list(ids)), CreditAlert.organization_id == actor.organization_id
+    )
+    return {row.id: row for row in rows}
 
 
 async def consumed_credits(actor: Actor) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Credits: balances by type, their lots, the ledger."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -8,14 +9,28 @@ from uuid import UUID
 import strawberry
 
 from ..core.actor import Actor
-from ..credits import queries, tables
-from ..credits.queries import Balance, Lot
-from ..credits.rules import Account, CreditType, EntrySource, LotSource
+from ..credits import queries, tables, usage
+from ..credits.queries import Balance, Lot, LotRow
+from ..credits.rules import (
+    Account,
+    AlertChannel,
+    AlertLevel,
+    AlertState,
+    AlertUnit,
+    CreditType,
+    Direction,
+    EntrySource,
+    LotSource,
+)
+from ..credits.usage import UsageGroup, UsageSum
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
-from .scalars import BigInt
+from .scalars import BigInt, EmailAddress, Json
+
+LONGEST_PAGE = 500
+"""Lines of the ledger and sums that one page may hold; each is short."""
 
 describe_enum(
     CreditType,
@@ -55,6 +70,7 @@ describe_enum(
         "SEND": "A message.",
         "BATCH": "A batch of messages.",
         "SMTP": "A message over SMTP.",
+        "INBOUND": "A received message that was handed to a webhook.",
         "SCAN": "A scan.",
         "API": "Consumption asked for by the customer.",
         "GRANT": "Credits of the plan, or a gift.",
@@ -65,6 +81,43 @@ describe_enum(
     },
     name="CreditEntrySource",
 )
+describe_enum(
+    Direction,
+    "Which way a line of the ledger changes the balance.",
+    {"DEBIT": "It takes credits.", "CREDIT": "It adds credits."},
+    name="CreditDirection",
+)
+describe_enum(
+    UsageGroup,
+    "What usage is summed up by.",
+    {"DAY": "Day in UTC.", "TYPE": "Type of credits.", "SOURCE": "What caused it."},
+    name="CreditUsageGroup",
+)
+describe_enum(
+    AlertUnit,
+    "What the threshold of an alert counts.",
+    {
+        "ABSOLUTE": "Whole credits.",
+        "PERCENT": "Percent of what there was to spend in this period: what the plan includes, "
+        "and what was left of the rest when it began; where that is nothing, what came since.",
+    },
+    name="CreditAlertUnit",
+)
+describe_enum(
+    AlertChannel,
+    "How an alert is told.",
+    {"EMAIL": "By mail.", "WEBHOOK": "By an event that webhooks deliver."},
+    name="CreditAlertChannel",
+)
+describe_enum(
+    AlertState,
+    "Whether an alert has told.",
+    {
+        "ARMED": "It tells when the balance falls below the threshold.",
+        "TRIGGERED": "It has told, and is armed again once the balance is back.",
+    },
+    name="CreditAlertState",
+)
 
 
 @strawberry.type(description="Credits that were granted together and end together.")
@@ -74,6 +127,50 @@ class CreditLot:
     remaining: BigInt = strawberry.field(description="Whole credits left.")
     source: LotSource = strawberry.field(description="How they came to be.")
     expires_at: datetime | None = strawberry.field(description="When they end; null is never.")
+
+
+@strawberry.type(description="A lot in the list of all, ended ones included.")
+class CreditLotRecord:
+    lot: strawberry.Private[LotRow]
+
+    @strawberry.field(description="UUID of the lot.")
+    def uuid(self) -> UUID:
+        return self.lot.row.id
+
+    @strawberry.field(description="Which credits.")
+    def type(self) -> CreditType:
+        return CreditType(self.lot.row.type)
+
+    @strawberry.field(description="How they came to be.")
+    def source(self) -> LotSource:
+        return LotSource(self.lot.row.source)
+
+    @strawberry.field(description="Whole credits at the start.")
+    def granted(self) -> BigInt:
+        return BigInt(self.lot.row.granted)
+
+    @strawberry.field(
+        description="Whole credits left. Of a lot that has ended they cannot be spent, and "
+        "leave the balance within a day."
+    )
+    def remaining(self) -> BigInt:
+        return BigInt(self.lot.remaining)
+
+    @strawberry.field(description="Whole credits that were left when it ended; 0 until then.")
+    def expired(self) -> BigInt:
+        return BigInt(self.lot.row.expired)
+
+    @strawberry.field(description="When they can first be spent.")
+    def starts_at(self) -> datetime:
+        return self.lot.row.starts_at
+
+    @strawberry.field(description="When they end; null is never.")
+    def expires_at(self) -> datetime | None:
+        return self.lot.row.expires_at
+
+    @strawberry.field(description="When they were granted.")
+    def created_at(self) -> datetime:
+        return self.lot.row.created_at
 
 
 @strawberry.type(description="What is left of one type of credits.")
@@ -164,22 +261,195 @@ class CreditEntry(Node):
     def description(self) -> str | None:
         return self.row.description
 
+    @strawberry.field(description="Which way it changes the balance.")
+    def direction(self) -> Direction:
+        return Direction.CREDIT if self.row.to_account == Account.BALANCE else Direction.DEBIT
+
+    @strawberry.field(description="What you said of something you consumed.")
+    def metadata(self) -> Json:
+        return Json(json.loads(self.row.metadata))
+
+    @strawberry.field(description="UUID of the API key that asked for it, if one did.")
+    def api_key_uuid(self) -> UUID | None:
+        return self.row.api_key_id
+
+    @strawberry.field(description="UUID of the person who asked for it, if one did.")
+    def user_uuid(self) -> UUID | None:
+        return self.row.user_id
+
     @strawberry.field(description="When it happened.")
     def created_at(self) -> datetime:
         return self.row.created_at
 
 
-def _entry_type(row: tables.CreditEntry) -> CreditEntry:
+def entry_type(row: tables.CreditEntry) -> CreditEntry:
+    """Return a line of the ledger as the schema shows it."""
     return CreditEntry(uuid=row.id, row=row)
 
 
 async def load_entries(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, CreditEntry]:
     """Return those lines of the ledger that the actor may see."""
     found = await queries.find_entries(actor, ids)
-    return {key: _entry_type(row) for key, row in found.items()}
+    return {key: entry_type(row) for key, row in found.items()}
 
 
 register(CreditEntry, load_entries)
+
+
+@strawberry.type(description="The ledger of one day, type or source, summed up.")
+class CreditUsage:
+    key: str = strawberry.field(
+        description="The day such as `2026-06-01`, the type or the source, in lower case."
+    )
+    debits: BigInt = strawberry.field(description="Whole credits that were taken.")
+    credits: BigInt = strawberry.field(description="Whole credits that were added.")
+    entries: BigInt = strawberry.field(description="Lines of the ledger.")
+
+
+def _usage(row: UsageSum) -> CreditUsage:
+    return CreditUsage(
+        key=row.key,
+        debits=BigInt(row.debits),
+        credits=BigInt(row.credits),
+        entries=BigInt(row.entries),
+    )
+
+
+@strawberry.type(description="Credits that are sold together.")
+class CreditPackage:
+    row: strawberry.Private[tables.CreditPackage]
+
+    @strawberry.field(description="Its name in purchases, such as `email-100k`.")
+    def code(self) -> str:
+        return self.row.code
+
+    @strawberry.field(description="Its name for people.")
+    def name(self) -> str:
+        return self.row.name
+
+    @strawberry.field(description="Which credits.")
+    def type(self) -> CreditType:
+        return CreditType(self.row.type)
+
+    @strawberry.field(description="Whole credits.")
+    def quantity(self) -> BigInt:
+        return BigInt(self.row.quantity)
+
+    @strawberry.field(description="The price in minor units of its currency.")
+    def price_amount(self) -> BigInt:
+        return BigInt(self.row.price_amount)
+
+    @strawberry.field(description="The currency, as in ISO 4217.")
+    def price_currency(self) -> str:
+        return self.row.price_currency
+
+    @strawberry.field(description="Days until they end; null is never.")
+    def validity_days(self) -> int | None:
+        return self.row.validity_days
+
+    @strawberry.field(description="Whether it can be bought.")
+    def available(self) -> bool:
+        return self.row.available
+
+
+@strawberry.type(description="Whom to tell when a balance falls below a threshold.")
+class CreditAlert(Node):
+    row: strawberry.Private[tables.CreditAlert]
+
+    @strawberry.field(description="Which credits.")
+    def type(self) -> CreditType:
+        return CreditType(self.row.type)
+
+    @strawberry.field(description="Below this it tells, once; 0 when nothing is left. In its unit.")
+    def threshold(self) -> float:
+        return float(self.row.threshold)
+
+    @strawberry.field(description="What the threshold counts.")
+    def unit(self) -> AlertUnit:
+        return AlertUnit(self.row.unit)
+
+    @strawberry.field(description="How it is told.")
+    def channels(self) -> list[AlertChannel]:
+        return [channel for channel in AlertChannel if channel in self.row.channels]
+
+    @strawberry.field(
+        description="Who gets mail; none named is owners and those with the role `BILLING`."
+    )
+    def recipients(self) -> list[EmailAddress]:
+        return [EmailAddress(address) for address in self.row.recipients]
+
+    @strawberry.field(description="Whether it is switched on.")
+    def enabled(self) -> bool:
+        return self.row.enabled
+
+    @strawberry.field(description="Whether it has told.")
+    def state(self) -> AlertState:
+        armed = self.row.level == AlertLevel.ABOVE
+        return AlertState.ARMED if armed else AlertState.TRIGGERED
+
+    @strawberry.field(description="When it last told; null is never.")
+    def last_triggered_at(self) -> datetime | None:
+        return self.row.last_triggered_at
+
+    @strawberry.field(description="When it was made.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field(description="When it was last set.")
+    def updated_at(self) -> datetime:
+        return self.row.updated_at
+
+
+def alert_type(row: tables.CreditAlert) -> CreditAlert:
+    """Return an alert as the schema shows it."""
+    return CreditAlert(uuid=row.id, row=row)
+
+
+async def load_alerts(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, CreditAlert]:
+    """Return those of the alerts that the actor may see."""
+    return {key: alert_type(row) for key, row in (await queries.find_alerts(actor, ids)).items()}
+
+
+register(CreditAlert, load_alerts)
+
+
+@strawberry.input(description="Which lines of the ledger to list or to sum up.")
+class CreditEntryFilter:
+    type: CreditType | None = strawberry.field(default=None, description="Only these credits.")
+    source: EntrySource | None = strawberry.field(
+        default=None, description="Only those with this cause."
+    )
+    direction: Direction | None = strawberry.field(
+        default=None, description="Only those that change the balance this way."
+    )
+    reference: str | None = strawberry.field(
+        default=None, description="Only those with exactly this reference; sums know none."
+    )
+    created_after: datetime | None = strawberry.field(
+        default=None, description="Only those of this time or later."
+    )
+    created_before: datetime | None = strawberry.field(
+        default=None, description="Only those before this time."
+    )
+
+
+def _where(
+    filter: CreditEntryFilter | None, credit_type: CreditType | None = None
+) -> queries.EntryFilter:
+    wanted = filter or CreditEntryFilter()
+    return queries.EntryFilter(
+        type=wanted.type or credit_type,
+        source=wanted.source,
+        direction=wanted.direction,
+        reference=wanted.reference,
+        start=wanted.created_after,
+        end=wanted.created_before,
+    )
+
+
+Filter = Annotated[CreditEntryFilter | None, strawberry.argument(description="Only some of them.")]
+OldestFirst = Annotated[bool, strawberry.argument(description="The other way round.")]
+OfType = Annotated[CreditType | None, strawberry.argument(description="Only this type.")]
 
 
 @strawberry.type(description="Credits of the organization.")
@@ -204,18 +474,84 @@ class Credits:
     async def entries(
         self,
         info: Info,
-        type: Annotated[
-            CreditType | None, strawberry.argument(description="Only this type.")
-        ] = None,
+        type: OfType = None,
+        filter: Filter = None,
+        oldest_first: OldestFirst = False,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
     ) -> Connection[CreditEntry]:
+        actor, where = actor_of(info), _where(filter, type)
         page = await queries.list_entries(
-            actor_of(info), page_request(first, after, last, before), credit_type=type
+            actor,
+            page_request(first, after, last, before, maximum=LONGEST_PAGE),
+            where=where,
+            oldest_first=oldest_first,
         )
-        return to_connection(page, _entry_type)
+        return to_connection(
+            page, entry_type, count=lambda: queries.count_entries(actor, where=where)
+        )
+
+    @strawberry.field(
+        description="The ledger summed up for whole days in UTC, those included that the "
+        "filter only touches; newest or last in the alphabet first. Needs `credits:read`."
+    )
+    async def usage(
+        self,
+        info: Info,
+        group_by: Annotated[UsageGroup, strawberry.argument(description="What to sum up by.")],
+        filter: Filter = None,
+        oldest_first: OldestFirst = False,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[CreditUsage]:
+        page = await usage.list_usage(
+            actor_of(info),
+            page_request(first, after, last, before, maximum=LONGEST_PAGE),
+            by=group_by,
+            where=_where(filter),
+            oldest_first=oldest_first,
+        )
+        return to_connection(page, _usage)
+
+    @strawberry.field(
+        description="All lots, newest first, those that have ended too. Needs `credits:read`."
+    )
+    async def lots(
+        self,
+        info: Info,
+        type: OfType = None,
+        ended: Annotated[
+            bool | None, strawberry.argument(description="Only ended ones, or only the others.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[CreditLotRecord]:
+        page = await queries.list_lots(
+            actor_of(info),
+            page_request(first, after, last, before),
+            credit_type=type,
+            ended=ended,
+        )
+        return to_connection(page, lambda lot: CreditLotRecord(lot=lot))
+
+    @strawberry.field(
+        description="What is sold, the whole catalogue; empty where nothing is. Needs "
+        "`credits:read`."
+    )
+    async def packages(self, info: Info, type: OfType = None) -> list[CreditPackage]:
+        found = await queries.list_packages(actor_of(info), credit_type=type)
+        return [CreditPackage(row=row) for row in found]
+
+    @strawberry.field(description="All alerts. Needs `credits:read`.")
+    async def alerts(self, info: Info, type: OfType = None) -> list[CreditAlert]:
+        found = await queries.list_alerts(actor_of(info), credit_type=type)
+        return [alert_type(row) for row in found]
 
 
 @strawberry.type

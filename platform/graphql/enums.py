@@ -77,6 +77,8 @@ describe_enum(
         "VMTA_PAUSED": "The vMTA is paused; resume it first.",
         "AUTO_BLOCK_ACTIVE": "An auto-block stopped it; resolve the block.",
         "INVALID_ACTION": "There is no such action.",
+        "REFERENCE_CONFLICT": "Another amount was consumed with this reference.",
+        "ALERT_LIMIT_REACHED": "There are as many alerts of the type as there may be.",
         "CONFLICT": "Its present state does not allow this.",
         "IDEMPOTENCY_IN_PROGRESS": "The first request with this idempotency key still runs.",
         "IDEMPOTENCY_KEY_REUSE": "The idempotency key came with another request before.",

@@ -20,6 +20,7 @@ from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
 from . import (
     accounts,
     api_keys,
+    credit_changes,
     domain_changes,
     nodes,
     queues,
@@ -91,6 +92,7 @@ class Query(
 class Mutation(
     accounts.Mutation,
     api_keys.Mutation,
+    credit_changes.Mutation,
     domain_changes.Mutation,
     queues.Mutation,
     second_factors.Mutation,

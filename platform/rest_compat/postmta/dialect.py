@@ -61,6 +61,8 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.VMTA_PAUSED: (409, "vmta_paused"),
     ErrorCode.AUTO_BLOCK_ACTIVE: (409, "auto_block_active"),
     ErrorCode.INVALID_ACTION: (422, "invalid_action"),
+    ErrorCode.REFERENCE_CONFLICT: (409, "reference_conflict"),
+    ErrorCode.ALERT_LIMIT_REACHED: (409, "alert_limit_reached"),
     ErrorCode.CONFLICT: (409, "conflict"),
     ErrorCode.IDEMPOTENCY_IN_PROGRESS: (409, "idempotency_in_progress"),
     ErrorCode.IDEMPOTENCY_KEY_REUSE: (422, "idempotency_key_reuse"),
