@@ -113,6 +113,8 @@ class QueueStream(AsyncIterator[Any]):
 
 @strawberry.type
 class Subscription:
+    """What can be followed of queues."""
+
     @strawberry.subscription(
         description="Each queue that changes, as it is after the change; about a second late, and "
         f"of more than {MOST} queues the deepest. Needs `queues:read`."

@@ -429,6 +429,7 @@ class Mutation:
 
 
 def wanted_queues(filter: QueueFilter | None) -> queue_queries.QueueFilter:
+    """Return what a filter asks for."""
     if filter is None:
         return queue_queries.QueueFilter()
     return queue_queries.QueueFilter(
