@@ -12,8 +12,8 @@ from ..mail.dns import LookupStatus, Resolver
 from .rules import organizational_domain
 
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(;|\Z)")
-_PERCENT = re.compile(r"\d{1,3}")
-_REPORT_URI = re.compile(r"[a-z][a-z0-9+.-]*:[^\s,;!]+(?:!\d+[kmgt]?)?", re.I)
+_PERCENT = re.compile("[0-9]{1,3}")
+_REPORT_URI = re.compile(r"[a-z][a-z0-9+.-]*:[^\s,;!]+(?:![0-9]+[kmgt]?)?", re.I)
 
 
 class DmarcPolicy(StrEnum):

@@ -27,7 +27,7 @@ _ANIMATIONS = frozenset(
     "animate animateColor animateMotion animateTransform set mpath discard".split()
 )
 _RASTERS = frozenset("image video audio feImage".split())
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _OUTSIDE = re.compile(r"url\(\s*['\"]?\s*(?!#)|(?:javascript|data|https?|file)\s*:", re.I)
 
 

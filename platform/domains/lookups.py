@@ -16,6 +16,7 @@ from ..mail.dns import Answer, LookupStatus, Resolver
 from .dmarc import find_dmarc
 from .records import RecordPurpose, RecordSpec, RecordStatus, spf_include
 from .spf import SpfProblem, SpfSilent, SpfTree, spf_records
+from .spf_receiver import SpfResult, judge_spf
 
 T = TypeVar("T")
 
@@ -136,15 +137,35 @@ async def _spf(resolver: Resolver, record: RecordSpec, sender: Sender) -> Findin
         return Finding(MISMATCH, found, _shown(str(problem)))
     except SpfSilent as silent:
         return Finding(ERROR, found, _shown(f"The DNS gave no answer for {silent}."))
-    if tree.includes(spf_include(sender.hostname)):
-        return Finding(VERIFIED, found)
-    missing = [address for address in sender.addresses if not tree.passes(address)]
+    if not sender.addresses:
+        if tree.includes(spf_include(sender.hostname)):
+            return Finding(VERIFIED, found)
+        message = f"The record does not have include:{spf_include(sender.hostname)}."
+        return Finding(MISMATCH, found, message)
+    return await _spf_for_addresses(resolver, record.name, found, sender)
+
+
+async def _spf_for_addresses(
+    resolver: Resolver, domain: str, found: tuple[str, ...], sender: Sender
+) -> Finding:
+    missing = []
+    for address in sender.addresses:
+        verdict = await judge_spf(
+            resolver,
+            domain,
+            address=address,
+            sender=f"postmaster@{domain}",
+            helo=sender.hostname,
+        )
+        if verdict.result is SpfResult.TEMPERROR:
+            return Finding(ERROR, found, _shown(verdict.problem))
+        if verdict.result is SpfResult.PERMERROR:
+            return Finding(MISMATCH, found, _shown(verdict.problem))
+        if verdict.result is not SpfResult.PASS:
+            missing.append(address)
     if missing:
         return Finding(MISMATCH, found, f"The record does not authorise {', '.join(missing)}.")
-    if sender.addresses:
-        return Finding(VERIFIED, found)
-    message = f"The record does not have include:{spf_include(sender.hostname)}."
-    return Finding(MISMATCH, found, message)
+    return Finding(VERIFIED, found)
 
 
 async def _dmarc(resolver: Resolver, record: RecordSpec, sender: Sender) -> Finding:

@@ -8,6 +8,7 @@ import strawberry
 
 from ..core.actor import Actor
 from ..domains import queries, tables
+from ..domains.dmarc import DmarcPolicy, is_aligned, read_dmarc
 from ..domains.records import TTL_SECONDS, RecordPurpose, RecordStatus
 from ..domains.rules import KeyState
 from ..mail.dkim import KeyAlgorithm
@@ -54,6 +55,17 @@ describe_enum(
         "VERIFIED": "What should be there.",
         "MISMATCH": "Something else; the message says what is wrong.",
         "ERROR": "The DNS gave no answer; this never demotes a domain.",
+    },
+)
+
+
+describe_enum(
+    DmarcPolicy,
+    "What a domain asks receivers to do with mail that proves nothing.",
+    {
+        "NONE": "Deliver it, and report.",
+        "QUARANTINE": "Keep it from the inbox.",
+        "REJECT": "Refuse it.",
     },
 )
 
@@ -147,6 +159,44 @@ class DomainChecks:
     mx: RecordStatus | None = strawberry.field(description="Where mail goes.")
     tracking: RecordStatus | None = strawberry.field(description="The host of tracked links.")
     bimi: RecordStatus | None = strawberry.field(description="The logo.")
+
+
+@strawberry.type(description="What the DMARC record says that counts for a domain.")
+class DomainDmarc:
+    policy: DmarcPolicy = strawberry.field(description="For mail of the domain, `p`.")
+    subdomain_policy: DmarcPolicy = strawberry.field(
+        description="For mail of domains below it, `sp`."
+    )
+    percent: int = strawberry.field(description="Of the mail that proves nothing, `pct`.")
+    is_enforced: bool = strawberry.field(
+        description="Mail that proves nothing is kept from inboxes; BIMI needs this."
+    )
+    subdomains_aligned: bool = strawberry.field(
+        description="Our signatures speak for mail of domains below it too."
+    )
+    return_path_aligned: bool = strawberry.field(
+        description="The return path speaks for its mail, beside the signatures."
+    )
+
+
+def dmarc_type(domain: tables.Domain, records: Sequence[tables.DomainRecord]) -> DomainDmarc | None:
+    """Return what the last check found of the DMARC of *domain*; None if nothing counts."""
+    texts = [row.found for row in records if row.purpose == RecordPurpose.DMARC.value]
+    found = read_dmarc(texts[0][0]) if texts and len(texts[0]) == 1 else None
+    if found is None:
+        return None
+    return DomainDmarc(
+        policy=found.policy,
+        subdomain_policy=found.subdomain_policy,
+        percent=found.percent,
+        is_enforced=found.is_enforced,
+        subdomains_aligned=is_aligned(
+            domain.name, header_from=f"below.{domain.name}", strict=found.strict_dkim
+        ),
+        return_path_aligned=is_aligned(
+            domain.return_path_domain, header_from=domain.name, strict=found.strict_spf
+        ),
+    )
 
 
 async def load_keys(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, list[queries.KeyView]]:

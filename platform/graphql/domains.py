@@ -14,7 +14,15 @@ from ..domains.records import RecordPurpose, RecordStatus, purpose_status
 from ..domains.rules import CAN_SEND, DomainStatus
 from .context import Info, actor_of
 from .domain_logos import DomainBimi, load_logos, logo_type
-from .domain_records import DkimKey, DomainChecks, DomainRecord, load_keys, load_records
+from .domain_records import (
+    DkimKey,
+    DomainChecks,
+    DomainDmarc,
+    DomainRecord,
+    dmarc_type,
+    load_keys,
+    load_records,
+)
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
@@ -132,6 +140,14 @@ class Domain(Node):
         return DomainChecks(
             **{purpose.value: purpose_status(records, purpose) for purpose in RecordPurpose}
         )
+
+    @strawberry.field(
+        description="What its DMARC record asks for, or that of its registered domain, as the "
+        "last check found it; null where none counts."
+    )
+    async def dmarc(self, info: Info) -> DomainDmarc | None:
+        records = await info.context.loaders.load(load_records, self.row.id)
+        return dmarc_type(self.row, records or ())
 
     @strawberry.field(description="The logo that mailboxes show beside its mail (BIMI).")
     async def bimi(self, info: Info) -> DomainBimi:

@@ -10,6 +10,7 @@ import pytest
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.domains.work import signing_keys
+from postlane.vmtas.tables import Vmta
 from tests.client import Client
 from tests.dns_server import DnsServer
 from tests.domains.setup import HOST, VERIFY, create, publish, records_of, verify
@@ -455,3 +456,56 @@ async def test_the_seventh_check_within_a_minute_is_refused(client: Client, dns:
     refusal = await client.refusal(VERIFY, {"input": {"domain": {"name": name}}}, actor=actor)
 
     assert refusal == "RATE_LIMITED"
+
+
+async def test_every_address_of_an_active_vmta_has_to_pass(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    actor = await make_actor()
+    await create(client, actor, "addresses.example")
+    await publish(client, actor, dns, "addresses.example")
+    for number, address in enumerate(("192.0.2.10", "203.0.113.10")):
+        await Vmta(
+            organization_id=actor.organization_id,
+            name=f"v{number}",
+            hostname=f"v{number}.example",
+            ip_address=address,
+        ).save()
+
+    ours_only = await verify(client, actor, "addresses.example", purposes=["SPF"])
+    dns.set("addresses.example", "TXT", f"v=spf1 include:_spf.{HOST} ip4:203.0.113.10 -all")
+    both = await later(60, client, actor, "addresses.example")
+
+    assert by_purpose(ours_only)["SPF"] == (
+        "MISMATCH",
+        "The record does not authorise 203.0.113.10.",
+    )
+    assert by_purpose(both)["SPF"] == ("VERIFIED", None)
+
+
+DMARC = """
+    query { organization { domain(ref: {name: "asks.example"}) { dmarc {
+      policy subdomainPolicy percent isEnforced subdomainsAligned returnPathAligned
+    } } } }
+"""
+
+
+async def test_what_dmarc_asks_for_is_shown(client: Client, dns: DnsServer) -> None:
+    actor = await make_actor()
+    await create(client, actor, "asks.example")
+    unknown = await client.data(DMARC, actor=actor)
+    dns.set("_dmarc.asks.example", "TXT", "v=DMARC1; p=quarantine; pct=20; adkim=s; rua=junk")
+
+    record = by_purpose(await verify(client, actor, "asks.example"))["DMARC"]
+    known = await client.data(DMARC, actor=actor)
+
+    assert unknown["organization"]["domain"]["dmarc"] is None
+    assert record == ("VERIFIED", "Receivers ignore what is malformed: rua.")
+    assert known["organization"]["domain"]["dmarc"] == {
+        "policy": "QUARANTINE",
+        "subdomainPolicy": "QUARANTINE",
+        "percent": 20,
+        "isEnforced": False,
+        "subdomainsAligned": False,
+        "returnPathAligned": True,
+    }
