@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from postlane.core import clock
-from postlane.core.actor import Actor, ActorKind, ApiKeyId
+from postlane.core.actor import Actor, ActorKind, ApiKeyId, OrganizationId
 from postlane.core.database import fetch
 from postlane.delivery.work import roll_up
 from postlane.domains.tables import DomainCheck
@@ -37,6 +37,7 @@ from postlane.graphql.nodes import global_id, registered
 from postlane.graphql.scalars import write_time
 from postlane.graphql.schema import CORE
 from postlane.vmtas.tables import Pool, Vmta
+from tests.billing.setup import make_invoice
 from tests.client import Client
 from tests.factories import (
     make_actor,
@@ -57,6 +58,7 @@ MESSAGE = {"to": ["ada@example.net"], "subject": "Hello", "text": "Hello there."
 KINDS = {
     "Mutation.archiveProject(input.projectId)": "Project",
     "Mutation.restoreProject(input.projectId)": "Project",
+    "Billing.invoice(id)": "Invoice",
     "Mutation.cancelMessage(input.id)": "Message",
     "Mutation.changeRole(input.userId)": "User",
     "Mutation.createDomain(input.defaultPool)": "Pool name",
@@ -68,6 +70,7 @@ KINDS = {
     "Mutation.endSession(input.sessionId)": "Session",
     "Mutation.grantCredits(input.organization.id)": "Organization",
     "Mutation.grantCredits(input.organization.slug)": "Organization slug",
+    "Mutation.markInvoicePaid(input.invoiceId)": "Invoice",
     "Mutation.removeMember(input.userId)": "User",
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
@@ -175,7 +178,9 @@ class Place:
         """Return a document that calls the field with one variable."""
         type_ = self.definition.args[self.path[0]].type
         call = f"{self.field}({self.path[0]}: $value){selection(self.definition)}"
-        if self.on == "Organization":
+        if self.on == "Billing":
+            call = f"billing {{ {call} }}"
+        if self.on in ("Organization", "Billing"):
             call = f"organization {{ {call} }}"
         kind = {"Mutation": "mutation", "Subscription": "subscription"}.get(self.on, "query")
         return f"{kind} ($value: {type_}) {{ {call} }}"
@@ -283,6 +288,7 @@ async def make_world(client: Client) -> World:
     project = await make_project(organization)
     person = await make_actor(organization)
     session = await make_session(person)
+    invoice = await make_invoice(OrganizationId(organization.id))
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
@@ -292,6 +298,7 @@ async def make_world(client: Client) -> World:
         "Domain": domain.id,
         "DomainCheck": check.id,
         "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),
+        "Invoice": invoice.id,
         "Message": UUID(message["uuid"]),
         "Organization": organization.id,
         "Pool": pool.id,

@@ -41,6 +41,15 @@ class OrganizationStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
+class Suspension(StrEnum):
+    """Why an organization is suspended."""
+
+    DEBT = "debt"
+    """It owes money; paying ends it."""
+    PLATFORM = "platform"
+    """Whoever looks after the deployment has decided it."""
+
+
 class Plan(StrEnum):
     """What an organization pays for; `self_hosted` is everything, for nothing."""
 

@@ -24,6 +24,7 @@ class Organization(Table, db=DB, tablename="organizations"):
     slug = Varchar(63, unique=True, help_text="Lower-case name in URLs; unique.")
     name = Varchar(100)
     status = Varchar(20, default="active", help_text="active or suspended.")
+    suspended_for = Varchar(20, null=True, default=None, help_text="debt or platform.")
     plan = Varchar(40, default="self_hosted")
     requires_second_factor = Boolean(
         default=False, help_text="Members without one can do nothing but set one up."

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ..core.actor import OrganizationId, ProjectId, Role
 from ..core.database import fetch
@@ -73,3 +74,24 @@ async def find_organization(
         "SELECT id FROM organizations WHERE id = {}::uuid OR slug = {}::text", id, slug
     )
     return OrganizationId(rows[0]["id"]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """What billing needs to know of an organization."""
+
+    name: str
+    plan: str
+    members: int
+    created_at: datetime
+
+
+async def get_tenant(organization_id: OrganizationId) -> Tenant:
+    """Return an organization that is known to exist."""
+    (row,) = await fetch(
+        "SELECT o.name, o.plan, o.created_at, "
+        "(SELECT count(*) FROM memberships m WHERE m.organization_id = o.id) AS members "
+        "FROM organizations o WHERE o.id = {}",
+        organization_id,
+    )
+    return Tenant(row["name"], row["plan"], row["members"], row["created_at"])

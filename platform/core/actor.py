@@ -113,7 +113,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 
 READ_ONLY = frozenset(p for p in Permission if p.value.endswith(":read"))
-"""What is still possible while an organization is suspended."""
+WHILE_SUSPENDED = READ_ONLY | {Permission.WRITE_BILLING}
+"""What is still possible while an organization is suspended; it can always pay."""
 
 
 class Mode(StrEnum):
@@ -184,7 +185,7 @@ class Actor:
         """Say whether the actor holds *permission* now."""
         if self.must_set_up_second_factor:
             return False
-        if self.suspended and permission not in READ_ONLY:
+        if self.suspended and permission not in WHILE_SUSPENDED:
             return False
         return permission in self.permissions
 
@@ -211,7 +212,7 @@ class Actor:
                 f"yours is '{self.role.value}'.",
                 code=ErrorCode.INSUFFICIENT_ROLE,
             )
-        if self.suspended and permission not in READ_ONLY:
+        if self.suspended and permission not in WHILE_SUSPENDED:
             raise NotPermitted(
                 "The organization is suspended: it can read, but not change anything.",
                 code=ErrorCode.ORGANIZATION_SUSPENDED,

@@ -17,6 +17,7 @@ class JobName(StrEnum):
     CHECK_DOMAIN = "check_domain"
     SEND_NOTICE = "send_notice"
     CLOSE_BOOKS = "close_books"
+    BILL = "bill"
     TIDY = "tidy"
 
 
@@ -38,6 +39,7 @@ POLICIES: dict[JobName, JobPolicy] = {
     JobName.SEND_NOTICE: JobPolicy(timedelta(minutes=4), retries=1),
     # It reads the whole ledger.
     JobName.CLOSE_BOOKS: JobPolicy(timedelta(hours=1), retries=3),
+    JobName.BILL: JobPolicy(timedelta(minutes=30), retries=1),
     JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
 }
 

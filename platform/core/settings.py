@@ -194,10 +194,29 @@ class Settings:
         "86400", _number, "How long a sign-in lasts; 300 to 604800."
     )
     payment: str = _setting(
-        "manual",
-        _one_of("manual", "stripe"),
-        "Payment provider. With `manual`, new organizations are on the plan `self_hosted`, with "
-        "`stripe` on `trial`; taking payments is not part of this version.",
+        "auto",
+        _one_of("auto", "manual", "stripe"),
+        "Payment provider; `auto` is `stripe` where its key is set, else `manual`. With `manual`, "
+        "new organizations are on the plan `self_hosted` and an operator says which invoices are "
+        "paid; with `stripe` they begin with a `trial`.",
+    )
+    stripe_secret_key: str = _setting("", _text, "Secret key of the Stripe account, `sk_...`.")
+    stripe_webhook_secret: str = _setting(
+        "",
+        _text,
+        "Signing secret, `whsec_...`, of the Stripe webhook that calls "
+        "`POST /internal/billing/stripe`.",
+    )
+    stripe_api_url: str = _setting(
+        "https://api.stripe.com",
+        lambda v: v.strip().rstrip("/"),
+        "Where Stripe's API is; another one for tests.",
+    )
+    invoice_seller: str = _setting(
+        "",
+        lambda v: v.replace("\\n", "\n").strip(),
+        "Who sells, as invoices say it: name, address and tax number, in lines separated by "
+        "`\\n`; empty is the host name.",
     )
     private_destinations: tuple[Network, ...] = _setting(
         "deny",
@@ -279,6 +298,12 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY need each other.")
     if found.documents == "trusted" and not found.trusted_documents:
         raise SettingsError("POSTLANE_DOCUMENTS=trusted needs POSTLANE_TRUSTED_DOCUMENTS.")
+    if bool(found.stripe_secret_key) != bool(found.stripe_webhook_secret):
+        raise SettingsError(
+            "POSTLANE_STRIPE_SECRET_KEY and POSTLANE_STRIPE_WEBHOOK_SECRET need each other."
+        )
+    if found.payment == "stripe" and not found.stripe_secret_key:
+        raise SettingsError("POSTLANE_PAYMENT=stripe needs POSTLANE_STRIPE_SECRET_KEY.")
     if found.listen is None:
         raise SettingsError("POSTLANE_LISTEN cannot be empty.")
     return found

@@ -114,3 +114,13 @@ def _check(asked: NewPackage) -> None:
         faults.append(Detail("priceCurrency", DetailCode.INVALID_FORMAT, message))
     if faults:
         raise InvalidInput.all(faults)
+
+
+async def find_package(code: str) -> CreditPackage | None:
+    """Return the package that can be bought under *code* now, or None."""
+    return (
+        await CreditPackage.objects()
+        .where(CreditPackage.code == code)
+        .where(CreditPackage.available.eq(True))
+        .first()
+    )

@@ -293,3 +293,8 @@ async def _read_identities(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID,
         domain_id: _Identity(tuple(found), selectors.get(domain_id))
         for domain_id, found in keys.items()
     }
+
+
+async def count_domains(organization_id: OrganizationId) -> int:
+    """Return how many domains an organization has set up."""
+    return int(await Domain.count().where(Domain.organization_id == organization_id))

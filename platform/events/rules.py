@@ -24,6 +24,9 @@ class EventType(StrEnum):
     DOMAIN_DKIM_ROTATED = "domain.dkim_rotated"
     CREDITS_LOW = "credits.low"
     CREDITS_DEPLETED = "credits.depleted"
+    BILLING_PLAN_CHANGED = "billing.plan_changed"
+    BILLING_INVOICE_CREATED = "billing.invoice_created"
+    BILLING_PAYMENT_FAILED = "billing.payment_failed"
 
 
 ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})

@@ -36,6 +36,9 @@ describe_enum(
         "DOMAIN_DKIM_ROTATED": "A new DKIM key began to sign.",
         "CREDITS_LOW": "A balance fell below the threshold of an alert.",
         "CREDITS_DEPLETED": "Nothing was left of a balance that has an alert.",
+        "BILLING_PLAN_CHANGED": "The organization has another plan.",
+        "BILLING_INVOICE_CREATED": "An invoice was made.",
+        "BILLING_PAYMENT_FAILED": "A payment was refused.",
     },
 )
 

@@ -20,6 +20,7 @@ from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
 from . import (
     accounts,
     api_keys,
+    billing_changes,
     credit_changes,
     domain_changes,
     nodes,
@@ -93,6 +94,7 @@ class Mutation(
     accounts.Mutation,
     api_keys.Mutation,
     credit_changes.Mutation,
+    billing_changes.Mutation,
     domain_changes.Mutation,
     queues.Mutation,
     second_factors.Mutation,

@@ -5,6 +5,7 @@ from typing import Any
 from saq import CronJob
 
 from ..core.queue import POLICIES, JobName
+from .billing import bill
 from .credits import close_books
 from .tidy import tidy
 
@@ -12,12 +13,15 @@ AFTER_MIDNIGHT = "5 0 * * *"
 """Lots end with a day, and the books show it the same night."""
 
 DAILY = "17 3 * * *"
+HOURLY = "12 * * * *"
+"""When the events of the last hour have come."""
 
 
 def cron_jobs() -> list[CronJob[Any]]:
     """Return the jobs that come by the clock, each once in the whole deployment."""
     jobs = (
         (JobName.CLOSE_BOOKS, close_books, AFTER_MIDNIGHT),
+        (JobName.BILL, bill, HOURLY),
         (JobName.TIDY, tidy, DAILY),
     )
     return [

@@ -17,6 +17,7 @@ from ..core.garbage import settle_down
 from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
+from .billing import bill
 from .capture import CaptureListener
 from .credits import close_books, keep_watching
 from .delivery import drain, look_again
@@ -37,6 +38,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.CHECK_DOMAIN: check_domain,
     JobName.SEND_NOTICE: send_notice,
     JobName.CLOSE_BOOKS: close_books,
+    JobName.BILL: bill,
     JobName.TIDY: tidy,
 }
 """What each kind of job runs."""

@@ -15,6 +15,7 @@ class Notice(StrEnum):
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     RECOVERY_CODE_USED = "recovery_code_used"
     CREDITS_LOW = "credits_low"
+    BILLING = "billing"
 
 
 class NoticeState(StrEnum):
@@ -28,6 +29,7 @@ class NoticeState(StrEnum):
 VALUES: dict[Notice, frozenset[str]] = {
     Notice.INVITATION: frozenset({"organization", "invited_by", "role", "link", "expires_at"}),
     Notice.PASSWORD_RESET: frozenset({"name", "link", "minutes"}),
+    Notice.BILLING: frozenset({"organization", "headline", "what", "link"}),
     Notice.PASSWORD_CHANGED: frozenset({"name", "at", "address"}),
     Notice.SECOND_FACTOR_CHANGED: frozenset({"name", "change", "at", "address"}),
     Notice.RECOVERY_CODE_USED: frozenset({"name", "left", "at", "address"}),

@@ -12,19 +12,16 @@ from ..accounts.operations import (
 )
 from ..accounts.rules import Plan, checked_email, checked_name, checked_timezone
 from ..audit import operations as audit
+from ..billing.provider import MANUAL, provider_name
+from ..billing.work import begin_subscription
 from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx, transaction
 from ..core.errors import DetailCode, ErrorCode, InvalidInput, NotPermitted
 from ..core.settings import settings
-from ..credits.lots import grant
-from ..credits.rules import LotSource
 from ..security import limits, passwords
 from ..security.operations import SignedIn, sign_in
 from ..vmtas.operations import create_default_pool
 from .errors import RegistrationClosed
-
-TRIAL_CREDITS = 1_000
-"""Credits of type `email` that a trial begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +134,12 @@ async def _add_user(tx: Tx, new: NewUser, *, invited: bool) -> UserId:
 
 
 async def _begin(tx: Tx, owner_id: UserId, *, name: str, origin: Origin) -> OrganizationId:
-    plan = Plan.SELF_HOSTED if settings().payment == "manual" else Plan.TRIAL
+    plan = Plan.SELF_HOSTED if provider_name() == MANUAL else Plan.TRIAL
     organization_id = await add_organization(
         tx, name=name, plan=plan, owner_id=owner_id, origin=origin
     )
     await create_default_pool(tx, organization_id)
-    if plan is Plan.TRIAL:
-        await grant(tx, organization_id, amount=TRIAL_CREDITS, source=LotSource.INCLUDED)
+    await begin_subscription(tx, organization_id)
     return organization_id
 
 

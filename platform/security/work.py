@@ -1,8 +1,9 @@
 """What the platform does for itself: forgetting what is over, rotating the signing key."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ..core import clock
+from ..core.actor import OrganizationId
 from ..core.database import fetch, transaction
 from . import attempts, idempotency
 from .tables import SigningKey
@@ -35,3 +36,15 @@ async def rotate_signing_key() -> None:
     async with transaction():
         await fetch("UPDATE signing_keys SET retired_at = {} WHERE retired_at IS NULL", clock.now())
         await SigningKey.insert(SigningKey(private_key=new_private_key()))
+
+
+async def requests_between(start: datetime, end: datetime) -> dict[OrganizationId, int]:
+    """Return how many requests came with API keys of each organization; whole hours."""
+    rows = await fetch(
+        "SELECT k.organization_id, sum(u.requests)::bigint AS requests "
+        "FROM api_key_uses u JOIN api_keys k ON k.id = u.api_key_id "
+        "WHERE u.hour >= {} AND u.hour < {} GROUP BY k.organization_id",
+        start,
+        end,
+    )
+    return {OrganizationId(row["organization_id"]): int(row["requests"]) for row in rows}

@@ -31,7 +31,7 @@ from ..rest_compat import handlers as rest_compat
 from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
 from ..security import idempotency, limits, seen, uses
-from . import auth, unsubscribe
+from . import auth, billing, unsubscribe
 from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
@@ -98,6 +98,7 @@ def build_app(
             *build_handlers(monitor),
             metrics_handler(gate, found),
             *unsubscribe.build_handlers(),
+            *billing.build_handlers(authenticate),
         ],
         lifespan=[_connections] if opens_pool else [],
         on_startup=[partial(_leave_on_signal, leave)],

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 
 from ..core import clock
+from ..core.actor import OrganizationId
 from ..core.database import fetch
 from ..core.ids import new_id
 from .rules import DEFAULT_POOL, DEFAULT_VMTA
@@ -37,3 +38,8 @@ async def ensure_default_vmta() -> uuid.UUID:
 async def every_vmta() -> Sequence[Vmta]:
     """Return the vMTAs of all organizations and the shared ones, by name."""
     return await Vmta.objects().order_by(Vmta.name)
+
+
+async def count_vmtas(organization_id: OrganizationId) -> int:
+    """Return how many vMTAs an organization has of its own."""
+    return int(await Vmta.count().where(Vmta.organization_id == organization_id))

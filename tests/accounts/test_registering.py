@@ -215,7 +215,8 @@ async def test_only_the_first_may_register_where_that_is_set(client: Client, set
 async def test_trial_begins_with_credits_where_payment_is_taken(
     client: Client, setting: Any
 ) -> None:
-    setting("PAYMENT", "stripe")
+    setting("STRIPE_SECRET_KEY", "sk_test_registering")
+    setting("STRIPE_WEBHOOK_SECRET", "whsec_registering")
 
     answer = await registered(client)
 
@@ -223,7 +224,7 @@ async def test_trial_begins_with_credits_where_payment_is_taken(
         CreditLot.organization_id == answer["organization"]["uuid"]
     )
     assert answer["organization"]["plan"] == "TRIAL"
-    assert lots == [{"type": "email", "granted": 1_000, "source": "included"}]
+    assert lots == [{"type": "email", "granted": 10_000, "source": "included"}]
 
 
 async def test_commands_register_without_a_limit(database: None) -> None:

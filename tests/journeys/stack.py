@@ -54,7 +54,8 @@ class World:
             # Everybody comes through a proxy, so that limits per address are everybody's own.
             trusted_proxies="127.0.0.1/32",
             # A trial has credits that can be counted, and spent.
-            payment="stripe",
+            stripe_secret_key="sk_test_journeys",
+            stripe_webhook_secret="whsec_journeys",
             log_level="warning",
         )
         await self.up.start(within=120)

@@ -298,7 +298,7 @@ async def test_a_scheduled_message_is_cancelled_and_its_credits_come_back(
     }
     assert (again["status"], again["credits_refunded"]) == ("cancelled", 0)
     assert after["balance"] == before["balance"]
-    assert [lot["granted"] for lot in after["lots"]] == [1000]
+    assert [lot["granted"] for lot in after["lots"]] == [10000]
 
 
 async def test_a_rotated_key_works_on_and_a_deleted_one_never_again(

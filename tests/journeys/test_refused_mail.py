@@ -162,7 +162,8 @@ async def test_sending_without_credits(world: World, books: Books) -> None:
         "send_at": later,
     }
     batch = {"messages": [mass] * 20}
-    sent = await account.ask("POST", "/api/v1/messages/batch", batch, expect=202)
+    for _ in range(10):
+        sent = (await post(account, "/api/v1/messages/batch", batch)).json()
     assert (sent["credits_consumed"], sent["credits_remaining"]) == (1000, 0)
 
     async with books.unchanged():

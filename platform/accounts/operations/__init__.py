@@ -19,6 +19,7 @@ from .people import (
     update_user,
 )
 from .projects import ProjectChange, archive_project, create_project, update_project
+from .standing import change_plan, forgive_debt, suspend_for_debt
 
 __all__ = [
     "NewInvitation",
@@ -28,8 +29,10 @@ __all__ = [
     "add_organization",
     "add_user",
     "archive_project",
+    "change_plan",
     "change_role",
     "create_project",
+    "forgive_debt",
     "invite_member",
     "is_first_user",
     "join_by_invitation",
@@ -40,6 +43,7 @@ __all__ = [
     "set_password",
     "set_second_factor",
     "set_second_factor_rule",
+    "suspend_for_debt",
     "update_project",
     "update_user",
     "withdraw_invitation",

@@ -2,6 +2,7 @@
 
 from .alerts import look_at_alerts
 from .expiry import end_lots
+from .periods import included_between, used_between
 from .reconciliation import Disagreement, reconcile
 from .totals import all_consumed_credits, forget_references
 
@@ -10,6 +11,8 @@ __all__ = [
     "all_consumed_credits",
     "end_lots",
     "forget_references",
+    "included_between",
     "look_at_alerts",
     "reconcile",
+    "used_between",
 ]

@@ -1,0 +1,37 @@
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+from piccolo.columns.column_types import Varchar
+from piccolo.columns.indexes import IndexMethod
+
+ID = "2026-11-21T12:00:00:000132"
+VERSION = "1.38.0"
+DESCRIPTION = "Tell why an organization is suspended."
+
+
+async def forwards():
+    manager = MigrationManager(
+        migration_id=ID, app_name="postlane", description=DESCRIPTION
+    )
+
+    manager.add_column(
+        table_class_name="Organization",
+        tablename="organizations",
+        column_name="suspended_for",
+        db_column_name="suspended_for",
+        column_class_name="Varchar",
+        column_class=Varchar,
+        params={
+            "length": 20,
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    return manager

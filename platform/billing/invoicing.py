@@ -1,0 +1,411 @@
+"""Making invoices out, and settling them: numbers without gaps, and each grant once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from ..accounts import operations as accounts
+from ..accounts.rules import Plan
+from ..accounts.work import get_tenant
+from ..core import clock
+from ..core.actor import OrganizationId
+from ..core.database import Tx, fetch
+from ..core.ids import new_id
+from ..core.money import Money
+from ..core.settings import settings
+from ..credits.lots import grant
+from ..credits.rules import CreditType, LotSource
+from ..events.rules import EventType
+from .plans import offer_of
+from .rules import (
+    CURRENCY,
+    DunningStage,
+    InvoiceReason,
+    InvoiceStatus,
+    SubscriptionStatus,
+    invoice_number,
+)
+from .subscribing import (
+    NEVER_PAID,
+    change,
+    grant_included,
+    lock_subscription,
+    put_on_plan,
+    tell,
+)
+from .tables import BillingAccount, Invoice, InvoiceLine, Subscription
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    """One line of an invoice to be made."""
+
+    description: str
+    quantity: int
+    unit_amount: int
+    """Minor units of the invoice's currency."""
+    grants: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    """What paying it brings: `credits_granted` or `plan_granted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvoice:
+    """An invoice to be made."""
+
+    reason: InvoiceReason
+    provider: str
+    currency: str
+    lines: Sequence[NewLine]
+    due_at: datetime
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    next_charge_at: datetime | None = None
+    uses_balance: bool = False
+    """What was paid too much before is taken off what is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money that came in, under a name that it has once."""
+
+    provider: str
+    reference: str
+    amount: Money
+
+
+def credits_granted(
+    credit_type: CreditType, quantity: int, validity_days: int | None
+) -> dict[str, Any]:
+    """Return the grant of a line that sells credits."""
+    return {
+        "kind": "credits",
+        "type": credit_type.value,
+        "quantity": quantity,
+        "validity_days": validity_days,
+    }
+
+
+def plan_granted(plan: Plan, reason: InvoiceReason) -> dict[str, Any]:
+    """Return the grant of a line that sells a plan for a period."""
+    return {"kind": "plan", "plan": plan.value, "reason": reason.value}
+
+
+async def issue(tx: Tx, organization_id: OrganizationId, new: NewInvoice) -> Invoice:
+    """Make an open invoice; one with nothing to pay is settled at once.
+
+    The caller has locked the subscription. The number is taken in the transaction that keeps
+    the invoice: if that rolls back, the next one has it.
+    """
+    now = clock.now()
+    subtotal = sum(line.quantity * line.unit_amount for line in new.lines)
+    due = subtotal - await _take_from_balance(tx, organization_id, new, subtotal)
+    nth = await _next_number(tx, now.year)
+    row = Invoice(
+        organization_id=organization_id,
+        year=now.year,
+        nth=nth,
+        number=invoice_number(now.year, nth),
+        status=InvoiceStatus.OPEN.value,
+        reason=new.reason.value,
+        provider=new.provider,
+        currency=new.currency,
+        subtotal=subtotal,
+        tax=0,
+        total=subtotal,
+        amount_due=due,
+        buyer=json.dumps(await _buyer(organization_id)),
+        seller=settings().invoice_seller or settings().hostname,
+        period_start=new.period_start,
+        period_end=new.period_end,
+        due_at=new.due_at,
+        next_charge_at=new.next_charge_at if due else None,
+    )
+    await Invoice.insert(row)
+    await InvoiceLine.insert(
+        *(
+            InvoiceLine(
+                invoice_id=row.id,
+                position=position,
+                description=line.description,
+                quantity=line.quantity,
+                unit_amount=line.unit_amount,
+                total=line.quantity * line.unit_amount,
+                grants=json.dumps(dict(line.grants)),
+            )
+            for position, line in enumerate(new.lines, start=1)
+        )
+    )
+    await tell(tx, organization_id, EventType.BILLING_INVOICE_CREATED, {"invoice": facts(row)})
+    if not due:
+        await _paid(tx, row, await lock_subscription(tx, organization_id))
+    return row
+
+
+async def settle(tx: Tx, invoice_id: UUID, receipt: Receipt) -> bool:
+    """Book money for an invoice, and say whether that paid it.
+
+    The same receipt is booked once. Money for an invoice that is not open any more, or of
+    another amount than is due, goes to the organization's balance and grants nothing.
+    """
+    found = await Invoice.objects().where(Invoice.id == invoice_id).first()
+    if found is None:
+        return False
+    organization_id = OrganizationId(found.organization_id)
+    subscription = await lock_subscription(tx, organization_id)
+    # Read again: whoever held the subscription may have settled it.
+    row = await Invoice.objects().where(Invoice.id == invoice_id).lock_rows("UPDATE").first()
+    assert row is not None
+    pays = row.status == InvoiceStatus.OPEN and receipt.amount == Money(
+        row.amount_due, row.currency
+    )
+    if not await book(tx, organization_id, receipt, invoice_id=row.id if pays else None):
+        return False
+    if pays:
+        await _paid(tx, row, subscription)
+    return pays
+
+
+async def book(
+    tx: Tx, organization_id: OrganizationId, receipt: Receipt, *, invoice_id: UUID | None
+) -> bool:
+    """Write a receipt down and say whether it was new; without an invoice it is credited."""
+    rows = await fetch(
+        "INSERT INTO payments (id, organization_id, invoice_id, provider, reference, currency, "
+        "amount, created_at) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) "
+        "ON CONFLICT (provider, reference) DO NOTHING RETURNING id",
+        new_id(),
+        organization_id,
+        invoice_id,
+        receipt.provider,
+        receipt.reference,
+        receipt.amount.currency,
+        receipt.amount.amount,
+        clock.now(),
+    )
+    if rows and invoice_id is None:
+        await lock_account(tx, organization_id)
+        await fetch(
+            "UPDATE billing_accounts SET balance = balance + {} "
+            "WHERE organization_id = {} AND currency = {}",
+            receipt.amount.amount,
+            organization_id,
+            receipt.amount.currency,
+        )
+    return bool(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInvoice:
+    """An invoice, and the plan it sells, if any."""
+
+    row: Invoice
+    plan: str | None
+
+
+async def find_invoice(invoice_id: UUID) -> PlanInvoice:
+    """Return an invoice that is known to exist."""
+    row = await Invoice.objects().where(Invoice.id == invoice_id).first()
+    assert row is not None
+    lines = await InvoiceLine.objects().where(InvoiceLine.invoice_id == invoice_id)
+    return PlanInvoice(row, next((json.loads(each.grants).get("plan") for each in lines), None))
+
+
+async def void(tx: Tx, invoice_id: UUID) -> None:
+    """Let an open invoice ask for nothing any more; its number stays taken."""
+    await fetch(
+        "UPDATE invoices SET status = {}, amount_due = 0, next_charge_at = NULL, updated_at = {} "
+        "WHERE id = {} AND status = {}",
+        InvoiceStatus.VOID.value,
+        clock.now(),
+        invoice_id,
+        InvoiceStatus.OPEN.value,
+    )
+
+
+async def lock_account(tx: Tx, organization_id: OrganizationId) -> BillingAccount:
+    """Return the organization's billing details, made if there were none, and locked."""
+    await fetch(
+        "INSERT INTO billing_accounts (id, organization_id, address, currency, balance, "
+        "payment_method, created_at, updated_at) "
+        "VALUES ({}, {}, {}, {}, 0, {}, {}, {}) ON CONFLICT (organization_id) DO NOTHING",
+        new_id(),
+        organization_id,
+        "{}",
+        CURRENCY,
+        "{}",
+        clock.now(),
+        clock.now(),
+    )
+    row = (
+        await BillingAccount.objects()
+        .where(BillingAccount.organization_id == organization_id)
+        .lock_rows("UPDATE")
+        .first()
+    )
+    assert row is not None
+    return row
+
+
+def facts(row: Invoice) -> dict[str, Any]:
+    """Return what webhooks tell of an invoice."""
+    return {
+        "id": str(row.id),
+        "number": row.number,
+        "status": row.status,
+        "total": {"amount": row.total, "currency": row.currency},
+        "amount_due": {"amount": row.amount_due, "currency": row.currency},
+    }
+
+
+async def _next_number(tx: Tx, year: int) -> int:
+    # The row stays locked until this transaction ends. Whoever comes next waits, and sees
+    # the number taken or given back: so there are no gaps, and nobody has it twice.
+    rows = await fetch(
+        "INSERT INTO invoice_counters AS c (year, last) VALUES ({}, 1) "
+        "ON CONFLICT (year) DO UPDATE SET last = c.last + 1 RETURNING last",
+        year,
+    )
+    nth: int = rows[0]["last"]
+    return nth
+
+
+async def _take_from_balance(
+    tx: Tx, organization_id: OrganizationId, new: NewInvoice, amount: int
+) -> int:
+    if not new.uses_balance or not amount:
+        return 0
+    account = await lock_account(tx, organization_id)
+    if account.currency != new.currency:
+        return 0
+    taken = min(account.balance, amount)
+    account.balance -= taken
+    await account.save([BillingAccount.balance])
+    return int(taken)
+
+
+async def _buyer(organization_id: OrganizationId) -> dict[str, Any]:
+    account = (
+        await BillingAccount.objects()
+        .where(BillingAccount.organization_id == organization_id)
+        .first()
+    )
+    tenant = await get_tenant(organization_id)
+    if account is None:
+        return {"name": tenant.name}
+    return {
+        "name": account.legal_name or tenant.name,
+        "address": json.loads(account.address),
+        "tax_id": account.tax_id,
+        "email": account.billing_email,
+    }
+
+
+async def _paid(tx: Tx, row: Invoice, subscription: Subscription) -> None:
+    now = clock.now()
+    row.status, row.paid_at, row.amount_due = InvoiceStatus.PAID.value, now, 0
+    row.next_charge_at, row.updated_at = None, now
+    await row.save()
+    await fetch(
+        "UPDATE checkouts SET status = 'completed', completed_at = {} "
+        "WHERE invoice_id = {} AND status = 'open'",
+        now,
+        row.id,
+    )
+    lines = (
+        await InvoiceLine.objects()
+        .where(InvoiceLine.invoice_id == row.id)
+        .order_by(InvoiceLine.position)
+    )
+    for line in lines:
+        given = json.loads(line.grants)
+        if given.get("kind") == "credits":
+            await _grant_credits(tx, row, given)
+        elif given.get("kind") == "plan":
+            await _grant_plan(tx, row, subscription, given)
+
+
+async def _grant_credits(tx: Tx, row: Invoice, given: Mapping[str, Any]) -> None:
+    days = given["validity_days"]
+    await grant(
+        tx,
+        OrganizationId(row.organization_id),
+        amount=given["quantity"],
+        source=LotSource.PURCHASE,
+        credit_type=CreditType(given["type"]),
+        expires_at=None if days is None else clock.now() + timedelta(days=days),
+        reference=row.number,
+    )
+
+
+async def _grant_plan(
+    tx: Tx, row: Invoice, subscription: Subscription, given: Mapping[str, Any]
+) -> None:
+    plan, reason = Plan(given["plan"]), InvoiceReason(given["reason"])
+    organization_id = OrganizationId(row.organization_id)
+    previous = subscription.plan
+    if reason is InvoiceReason.RENEWAL:
+        await _renewed(tx, subscription)
+        return
+    if reason is InvoiceReason.UPGRADE:
+        await put_on_plan(tx, subscription, plan, pending_plan=None, changing_invoice_id=None)
+        until = subscription.period_end
+        await grant_included(tx, organization_id, plan, until=until, beyond=previous)
+        return
+    await put_on_plan(
+        tx,
+        subscription,
+        plan,
+        status=SubscriptionStatus.ACTIVE.value,
+        provider=row.provider,
+        period_start=row.period_start,
+        period_end=row.period_end,
+        trial_ends_at=None,
+        pending_plan=None,
+        changing_invoice_id=None,
+        dunning_stage=DunningStage.NONE.value,
+    )
+    await accounts.forgive_debt(tx, organization_id)
+    await grant_included(tx, organization_id, plan, until=subscription.period_end)
+
+
+async def _renewed(tx: Tx, subscription: Subscription) -> None:
+    """Forgive what was overdue, unless more is."""
+    organization_id = OrganizationId(subscription.organization_id)
+    others = await fetch(
+        "SELECT 1 FROM invoices WHERE organization_id = {} AND status = {} AND reason = {} "
+        "AND due_at < {} LIMIT 1",
+        organization_id,
+        InvoiceStatus.OPEN.value,
+        InvoiceReason.RENEWAL.value,
+        clock.now(),
+    )
+    is_over = subscription.status == SubscriptionStatus.CANCELLED
+    if others or is_over or subscription.plan in NEVER_PAID:
+        return
+    await change(
+        tx,
+        subscription,
+        status=SubscriptionStatus.ACTIVE.value,
+        dunning_stage=DunningStage.NONE.value,
+    )
+    await accounts.forgive_debt(tx, organization_id)
+
+
+def plan_line(
+    plan: Plan,
+    amount: int,
+    reason: InvoiceReason,
+    start: datetime,
+    *,
+    since: datetime | None = None,
+) -> NewLine:
+    """Return the line for a plan in the month that begins at *start*, or from *since* on."""
+    text = f"{offer_of(plan).name}, {start:%B %Y}"
+    if since is not None and since > start:
+        text += f", from {since:%Y-%m-%d}"
+    return NewLine(text, 1, amount, plan_granted(plan, reason))

@@ -1,0 +1,117 @@
+"""Going after what is overdue, a step at a time."""
+
+from datetime import datetime
+
+from ...accounts import operations as accounts
+from ...accounts.rules import Plan
+from ...audit import operations as audit
+from ...core import clock
+from ...core.actor import OrganizationId
+from ...core.database import Tx, fetch, transaction
+from ..notifying import notify
+from ..rules import (
+    STATUS_OF_STAGE,
+    DunningStage,
+    InvoiceReason,
+    InvoiceStatus,
+    SubscriptionStatus,
+    dunning_stage,
+)
+from ..subscribing import change, lock_subscription, put_on_plan
+from ..tables import Subscription
+
+AT_ONCE = 500
+STEPS = list(DunningStage)
+TOLD = {
+    DunningStage.PAST_DUE: (
+        "Your payment did not come through",
+        "We try again in the next days. Nothing is restricted yet; please look after your "
+        "payment method.",
+    ),
+    DunningStage.GRACE: (
+        "An invoice is overdue",
+        "Please pay it. A fortnight after it was due, sending stops.",
+    ),
+    DunningStage.SUSPENDED: (
+        "Sending is suspended",
+        "An invoice is overdue for a fortnight. You can read everything and send nothing until "
+        "it is paid; after thirty days the plan ends.",
+    ),
+    DunningStage.CANCELLED: (
+        "Your plan has ended",
+        "An invoice was overdue for thirty days. Choose a plan to send again.",
+    ),
+}
+
+
+async def chase_all() -> int:
+    """Take every overdue subscription to the stage it has come to; return how many there are."""
+    rows = await fetch(
+        "SELECT organization_id, min(due_at) AS due_at FROM invoices "
+        "WHERE status = {} AND reason = {} AND due_at < {} GROUP BY organization_id LIMIT {}",
+        InvoiceStatus.OPEN.value,
+        InvoiceReason.RENEWAL.value,
+        clock.now(),
+        AT_ONCE,
+    )
+    for row in rows:
+        async with transaction() as tx:
+            await _chase(tx, OrganizationId(row["organization_id"]))
+    return len(rows)
+
+
+async def _chase(tx: Tx, organization_id: OrganizationId) -> None:
+    row = await lock_subscription(tx, organization_id)
+    due_at = await _overdue_since(organization_id)
+    if due_at is None or row.status == SubscriptionStatus.CANCELLED:
+        return
+    stage = dunning_stage(due_at, clock.now())
+    # Only forwards: what was told is told once.
+    if STEPS.index(stage) <= STEPS.index(DunningStage(row.dunning_stage)):
+        return
+    await _step(tx, row, stage)
+    headline, what = TOLD[stage]
+    await notify(tx, organization_id, headline=headline, what=what)
+    await audit.record_for_platform(
+        tx,
+        organization_id=organization_id,
+        action=f"billing.{stage.value}",
+        target_type="organization",
+        target_id=organization_id,
+        changes={"status": row.status, "overdue_since": due_at.isoformat()},
+    )
+
+
+async def _step(tx: Tx, row: Subscription, stage: DunningStage) -> None:
+    organization_id = OrganizationId(row.organization_id)
+    values = {"status": STATUS_OF_STAGE[stage].value, "dunning_stage": stage.value}
+    if stage is not DunningStage.CANCELLED:
+        await change(tx, row, **values)
+        if stage is DunningStage.SUSPENDED:
+            await accounts.suspend_for_debt(tx, organization_id)
+        return
+    await put_on_plan(tx, row, Plan.TRIAL, pending_plan=None, **values)
+    await fetch(
+        "UPDATE invoices SET status = {}, next_charge_at = NULL, updated_at = {} "
+        "WHERE organization_id = {} AND status = {} AND reason = {}",
+        InvoiceStatus.UNCOLLECTIBLE.value,
+        clock.now(),
+        organization_id,
+        InvoiceStatus.OPEN.value,
+        InvoiceReason.RENEWAL.value,
+    )
+    # Without a plan there are no credits to send with; whoever comes back can begin anew.
+    await accounts.forgive_debt(tx, organization_id)
+
+
+async def _overdue_since(organization_id: OrganizationId) -> datetime | None:
+    rows = await fetch(
+        "SELECT min(due_at) AS due_at FROM invoices WHERE organization_id = {} "
+        "AND status = {} AND reason = {} AND due_at < {}",
+        organization_id,
+        InvoiceStatus.OPEN.value,
+        InvoiceReason.RENEWAL.value,
+        clock.now(),
+    )
+    found: datetime | None = rows[0]["due_at"]
+    return found
