@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
+
+from postlane.server.web import HTTP, HTTP_MODE
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 
@@ -49,7 +52,7 @@ async def web_process(database_url: str, **settings: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
+async def served(app: Any, *, http: HTTP1Settings = HTTP) -> AsyncIterator[str]:
     """Serve *app* on a free port of the loopback interface, and give its URL."""
     port = _free_port()
     server = Server(
@@ -57,6 +60,8 @@ async def served(app: Any) -> AsyncIterator[str]:
         address="127.0.0.1",
         port=port,
         interface=Interfaces.ASGI,
+        http=HTTP_MODE,
+        http1_settings=http,
         websockets=True,
         log_level=LogLevels.error,
     )

@@ -27,8 +27,9 @@ class Transaction(PostgresTransaction):
     """
 
     async def __aenter__(self) -> Self:
-        pool = self.engine.pool
-        self.connection = await (pool.acquire() if pool else self.engine.get_new_connection())
+        engine = self.engine
+        assert isinstance(engine, Engine)
+        self.connection = await (engine.acquire() if engine.pool else engine.get_new_connection())
         self.transaction = self.connection.transaction()
         try:
             await self.transaction.start()
@@ -64,8 +65,42 @@ class Transaction(PostgresTransaction):
             await self.connection.close()
 
 
+class PoolExhausted(TimeoutError):
+    """No connection of this process became free in time: it is asked more than it can do."""
+
+
 class Engine(PostgresEngine):
-    """Piccolo's engine, which opens no connection before it is told where the database is."""
+    """Piccolo's engine, which opens no connection before it is told where the database is.
+
+    Who asks for a connection waits for one as long as `wait_seconds`; without that, for ever.
+    """
+
+    wait_seconds: float | None = None
+
+    async def acquire(self) -> Any:
+        """Return a connection of the pool, which is given back by `pool.release`.
+
+        Raises:
+            PoolExhausted: none became free in time.
+        """
+        assert self.pool is not None
+        try:
+            return await self.pool.acquire(timeout=self.wait_seconds)
+        except TimeoutError as error:
+            raise PoolExhausted(f"no connection within {self.wait_seconds} s") from error
+
+    async def run_in_pool(self, statement: str, args: Sequence[Any]) -> Any:
+        """Run one statement on a connection of the pool and return its rows."""
+        connection = await self.acquire()
+        try:
+            return await connection.fetch(statement, *args)
+        finally:
+            assert self.pool is not None
+            await self.pool.release(connection)
+
+    async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
+        """Do what Piccolo's own does, which waits for ever."""
+        return await self.run_in_pool(query, args or [])
 
     async def check_version(self) -> None:
         """Do nothing: importing a table must not need a database; `doctor` checks versions."""
@@ -85,12 +120,15 @@ class Engine(PostgresEngine):
 DB = Engine(config={})
 
 
-async def start_pool(url: str, *, size: int = 10) -> None:
+async def start_pool(url: str, *, size: int = 10, wait_seconds: float | None = None) -> None:
     """Connect this process to *url* with at most *size* connections.
+
+    With *wait_seconds*, `PoolExhausted` is raised when none becomes free in that time.
 
     Piccolo opens a connection per query until its pool runs, so every process calls this.
     """
     DB.config["dsn"] = url
+    DB.wait_seconds = wait_seconds
     # Statements are prepared once per connection. JIT compiles plans of a millisecond
     # for many milliseconds, which short statements never earn back.
     await DB.start_connection_pool(
@@ -165,8 +203,7 @@ async def fetch(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any]]:
     if opened is not None:
         rows = await opened.connection.fetch(statement, *args)
     elif DB.pool is not None:
-        async with DB.pool.acquire() as connection:
-            rows = await connection.fetch(statement, *args)
+        rows = await DB.run_in_pool(statement, args)
     else:
         rows = await DB.run_querystring(QueryString(sql, *args))
     return [dict(row) for row in rows]

@@ -1,5 +1,6 @@
 """From a request to the body of its answer, the same over every transport."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ async def asked(question: Awaitable[T]) -> T:
         Unavailable: it cannot be asked.
     """
     try:
-        return await question
+        async with asyncio.timeout(limits.ADMISSION_SECONDS):
+            return await question
     except Exception as error:
         if not is_unreachable(error):
             raise

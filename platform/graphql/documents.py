@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -33,6 +33,8 @@ UNKNOWN_HASH = "PersistedQueryNotFound"
 NO_HASHES = "PersistedQueryNotSupported"
 """The words after which such clients send texts only."""
 NOT_TRUSTED = "Only documents that were registered beforehand are taken here."
+MISFIT = "The document does not fit the schema here. Sign in to be told why."
+"""What a stranger is told of each place that is wrong."""
 GAVE_UP = "Validation aborted."
 """What graphql-core says when comparing fields would take too long."""
 
@@ -51,9 +53,16 @@ class Taken(StrEnum):
 class DocumentRefused(Exception):
     """The document cannot run; *refusals* say why."""
 
-    def __init__(self, *refusals: Refusal) -> None:
+    def __init__(self, *refusals: Refusal, names_schema: bool = False) -> None:
         self.refusals = refusals
+        self._names_schema = names_schema
         super().__init__(refusals[0].message)
+
+    def told(self, *, may_introspect: bool) -> Sequence[Refusal]:
+        """Return the refusals without what whoever may not see the schema would learn of it."""
+        if may_introspect or not self._names_schema:
+            return self.refusals
+        return [replace(refusal, message=MISFIT) for refusal in self.refusals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +193,7 @@ def prepare(text: str) -> Prepared:
     if faults and faults[0].message == GAVE_UP:
         raise TooComplex("The document has too many fields that overlap to be checked.")
     if faults:
-        raise DocumentRefused(*(_fault(fault) for fault in faults))
+        raise DocumentRefused(*(_fault(fault) for fault in faults), names_schema=True)
     pricing = Pricing(CORE, node)
     operations = {
         definition.name.value if definition.name else "": Operation(

@@ -185,7 +185,7 @@ def _build(
     )
     if isinstance(executor, Executor):
         return executor
-    wrong = coercion_error(CORE, operation, variables)
+    wrong = coercion_error(CORE, operation, variables, names_types=context.may_introspect)
     if wrong is None:
         return Result(None, refusals(executor, request_id=context.request_id))
     return Result(None, [refuse(wrong)])

@@ -210,7 +210,8 @@ class GraphQLOverHttp:
                     406, f"A subscription is answered as {EVENT_STREAM}, or over WebSocket."
                 )
         except DocumentRefused as refused:
-            return _not_run(refused.refusals, request_id, asking.media_type)
+            told = refused.told(may_introspect=context.may_introspect)
+            return _not_run(told, request_id, asking.media_type)
         except OperationError as error:
             return _not_run([refuse(error)], request_id, asking.media_type)
         if operation.is_subscription:

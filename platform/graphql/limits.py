@@ -59,6 +59,8 @@ of work at the most."""
 EVENT_COST = 1_000
 """Of one event of a subscription: there may be many in a second."""
 EXECUTION_SECONDS = 30.0
+ADMISSION_SECONDS = 10.0
+"""For finding out who asks; longer means that the database has no time for us."""
 
 MUTATION_COST = 10
 PAGE_GUESS = 50

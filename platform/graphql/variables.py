@@ -61,9 +61,16 @@ def text_fault(value: str) -> str | None:
 
 
 def coercion_error(
-    schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    schema: GraphQLSchema,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    *,
+    names_types: bool = True,
 ) -> InvalidInput | None:
-    """Return what is wrong with *variables* field by field, or None if the types fit."""
+    """Return what is wrong with *variables* field by field, or None if the types fit.
+
+    With *names_types* it says which types of the schema the values do not fit.
+    """
     found: list[Detail] = []
     for definition in operation.variable_definitions or ():
         signature = get_variable_signature(schema, definition)
@@ -76,7 +83,9 @@ def coercion_error(
         validate_input_value(
             value,
             signature.type,
-            lambda error, path, name=signature.name: found.append(_detail(error, [name, *path])),  # type: ignore[misc]
+            lambda error, path, name=signature.name: found.append(  # type: ignore[misc]
+                _detail(error, [name, *path], names_types=names_types)
+            ),
             hide_suggestions=True,
         )
     if not found:
@@ -86,11 +95,12 @@ def coercion_error(
     return InvalidInput.all(found[:MOST_DETAILS])
 
 
-def _detail(error: GraphQLError, path: list[str | int]) -> Detail:
+def _detail(error: GraphQLError, path: list[str | int], *, names_types: bool) -> Detail:
     code, name = _classified(error)
     if name:
         path = [*path, name]
-    return Detail(_path_text(path), code, _sentence(error, code, _path_text(path)))
+    field = _path_text(path)
+    return Detail(field, code, _sentence(error, code, field, names_types=names_types))
 
 
 def _classified(error: GraphQLError) -> tuple[DetailCode, str]:
@@ -112,17 +122,25 @@ def _classified(error: GraphQLError) -> tuple[DetailCode, str]:
     return DetailCode.INVALID_TYPE, ""
 
 
+_OTHERWISE = {
+    DetailCode.NOT_ALLOWED: "This is not one of the values that may stand here.",
+    DetailCode.MUTUALLY_EXCLUSIVE: "Exactly one of the fields must be given.",
+}
+
+
 def _quoted(message: str, before: str) -> str:
     return message.partition(before)[2].partition("'")[0]
 
 
-def _sentence(error: GraphQLError, code: DetailCode, field: str) -> str:
+def _sentence(error: GraphQLError, code: DetailCode, field: str, *, names_types: bool) -> str:
     if code is DetailCode.REQUIRED:
         return f"{field} is required."
     if code is DetailCode.UNKNOWN_FIELD:
         return f"There is no field {field}."
     if isinstance(error.original_error, ValueError):
         return f"{field} is not valid: {error.original_error}"
+    if not names_types:
+        return _OTHERWISE.get(code, f"{field} has a value of another type than it takes.")
     # What was sent is not repeated: it may be a password, and it may be long.
     return error.message.partition(", found:")[0].rstrip(".") + "."
 

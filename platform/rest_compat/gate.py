@@ -1,5 +1,6 @@
 """Who is let through: how often a credential may ask, and what a key was answered before."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from ..core.errors import ErrorCode, InvalidInput, OperationError, Unavailable
 from ..graphql.context import Context
 from ..graphql.errors import UNREACHABLE
 from ..graphql.execute import Document
+from ..graphql.limits import ADMISSION_SECONDS
 from .bodies import Request
 from .route import Refused
 
@@ -74,8 +76,9 @@ async def admit(gate: Gate, request: Request) -> Actor:
         Unavailable: the credential cannot be looked up now.
     """
     try:
-        actor = known(await gate.authenticate(request.scope))
-        rate = await gate.meter(actor)
+        async with asyncio.timeout(ADMISSION_SECONDS):
+            actor = known(await gate.authenticate(request.scope))
+            rate = await gate.meter(actor)
     except UNREACHABLE as error:
         log.error("a credential could not be looked up: %r", error)
         raise Unavailable from error

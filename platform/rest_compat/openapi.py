@@ -191,8 +191,10 @@ def _responses(route: CompatRoute, words: Words) -> JsonSchema:
         }
     }
     for error_status, codes in _grouped(refusals_of(route), words).items():
+        named = _HEADERS_OF_REFUSALS.get(error_status, "RequestId")
         found[str(error_status)] = {
             "description": "One of " + ", ".join(f"`{code}`" for code in codes) + ".",
+            "headers": {_HEADER_NAMES[named]: {"$ref": f"#/components/headers/{named}"}},
             "content": {
                 "application/json": {
                     "schema": _ERROR_REFERENCE,
@@ -337,7 +339,10 @@ _HEADER_NAMES = {
     "RateLimitRemaining": "X-RateLimit-Remaining",
     "RateLimitReset": "X-RateLimit-Reset",
     "IdempotentReplayed": "Idempotent-Replayed",
+    "RetryAfter": "Retry-After",
+    "Challenge": "WWW-Authenticate",
 }
+_HEADERS_OF_REFUSALS = {401: "Challenge", 429: "RetryAfter", 503: "RetryAfter"}
 _HEADERS: JsonSchema = {
     "RequestId": {
         "description": "The request's id, the client's own or one we made.",
@@ -355,6 +360,16 @@ _HEADERS: JsonSchema = {
     "RateLimitReset": {
         "description": "Unix seconds at which nothing of the limit is used.",
         "schema": {"type": "integer"},
+    },
+    "RetryAfter": {
+        "description": "Seconds to wait before asking again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Challenge": {
+        "description": "How to sign in.",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "IdempotentReplayed": {
         "description": "The answer is the one that was given to the first such request.",

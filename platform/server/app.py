@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 POOL_SIZE = 10
 """Connections of one web worker to the database."""
+POOL_SECONDS = 5.0
+"""How long a request waits for one of them before it is told to come again later."""
 
 
 def build_app(
@@ -143,7 +145,7 @@ def _leave_on_signal(leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def _connections(app: Litestar) -> AsyncIterator[None]:
     share_in(settings().data_dir)
     url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
-    await start_pool(url, size=POOL_SIZE)
+    await start_pool(url, size=POOL_SIZE, wait_seconds=POOL_SECONDS)
     await open_queue(url)
     try:
         yield

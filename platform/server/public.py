@@ -1,5 +1,6 @@
 """HTTP that is not an API: health, the front door, what robots and browsers ask for."""
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from ..core import clock
 from ..core.settings import settings
 from ..graphql.scalars import write_time
-from .health import Check, Health, HealthMonitor, HealthStatus
+from .health import KEPT_SECONDS, Check, Health, HealthMonitor, HealthStatus
 
 ROBOTS = "User-agent: *\nDisallow: /\n"
 ICON = (
@@ -49,8 +50,10 @@ def build_handlers(monitor: HealthMonitor) -> list[HTTPRouteHandler]:
     async def health() -> Response[dict[str, Any]]:
         """Say whether mail can be taken and delivered: 200, or 503 if not."""
         found = await monitor.health()
-        code = 503 if found.status is HealthStatus.FAIL else 200
-        return Response(_body(monitor, found), status_code=code)
+        if found.status is not HealthStatus.FAIL:
+            return Response(_body(monitor, found))
+        headers = {"Retry-After": str(math.ceil(KEPT_SECONDS))}
+        return Response(_body(monitor, found), status_code=503, headers=headers)
 
     return [health, front, robots, icon]
 

@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from typing import TYPE_CHECKING
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from ..core.garbage import settle_down
@@ -27,6 +29,18 @@ DRAIN_SECONDS = 20
 LEAVE = signal.SIGUSR1
 """Asks a worker to send its long-lived connections away."""
 LEAVE_SECONDS = 0.3
+HTTP = HTTP1Settings(header_read_timeout=75_000, max_buffer_size=128 * 2**10)
+"""How long a connection may go without a whole head of a request, in milliseconds, and how much
+of one is held. As long an idle connection is kept: longer than the minute after which proxies
+give theirs up, for one of theirs that we close first costs somebody a request.
+"""
+HTTP_MODE = HTTPModes.http1
+"""The server ends a silent connection in HTTP/1 only: where it has yet to find out which version
+a client speaks, it waits for ever. HTTP/2 would need TLS here, which a proxy does."""
+MOST_CONNECTIONS = 4_096
+"""Of one web worker; later ones wait in the system's queue until one closes."""
+OTHER_FILES = 256
+"""Files that a web worker opens beside its connections."""
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -64,6 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         address=resolve(found.listen, setting="POSTLANE_LISTEN"),
         port=found.listen.port,
         interface=Interfaces.ASGI,
+        http=HTTP_MODE,
+        http1_settings=HTTP,
+        backpressure=room_for_connections(),
         workers=found.web_workers,
         websockets=True,
         # A worker that dies is started again without the others noticing.
@@ -76,6 +93,17 @@ def run(arguments: argparse.Namespace) -> int:
     # Granian's own loader would put the working directory first on the path.
     server.serve(target_loader=application, wrap_loader=False)
     return 0
+
+
+def room_for_connections() -> int:
+    """Let this process open as many files as it may, and return how many are for connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(64, soft - OTHER_FILES)
+    return MOST_CONNECTIONS
 
 
 def preload() -> None:

@@ -4,6 +4,7 @@ What the outside audit asks is in `test_audit.py`; here is what it does not ask.
 """
 
 import json
+import re
 import socket
 from ipaddress import ip_network
 from typing import Any
@@ -299,9 +300,40 @@ async def test_strangers_do_not_see_the_schema(client: Client) -> None:
 
     assert await client.refusal(whole) == "NOT_AUTHENTICATED"
     assert await client.data(one) == {"__type": None}
-    assert wrong["errors"][0]["message"] == "Cannot query field 'organisation' on type 'Query'."
+    assert wrong["errors"][0]["message"] == (
+        "The document does not fit the schema here. Sign in to be told why."
+    )
+    known = await client.graphql("{ organisation { id } }", actor=actor)
+    assert known["errors"][0]["message"] == "Cannot query field 'organisation' on type 'Query'."
     assert len((await client.data(whole, actor=actor))["__schema"]["types"]) > 10
     assert await client.data(one, actor=actor) == {"__type": {"name": "Query"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{ organisation { id } }", None),
+        ("{ viewer { user { colour } } }", None),
+        ("mutation { logIn(input: {email: 1}) { token } }", None),
+        ("mutation { register }", None),
+        ("query ($x: RegisterInput!, $y: Nothing) { __typename }", None),
+        ("mutation ($input: LogInInput!) { logIn(input: $input) { token } }", {"input": "x"}),
+        ("mutation ($input: LogInInput!) { logIn(input: $input) { token } }", {"input": {"a": 1}}),
+        ("mutation ($input: LogInInput!) { logIn(input: $input) { token } }", {}),
+        ("query ($id: ID!) { node(id: $id) { id } }", {"id": {"a": 1}}),
+        ("{ node(id: []) { ... on Message { nothing } } }", None),
+        ("query ($role: Role) { __typename }", {"role": "emperor"}),
+    ],
+)
+async def test_no_refusal_of_a_stranger_names_a_type(
+    client: Client, query: str, variables: dict[str, Any] | None
+) -> None:
+    body = await client.graphql(query, variables)
+
+    text = " ".join(error["message"] for error in body["errors"])
+    details = [d for error in body["errors"] for d in error["extensions"].get("details", ())]
+    text += " ".join(detail["message"] for detail in details)
+    assert not re.search(r"Input|\btype '|Query|Mutation|Role|String|Did you mean", text), text
 
 
 @pytest.mark.parametrize("key", ["", "é", "a\tb", "a" * 256])

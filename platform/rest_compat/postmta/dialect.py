@@ -101,7 +101,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
 """Status and code of every refusal; a test keeps it complete."""
 
 RETRY_AFTER_SECONDS = 5
-"""When a dependency is down and nothing better is known."""
+"""When a dependency is down, or too much was asked, and nothing better is known."""
 
 PREFIX = "/api/v1"
 NO_PARAMS = Params()
@@ -213,7 +213,7 @@ def _status_and_code(refused: Refused, route: CompatRoute | None) -> tuple[int, 
 def _retry_after(refused: Refused, status: int) -> int | None:
     if refused.retry_after_seconds is not None:
         return max(1, refused.retry_after_seconds)
-    return RETRY_AFTER_SECONDS if status == 503 else None
+    return RETRY_AFTER_SECONDS if status in (429, 503) else None
 
 
 def details(refused: Refused, route: CompatRoute | None) -> list[dict[str, str]]:

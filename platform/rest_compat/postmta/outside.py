@@ -118,7 +118,10 @@ def _refusal(status: str) -> JsonSchema:
         "request_id": "0197a000-0000-7000-8000-00000000f001",
     }
     media = {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": error}}
-    return {"description": description, "content": {"application/json": media}}
+    found: JsonSchema = {"description": description, "content": {"application/json": media}}
+    if status in ("429", "503"):
+        found["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    return found
 
 
 def _health(description: str, status: str) -> JsonSchema:
