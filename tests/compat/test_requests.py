@@ -496,7 +496,7 @@ async def test_somebody_elses_ids_are_not_found_anywhere(world: World, method: s
 
     for route in routes:
         resource = route.path.split("/")[3]
-        path = route.path.replace("{id}", ids[resource])
+        path = route.path.replace("{id}", ids[resource]).replace("{action}", "flush")
         body = {"role": "admin"} if path.endswith("/role") else None
         answer = await world.request(method, path, body)
         assert (answer.status_code, code_of(answer)) == (404, "not_found"), route.path
@@ -511,7 +511,9 @@ async def foreign_ids() -> dict[str, str]:
     actor = await make_actor(other)
     new = NewMessage(f"a@{domain.name}", ["b@example.org"], subject="x", text="x")
     receipt, _ = await send_message(actor, new)
+    (queue,) = await fetch("SELECT id FROM queues WHERE organization_id = {}", other.id)
     return {
+        "queues": str(queue["id"]),
         "domains": str(domain.id),
         "api-keys": str(key.row.id),
         "users": str(member.user_id),

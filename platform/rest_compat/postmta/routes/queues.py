@@ -8,7 +8,7 @@ from ....graphql.execute import Document
 from ...answers import INTEGER, NUMBER, TIME, UUID, Group, Leaf, Many, Out, Shape, word
 from ...fields import TEXT, Field, Fields, Integer, Text, choice
 from ...parameters import Param, Params
-from ...route import Call, CompatRoute, IdForm, Refused
+from ...route import Call, CompatRoute, Fault, IdForm, Refused
 from ..lists import list_document, list_params, list_variables, page_answer
 from ..shapes import ISPS, SOURCE
 
@@ -142,6 +142,14 @@ def _act_answer(data: Any, call: Call) -> dict[str, Any]:
     }
 
 
+def _unknown_filter(refused: Refused, call: Call) -> Refused:
+    """Return the refusal of a filter that names nothing: not found are paths only."""
+    if refused.code is not ErrorCode.NOT_FOUND:
+        return refused
+    named = [Detail(name, DetailCode.NOT_FOUND, refused.message) for name in call.given]
+    return Refused(Fault.INVALID_REQUEST, refused.message, details=named)
+
+
 ROUTES = (
     CompatRoute(
         method="GET",
@@ -159,6 +167,7 @@ ROUTES = (
         ),
         variables=lambda call: {"vmta": None, "pool": None} | call.query,
         answer=lambda data, call: OVERVIEW.write(data["organization"]["queueOverview"]),
+        refused=_unknown_filter,
         shape=OVERVIEW,
     ),
     CompatRoute(
