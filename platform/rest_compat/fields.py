@@ -422,7 +422,10 @@ class Fields:
 
 
 def _property(declared: Field) -> JsonSchema:
-    found = {**declared.kind.schema(), "description": declared.about}
+    kind = declared.kind.schema()
+    # Null counts as absent, so that what may be absent may be null.
+    schema = kind if declared.required else {"anyOf": [kind, {"type": "null"}]}
+    found = {**schema, "description": declared.about}
     if declared.clearable:
         found = {"anyOf": [declared.kind.schema(), {"type": "null"}], "description": declared.about}
     if declared.default is not None:
