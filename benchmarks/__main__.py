@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import postfix
+from . import edges, postfix
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -39,14 +39,15 @@ def main() -> None:
     """Measure and print a table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Messages accepted and delivered a second, latency and memory.",
+        description="Messages accepted and delivered a second, latency, memory, and what the edges cost.",
         epilog="example: make bench ARGS='--runs 1 --messages 1000'",
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
     parser.add_argument("--messages", type=int, default=3000, help="messages in each run")
     chosen = parser.parse_args()
     figures = asyncio.run(_measure(chosen.runs, chosen.messages))
-    report = summary(figures)
+    found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
+    report = summary(figures) | edges.summary(found)
     print_table(report)
     print(json.dumps(report))
 

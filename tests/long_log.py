@@ -18,11 +18,12 @@ _NUMBERED = """
 """
 _MESSAGES = """
     INSERT INTO messages (id, organization_id, project_id, content_id, header_message_id, sender,
-        sender_name, sender_key, sender_domain, recipients, subject, tags, metadata, stream, mode,
-        source, track_opens, track_clicks, pool, size_bytes, credits, expires_at, created_at)
+        sender_name, sender_key, sender_domain, recipients, subject, batch_id, tags, metadata,
+        stream, mode, source, track_opens, track_clicks, pool, size_bytes, credits, expires_at,
+        created_at)
     SELECT id, {}, {}, id, id || '@example.com', 'shop@example.com', 'Shop', 'shop@example.com',
         'example.com', jsonb_build_object('to', jsonb_build_array('ada@example.net')),
-        'Message ' || n, ARRAY[]::text[], jsonb_build_object(),
+        'Message ' || n, {}, ARRAY[]::text[], jsonb_build_object(),
         'transactional', 'live', 'api', false, false, 'default', 2000, 1, at + interval '3 days', at
     FROM (%s) line
 """
@@ -31,7 +32,7 @@ _SPOOLED = """
         (id, organization_id, content_id, status, recipient_count, open_count, completed_at,
          return_path_domain)
     SELECT id, organization_id, id, 'delivered', 1, 0, created_at, 'bounce.example.com'
-    FROM messages WHERE organization_id = {}
+    FROM messages WHERE organization_id = {} AND batch_id = {}
 """
 _DELIVERIES = """
     INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id, kind,
@@ -40,13 +41,13 @@ _DELIVERIES = """
     SELECT id, substr(md5(id::text), 1, 16), organization_id, project_id, id, {}, 'to',
         'ada@example.net', 'ada@example.net', 'example.net', 0, 'delivered', 1, expires_at, false,
         250, created_at, created_at, created_at
-    FROM messages WHERE organization_id = {}
+    FROM messages WHERE organization_id = {} AND batch_id = {}
 """
 _ATTEMPTS = """
     INSERT INTO attempts (id, organization_id, delivery_id, number, verdict, code, reply,
         transcript, started_at, duration_ms)
     SELECT id, organization_id, id, 1, 'delivered', 250, 'OK', '[]', created_at, 12
-    FROM deliveries WHERE organization_id = {}
+    FROM messages WHERE organization_id = {} AND batch_id = {}
 """
 
 
@@ -55,10 +56,11 @@ async def make_long_log(
 ) -> None:
     """Give the organization *count* delivered messages, the newest one just before *before*."""
     newest = before or clock.now()
-    salt = uuid.uuid4().hex
-    await fetch(_MESSAGES % _NUMBERED, organization_id, project_id, salt, newest, SPACING, count)
-    await fetch(_SPOOLED, organization_id)
-    await fetch(_DELIVERIES, uuid.uuid4(), organization_id)
-    await fetch(_ATTEMPTS, organization_id)
+    batch = uuid.uuid4().hex
+    line = (batch, newest, SPACING, count)
+    await fetch(_MESSAGES % _NUMBERED, organization_id, project_id, batch, *line)
+    await fetch(_SPOOLED, organization_id, batch)
+    await fetch(_DELIVERIES, uuid.uuid4(), organization_id, batch)
+    await fetch(_ATTEMPTS, organization_id, batch)
     for table in ("messages", "spooled_messages", "deliveries", "attempts"):
         await fetch(f"VACUUM ANALYZE {table}")  # type: ignore[arg-type]
