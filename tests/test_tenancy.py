@@ -61,6 +61,8 @@ KINDS = {
     "Billing.invoice(id)": "Invoice",
     "Mutation.cancelMessage(input.id)": "Message",
     "Mutation.changeRole(input.userId)": "User",
+    "Mutation.checkInboundTls(input.domain.id)": "Domain",
+    "Mutation.checkInboundTls(input.domain.name)": "Domain name",
     "Mutation.createDomain(input.defaultPool)": "Pool name",
     "Mutation.createApiKey(input.projectId)": "Project",
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",

@@ -32,6 +32,8 @@ class WebServer:
     names: tuple[str, ...] = ()
     """What its certificate is good for; without a name it speaks in clear."""
     host: str = "127.0.0.1"
+    wanted_port: int = 0
+    """Zero is any free one."""
     asked: list[Asked] = field(default_factory=list)
     pages: dict[str, Manner] = field(default_factory=dict)
     _server: ThreadingHTTPServer | None = None
@@ -94,7 +96,7 @@ class WebServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((self.host, 0), Handler)
+        self._server = ThreadingHTTPServer((self.host, self.wanted_port), Handler)
         self._server.daemon_threads = True
         # A client that refuses the certificate is what some tests are about.
         self._server.handle_error = lambda request, address: None  # type: ignore[method-assign]

@@ -134,9 +134,9 @@ async def _spf(resolver: Resolver, record: RecordSpec, sender: Sender) -> Findin
     try:
         await tree.read(record.name, records[0])
     except SpfProblem as problem:
-        return Finding(MISMATCH, found, _shown(str(problem)))
+        return Finding(MISMATCH, found, shown(str(problem)))
     except SpfSilent as silent:
-        return Finding(ERROR, found, _shown(f"The DNS gave no answer for {silent}."))
+        return Finding(ERROR, found, shown(f"The DNS gave no answer for {silent}."))
     if not sender.addresses:
         if tree.includes(spf_include(sender.hostname)):
             return Finding(VERIFIED, found)
@@ -158,9 +158,9 @@ async def _spf_for_addresses(
             helo=sender.hostname,
         )
         if verdict.result is SpfResult.TEMPERROR:
-            return Finding(ERROR, found, _shown(verdict.problem))
+            return Finding(ERROR, found, shown(verdict.problem))
         if verdict.result is SpfResult.PERMERROR:
-            return Finding(MISMATCH, found, _shown(verdict.problem))
+            return Finding(MISMATCH, found, shown(verdict.problem))
         if verdict.result is not SpfResult.PASS:
             missing.append(address)
     if missing:
@@ -183,7 +183,7 @@ async def _dmarc(resolver: Resolver, record: RecordSpec, sender: Sender) -> Find
         return Finding(MISMATCH, found, message)
     ignored = ", ".join(dmarc.record.ignored)
     if ignored:
-        return Finding(VERIFIED, found, _shown(f"Receivers ignore what is malformed: {ignored}."))
+        return Finding(VERIFIED, found, shown(f"Receivers ignore what is malformed: {ignored}."))
     return Finding(VERIFIED, found)
 
 
@@ -230,10 +230,11 @@ def _nothing(answer: Answer[Any], record: RecordSpec) -> Finding | None:
 
 
 def _kept(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_shown(value) for value in values[:MAX_FOUND])
+    return tuple(shown(value) for value in values[:MAX_FOUND])
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return what a stranger's server said, without control characters and not too long."""
     return _CONTROL.sub("\ufffd", text)[:MAX_FOUND_CHARACTERS]
 
 

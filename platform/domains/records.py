@@ -89,7 +89,7 @@ def required_records(
     spf = f"v=spf1 include:{spf_include(hostname)} ~all"
     dmarc = "v=DMARC1; p=none"
     if domain.dmarc_rua:
-        dmarc += f"; rua={_report_uri(domain.dmarc_rua)}"
+        dmarc += f"; rua={report_uri(domain.dmarc_rua)}"
     P = RecordPurpose
     records += [
         RecordSpec(P.RETURN_PATH, "CNAME", domain.return_path_domain, f"bounce.{hostname}", True),
@@ -188,6 +188,6 @@ def _dkim(domain: str, key: PublicKey) -> RecordSpec:
     )
 
 
-def _report_uri(address: str) -> str:
+def report_uri(address: str) -> str:
     """Return the `mailto:` of a DMARC record, in which `,`, `;` and `!` have meanings."""
     return "mailto:" + quote(address, safe="@+-._~")

@@ -19,7 +19,9 @@ ADDRESS = "127.0.0.2"
 
 
 @contextmanager
-def reachable_web(dns: DnsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+def reachable_web(
+    dns: DnsServer, monkeypatch: pytest.MonkeyPatch, *, port: int = 0
+) -> Iterator[WebServer]:
     """Run a web server under NAMES whose certificate is trusted and whose address is allowed."""
     monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(*NAMES).ca_file))
     monkeypatch.setenv("POSTLANE_PRIVATE_DESTINATIONS", f"{ADDRESS}/32")
@@ -27,7 +29,7 @@ def reachable_web(dns: DnsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[W
     for name in NAMES:
         dns.set(name, "A", ADDRESS)
     try:
-        with WebServer(NAMES, host=ADDRESS) as server:
+        with WebServer(NAMES, host=ADDRESS, wanted_port=port) as server:
             yield server
     finally:
         monkeypatch.undo()

@@ -3,11 +3,14 @@
 from .bimi import update_bimi
 from .change import delete_domain, stop_sending, update_domain
 from .create import CreatedDomain, create_domain
+from .inbound_tls import InboundTlsCheck, check_inbound_tls
 from .verify import Verification, rotate_dkim, verify_domain
 
 __all__ = [
     "CreatedDomain",
+    "InboundTlsCheck",
     "Verification",
+    "check_inbound_tls",
     "create_domain",
     "delete_domain",
     "rotate_dkim",
