@@ -11,6 +11,8 @@ import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
+from . import tracing
+
 log = logging.getLogger(__name__)
 
 
@@ -108,6 +110,11 @@ class Engine(PostgresEngine):
     async def prep_database(self) -> None:
         """Do nothing: no extension is needed."""
 
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
+        """Run one statement that Piccolo has built."""
+        with tracing.statement(querystring.template):
+            return await super().run_querystring(querystring, in_pool)
+
     def transaction(self, allow_nested: bool = False) -> Transaction:
         """Return a transaction to enter; there is none within another.
 
@@ -183,8 +190,9 @@ async def transaction() -> AsyncIterator[Tx]:
     and the sweep finds them.
     """
     tx = Tx()
-    async with DB.transaction(allow_nested=False):
-        yield tx
+    with tracing.span("SQL transaction", tracing.Kind.CLIENT):
+        async with DB.transaction(allow_nested=False):
+            yield tx
     for call in tx._calls:
         try:
             await call()
@@ -200,12 +208,13 @@ async def fetch(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any]]:
     """
     statement = _numbered(sql)
     opened = DB.current_transaction.get()
-    if opened is not None:
-        rows = await opened.connection.fetch(statement, *args)
-    elif DB.pool is not None:
-        rows = await DB.run_in_pool(statement, args)
-    else:
-        rows = await DB.run_querystring(QueryString(sql, *args))
+    with tracing.statement(statement):
+        if opened is not None:
+            rows = await opened.connection.fetch(statement, *args)
+        elif DB.pool is not None:
+            rows = await DB.run_in_pool(statement, args)
+        else:
+            rows = await DB.run_querystring(QueryString(sql, *args))
     return [dict(row) for row in rows]
 
 

@@ -23,6 +23,7 @@ from graphql import (
 )
 from strawberry.execution import optimized_is_awaitable
 
+from ..core import tracing
 from ..core.errors import ErrorCode, LimitReached, OperationError
 from . import limits
 from .context import Context
@@ -121,10 +122,15 @@ async def run(
     *root* is what happened, if it is a subscription. It is stopped when it takes longer than
     `limits.EXECUTION_SECONDS`, and never raises.
     """
+    kind = operation.operation.value
     try:
         check_text(variables)
-        async with asyncio.timeout(limits.EXECUTION_SECONDS):
-            return await _run(node, operation, variables, context, root)
+        with tracing.span(f"GraphQL {kind}") as span:
+            span.note("graphql.operation.type", kind)
+            if operation.name is not None:
+                span.note("graphql.operation.name", operation.name.value)
+            async with asyncio.timeout(limits.EXECUTION_SECONDS):
+                return await _run(node, operation, variables, context, root)
     except OperationError as error:
         return Result(None, [refuse(error)])
     except TimeoutError:

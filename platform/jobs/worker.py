@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 import uvloop
@@ -17,6 +18,7 @@ from ..core.garbage import settle_down
 from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
+from ..core.tracing import Kind, span, start_tracing, stop_tracing
 from .billing import bill
 from .capture import CaptureListener
 from .credits import close_books, keep_watching
@@ -86,6 +88,7 @@ def _allow_many_files() -> None:
 async def work(database_url: str, *, concurrency: int) -> None:
     """Run jobs until SIGTERM or SIGINT, then finish what is on the wire and put back the rest."""
     share_in(settings().data_dir)
+    start_tracing("worker")
     await start_pool(database_url, size=DATABASE_CONNECTIONS)
     queue = await open_queue(database_url)
     capture = CaptureListener()
@@ -108,19 +111,31 @@ async def work(database_url: str, *, concurrency: int) -> None:
         await capture.stop()
         await close_queue()
         await close_pool()
+        stop_tracing()
 
 
 def make_worker(queue: Queue, outbound: Outbound, *, concurrency: int) -> PatientWorker:
     """Return a worker that runs every kind of job we have."""
     worker = PatientWorker(
         queue,
-        [(name.value, function) for name, function in FUNCTIONS.items()],
+        [(name.value, traced(name, function)) for name, function in FUNCTIONS.items()],
         concurrency=concurrency,
         cron_jobs=cron_jobs(),
         after_process=look_again,
     )
     worker.context["outbound"] = outbound
     return worker
+
+
+def traced(name: JobName, function: Function) -> Function:
+    """Return *function* with a span around it."""
+
+    @wraps(function)
+    async def run(ctx: dict[str, Any], **arguments: Any) -> None:
+        with span(f"job {name.value}", Kind.CONSUMER):
+            await function(ctx, **arguments)
+
+    return run
 
 
 async def _run_until_signal(worker: PatientWorker, outbound: Outbound) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..core import clock
+from ..core.tracing import Kind, span
 from .address import InvalidAddress, parse_mailbox
 from .connection import (
     Connection,
@@ -131,7 +132,10 @@ class Session:
             outcome = outcome_of_failure(refusal, started_at=start.at, duration=start.elapsed)
         else:
             try:
-                outcome = await self._converse(envelope, start)
+                with span("SMTP conversation", Kind.CLIENT) as current:
+                    current.note("server.address", connection.host.name)
+                    outcome = await self._converse(envelope, start)
+                    current.note("postlane.verdict", outcome.verdict.value)
             except BaseException:
                 # Cancelled in the middle: what the host thinks now is unknown.
                 connection.close()

@@ -19,6 +19,7 @@ from ..core.database import close_pool, start_pool
 from ..core.measuring import share_in
 from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
+from ..core.tracing import start_tracing, stop_tracing
 from ..events.feed import FEED
 from ..graphql.answers import Authenticate
 from ..graphql.documents import Documents, Taken
@@ -144,6 +145,7 @@ def _leave_on_signal(leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @asynccontextmanager
 async def _connections(app: Litestar) -> AsyncIterator[None]:
     share_in(settings().data_dir)
+    start_tracing("web")
     url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
     await start_pool(url, size=POOL_SIZE, wait_seconds=POOL_SECONDS)
     await open_queue(url)
@@ -154,6 +156,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
         await seen.flush()
         await close_queue()
         await close_pool()
+        stop_tracing()
 
 
 def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from ..core.logs import bound
 from ..core.measuring import Counter, Histogram
 from ..core.settings import Settings
+from ..core.tracing import Kind, span
 from .addresses import client_address
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,11 @@ class Edge:
                 self._complete(message, request_id, is_last=body.is_late)
             await send(message)
 
-        with bound(request_id=request_id):
+        about = {"http.request.method": _method(scope), "postlane.request_id": request_id}
+        with (
+            bound(request_id=request_id),
+            span("HTTP", Kind.SERVER, about=about, headers=scope["headers"]) as current,
+        ):
             try:
                 await self.app(scope, body, send_completed)
                 if body.is_late and status is None:
@@ -98,6 +103,8 @@ class Edge:
                 log.exception("a request failed")
                 if status is None:
                     await send_json(send_completed, 500, broken(request_id))
+            current.note("http.route", _route(scope))
+            current.note("http.response.status_code", status or 0)
         # How long a stream of events lasts says nothing of us.
         if status is not None and not scope["state"].get("is_endless"):
             _measure(scope, status, time.perf_counter() - began)
@@ -175,10 +182,19 @@ def _request_id(scope: Any) -> str:
     return uuid.uuid4().hex
 
 
+def _route(scope: Any) -> str:
+    route: str = scope["state"].get("route") or scope.get("path_template") or "unknown"
+    return route
+
+
+def _method(scope: Any) -> str:
+    method: str = scope["method"]
+    return method if method in METHODS else "other"
+
+
 def _measure(scope: Any, status: int, seconds: float) -> None:
     # Whatever is not ours to name has one name: labels that strangers choose have no end.
-    route = scope["state"].get("route") or scope.get("path_template") or "unknown"
-    method = scope["method"] if scope["method"] in METHODS else "other"
+    route, method = _route(scope), _method(scope)
     REQUESTS.add(route, method, str(status))
     REQUEST_SECONDS.observe(seconds, route)
 

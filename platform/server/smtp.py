@@ -10,6 +10,7 @@ from ..core.database import close_pool, start_pool
 from ..core.logs import start_logging
 from ..core.queue import close_queue, open_queue
 from ..core.settings import settings
+from ..core.tracing import start_tracing, stop_tracing
 from ..graphql.execute import check_documents
 from ..security import limits, uses
 from ..security.credentials import actor_from_api_key
@@ -34,6 +35,7 @@ async def run(arguments: argparse.Namespace) -> int:
     tls = tls_context(found)
     url = require_database(found)
     check_documents()
+    start_tracing("smtp")
     await start_pool(url, size=POOL_SIZE)
     await open_queue(url)
     listener = SubmissionListener(admit, hostname=found.hostname, tls=tls)
@@ -46,6 +48,7 @@ async def run(arguments: argparse.Namespace) -> int:
         await uses.flush()
         await close_queue()
         await close_pool()
+        stop_tracing()
     return 0
 
 
