@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
-from ..core.errors import ErrorCode, InvalidInput
+from ..core.errors import DetailCode, ErrorCode, InvalidInput
 from ..core.paging import Cursor, Page, PageRequest
 from .queries import EntryFilter, short_scope
 from .rules import GAINS, Direction
@@ -53,10 +53,29 @@ async def list_usage(
 ) -> Page[UsageSum]:
     """Return sums of the ledger for every whole day in UTC that the filter touches.
 
-    They are read from sums that are kept, so it costs the same however long the ledger is;
-    those know no references, so that filter does not count.
+    They are read from sums that are kept, so it costs the same however long the ledger is.
+
+    Raises:
+        InvalidInput: those sums know no references, and one is asked for.
     """
+    sums = await _sums(actor, by, where)
+    found = sums if oldest_first else sums[::-1]
+    return _page_of(found, page, scope=short_scope(f"{by}{oldest_first}{where}"))
+
+
+async def count_usage(actor: Actor, *, by: UsageGroup, where: EntryFilter) -> int:
+    """Return how many days, types or sources there are."""
+    return len(await _sums(actor, by, where))
+
+
+async def _sums(actor: Actor, by: UsageGroup, where: EntryFilter) -> list[UsageSum]:
     actor.require(Permission.READ_CREDITS)
+    if where.reference is not None:
+        raise InvalidInput.of(
+            "filter.reference",
+            DetailCode.MUTUALLY_EXCLUSIVE,
+            "Sums are not kept for each reference; list the entries instead.",
+        )
     rows = await fetch(
         "SELECT "
         + _KEYS[by]
@@ -79,8 +98,7 @@ async def list_usage(
         *[where.start and where.start.astimezone(UTC).date()] * 2,
         *[where.end and _last_day_before(where.end)] * 2,
     )
-    found = [UsageSum(**row) for row in (rows if oldest_first else reversed(rows))]
-    return _page_of(found, page, scope=short_scope(f"{by}{oldest_first}{where}"))
+    return [UsageSum(**row) for row in rows]
 
 
 def _last_day_before(end: datetime) -> date:

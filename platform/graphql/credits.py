@@ -508,14 +508,17 @@ class Credits:
         last: Last = None,
         before: Before = None,
     ) -> Connection[CreditUsage]:
+        actor, where = actor_of(info), _where(filter)
         page = await usage.list_usage(
-            actor_of(info),
+            actor,
             page_request(first, after, last, before, maximum=LONGEST_PAGE),
             by=group_by,
-            where=_where(filter),
+            where=where,
             oldest_first=oldest_first,
         )
-        return to_connection(page, _usage)
+        return to_connection(
+            page, _usage, count=lambda: usage.count_usage(actor, by=group_by, where=where)
+        )
 
     @strawberry.field(
         description="All lots, newest first, those that have ended too. Needs `credits:read`."

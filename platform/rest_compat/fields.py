@@ -132,6 +132,24 @@ class Integer(_Scalar):
 
 
 @dataclass(frozen=True, slots=True)
+class Number(_Scalar):
+    """A number, whole or not; whether it is in range is judged by the operation."""
+
+    least: int | None = None
+
+    def read(self, value: Any, at: str, found: Findings) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            found.wrong_type(at, "a number")
+        elif not -(2**53) <= value <= 2**53:
+            too = DetailCode.TOO_SMALL if value < 0 else DetailCode.TOO_LARGE
+            found.add(at, too, "A number has at most 53 bits.")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "number", **({} if self.least is None else {"minimum": self.least})}
+
+
+@dataclass(frozen=True, slots=True)
 class Flag(_Scalar):
     """True or false."""
 

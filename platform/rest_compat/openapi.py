@@ -182,13 +182,13 @@ def _responses(route: CompatRoute, words: Words) -> JsonSchema:
         names.append("IdempotentReplayed")
     headers = {_HEADER_NAMES[name]: {"$ref": f"#/components/headers/{name}"} for name in names}
     schema = list_schema(route.shape) if route.is_list else route.shape.schema()
-    status = route.status if isinstance(route.status, int) else 200
     found: JsonSchema = {
         str(status): {
             "description": "Success.",
             "headers": headers,
             "content": {"application/json": {"schema": schema}},
         }
+        for status in ([route.status] if isinstance(route.status, int) else route.statuses)
     }
     for error_status, codes in _grouped(refusals_of(route), words).items():
         named = _HEADERS_OF_REFUSALS.get(error_status, "RequestId")

@@ -86,6 +86,8 @@ class CompatRoute:
     """What the body is, for OpenAPI; of a list, one item."""
     is_list: bool = False
     status: int | Callable[[Any], int] = 200
+    statuses: Sequence[int] = (200,)
+    """Those there are, if the status depends on the answer."""
     permission: Permission | None = None
     """Asked for before the body is read, so that refusals come in the documented order;
     the operation asks again. None is anybody who signed in."""

@@ -34,6 +34,8 @@ def _value(
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
+    if "examples" in schema:
+        return schema["examples"][0]
     if "properties" in schema:
         fields = schema["properties"]
         return {each: _value(inner, schemas, words, each) for each, inner in fields.items()}

@@ -17,7 +17,8 @@ from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_token
 from postlane.core.queue import open_queue
 from postlane.credits.lots import grant
-from postlane.credits.rules import LotSource
+from postlane.credits.rules import CreditType, LotSource
+from postlane.credits.tables import CreditPackage
 from postlane.delivery.work import roll_up
 from postlane.security.operations import sign_in
 from tests.client import Client
@@ -122,6 +123,44 @@ async def credits(world: World) -> None:
             await grant(tx, organization_id, amount=amount, source=source, expires_at=ends)
 
 
+async def credits_to_validate(world: World) -> None:
+    """5,000 credits of the type `validation` were bought."""
+    async with transaction() as tx:
+        await grant(
+            tx,
+            OrganizationId(world.organization.id),
+            amount=5000,
+            source=LotSource.PURCHASE,
+            credit_type=CreditType.VALIDATION,
+        )
+
+
+async def a_package(world: World) -> None:
+    """One package is sold, to everybody."""
+    world.names["{package}"] = f"inbound-{new_token(8).lower()}"
+    await CreditPackage(
+        code=world.names["{package}"],
+        name="100,000 emails",
+        type="inbound",
+        quantity=100_000,
+        price_amount=4000,
+        price_currency="USD",
+        validity_days=365,
+    ).save()
+
+
+async def an_alert(world: World) -> None:
+    """There is an alert at 20 percent."""
+    body = {
+        "type": "email",
+        "threshold": 20,
+        "unit": "percent",
+        "recipients": ["ops@example.com"],
+    }
+    answer = await world.request("POST", "/api/v1/credits/alerts", body)
+    assert answer.status_code == 201, answer.text
+
+
 async def an_api_key(world: World) -> None:
     """There is an API key that can send."""
     made = await make_api_key(
@@ -212,6 +251,9 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         an_account,
         a_member,
         credits,
+        credits_to_validate,
+        a_package,
+        an_alert,
         an_api_key,
         a_rotated_api_key,
         a_sending_domain,

@@ -5,7 +5,8 @@ from ..answers import Leaf, word
 SOURCE = "https://postmta.pages.dev/docs/api-reference"
 """The page that lists every endpoint; it has no anchors to link to."""
 
-CREDIT_TYPE = word("email", "inbound", "validation", "spam_check", "av_scan")
+CREDIT_TYPES = ("email", "inbound", "validation", "spam_check", "av_scan")
+CREDIT_TYPE = word(*CREDIT_TYPES)
 RECIPIENT_STATUSES = (
     "scheduled",
     "queued",
@@ -79,6 +80,8 @@ SAMPLES = {
     "logo_url": "https://example.com/brand/logo.svg",
     "vmc_url": "https://example.com/brand/vmc.pem",
     "domain": "yourdomain.com",
+    "currency": "USD",
+    "description": "List import",
     "details": [],
     "email": "ada@example.com",
     "enhanced_code": "2.0.0",
@@ -100,6 +103,7 @@ SAMPLES = {
     "pool": "default",
     "prefix": "pmta_a1b2c3d4",
     "reason": "The receiver asked for a pause.",
+    "reference": "import-2026-06-01",
     "reply_to": ["answers@yourdomain.com"],
     "return_path_domain": "bounce.yourdomain.com",
     "scope": "messages:send",
