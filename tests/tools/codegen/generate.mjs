@@ -1,5 +1,4 @@
-// Generates `generated.ts` from our schema and `documents.graphql`, as `graphql-codegen` does
-// with the configuration that docs/clients.md shows.
+// Does what `graphql-codegen` does with `codegen.json`, without its command line.
 import { readFileSync, writeFileSync } from "node:fs";
 import { codegen } from "@graphql-codegen/core";
 import * as typedDocumentNode from "@graphql-codegen/typed-document-node";
@@ -7,25 +6,23 @@ import * as typescript from "@graphql-codegen/typescript";
 import * as typescriptOperations from "@graphql-codegen/typescript-operations";
 import { parse } from "graphql";
 
-const read = (name) => parse(readFileSync(name, "utf8"));
-const config = {
-  strictScalars: true,
-  useTypeImports: true,
-  avoidOptionals: { field: true },
-  scalars: {
-    BigInt: { input: "number | string", output: "number" },
-    DateTime: "string",
-    EmailAddress: "string",
-    JSON: "unknown",
-    UUID: "string",
-  },
+const PLUGINS = {
+  typescript,
+  "typescript-operations": typescriptOperations,
+  "typed-document-node": typedDocumentNode,
 };
-const made = await codegen({
-  filename: "generated.ts",
-  schema: read("schema.graphql"),
-  documents: [{ location: "documents.graphql", document: read("documents.graphql") }],
-  config,
-  plugins: [{ typescript: {} }, { typescriptOperations: {} }, { typedDocumentNode: {} }],
-  pluginMap: { typescript, typescriptOperations, typedDocumentNode },
-});
-writeFileSync("generated.ts", made);
+
+const { schema, documents, generates } = JSON.parse(readFileSync("codegen.json", "utf8"));
+const read = (name) => parse(readFileSync(name, "utf8"));
+
+for (const [filename, { plugins, config }] of Object.entries(generates)) {
+  const made = await codegen({
+    filename,
+    schema: read(schema),
+    documents: documents.map((location) => ({ location, document: read(location) })),
+    config,
+    plugins: plugins.map((name) => ({ [name]: {} })),
+    pluginMap: PLUGINS,
+  });
+  writeFileSync(filename, made);
+}
