@@ -42,6 +42,7 @@ class Domain(Table, db=DB, tablename="domains"):
     degraded_at = Timestamptz(null=True, default=None)
     last_checked_at = Timestamptz(null=True, default=None)
     next_check_at = Timestamptz(null=True, default=None)
+    unanswered_checks = Integer(default=0, help_text="In a row, for which the DNS was silent.")
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 

@@ -42,6 +42,7 @@ from .rules import (
     KeyState,
     next_check,
     next_status,
+    share_of,
 )
 from .tables import Domain
 
@@ -312,7 +313,14 @@ async def _write_status(
 ) -> None:
     if status in CAN_SEND and DomainStatus(domain.status) not in CAN_SEND:
         domain.verified_at = now
-    due = next_check(status, created_at=domain.created_at, now=now, answered=answered)
+    domain.unanswered_checks = 0 if answered else domain.unanswered_checks + 1
+    due = next_check(
+        status,
+        created_at=domain.created_at,
+        now=now,
+        unanswered=domain.unanswered_checks,
+        share=share_of(domain.id),
+    )
     if status.value != domain.status:
         domain.updated_at = now
     domain.status = status.value

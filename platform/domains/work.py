@@ -25,13 +25,14 @@ from .keys import choose_selector, make_sealed_key, start_rotation
 from .logos import read_bimi, write_verdict
 from .lookups import Sender, look_up
 from .rules import (
-    AFTER_FAILURE,
     CAN_SEND,
     DEFAULT_OVERLAP_SECONDS,
     KEY_PURPOSE,
     DomainStatus,
     KeyState,
     covering_names,
+    next_check,
+    share_of,
 )
 from .tables import Domain
 from .verification import read_keys, read_plan, settle
@@ -189,7 +190,7 @@ async def check(domain_id: uuid.UUID) -> None:
     sender = Sender(settings().hostname, tuple(addresses))
     findings = await look_up(resolver(), [planned.spec for planned in plan], sender=sender)
     if findings is None:
-        await _put_off(domain_id)
+        await _put_off(domain)
         return
     await settle(domain_id, list(zip(plan, findings, strict=True)), audit=_audit)
     await _judge_logo(domain)
@@ -250,11 +251,19 @@ async def _set_rotation(domain: Domain, after: timedelta) -> bool:
     return bool(rows)
 
 
-async def _put_off(domain_id: uuid.UUID) -> None:
+async def _put_off(domain: Domain) -> None:
+    unanswered = domain.unanswered_checks + 1
     await fetch(
-        "UPDATE domains SET next_check_at = {} WHERE id = {}",
-        clock.now() + AFTER_FAILURE,
-        domain_id,
+        "UPDATE domains SET unanswered_checks = {}, next_check_at = {} WHERE id = {}",
+        unanswered,
+        next_check(
+            DomainStatus(domain.status),
+            created_at=domain.created_at,
+            now=clock.now(),
+            unanswered=unanswered,
+            share=share_of(domain.id),
+        ),
+        domain.id,
     )
 
 

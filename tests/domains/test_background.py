@@ -1,11 +1,14 @@
 """What happens to a domain without anybody asking."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
+from postlane.domains.rules import DomainStatus, next_check, share_of
 from postlane.domains.work import check, due_for_check
 from tests.client import Client
 from tests.dns_server import DnsServer
@@ -53,7 +56,8 @@ async def test_the_background_check_verifies_too(
         await check(uuid.UUID(made["uuid"]))
 
     row = await row_of("quiet.example")
-    assert (row["status"], row["next_check_at"]) == ("verified", first + timedelta(days=1))
+    due = first + timedelta(days=1) - timedelta(hours=1) * share_of(uuid.UUID(made["uuid"]))
+    assert (row["status"], row["next_check_at"]) == ("verified", due)
     entries = await fetch(
         "SELECT actor_kind, action FROM audit_entries WHERE target_id = {} ORDER BY id",
         made["uuid"],
@@ -96,3 +100,49 @@ async def test_a_dead_resolver_puts_the_check_off(
     row = await row_of("dead.example")
     assert row["last_checked_at"] is None
     assert row["next_check_at"] == first + timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("status", "unanswered", "minutes"),
+    [
+        (DomainStatus.PENDING, 0, 60),
+        (DomainStatus.DEGRADED, 0, 60),
+        (DomainStatus.VERIFIED, 0, 24 * 60 - 30),
+        (DomainStatus.FAILED, 0, 24 * 60 - 30),
+        (DomainStatus.VERIFIED, 1, 15),
+        (DomainStatus.VERIFIED, 2, 30),
+        (DomainStatus.VERIFIED, 5, 240),
+        (DomainStatus.VERIFIED, 1_000, 24 * 60 - 30),
+        (DomainStatus.PENDING, 1, 15),
+        (DomainStatus.PENDING, 9, 60),
+    ],
+)
+def test_a_silent_server_is_asked_ever_less_often(
+    status: DomainStatus, unanswered: int, minutes: int
+) -> None:
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+    found = next_check(status, created_at=noon, now=noon, unanswered=unanswered, share=0.5)
+
+    assert found == noon + timedelta(minutes=minutes)
+
+
+async def test_a_lame_domain_is_put_off_for_longer_each_time_until_it_answers(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    made = await create(client, await make_actor(), "lame.example")
+    domain_id = uuid.UUID(made["uuid"])
+    dns.fail("lame.example", "SERVFAIL")
+
+    waits, at = [], frozen + timedelta(minutes=1)
+    for number in range(3):
+        if number == 2:
+            dns.set("lame.example", "TXT", "v=spf1 -all")
+        with clock.frozen(at):
+            await check(domain_id)
+        due = (await row_of("lame.example"))["next_check_at"]
+        assert isinstance(due, datetime)
+        waits.append(due - at)
+        at = due
+
+    assert waits == [timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=1)]

@@ -1,16 +1,20 @@
 """Replacing DKIM keys: mail is never signed with a key nobody can look up."""
 
 import asyncio
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+import dkim
 import pytest
+from dns.resolver import NXDOMAIN, Resolver
 
 from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.crypto import SealBroken, unseal
 from postlane.core.database import fetch
-from postlane.domains.work import check, due_for_check
+from postlane.domains.work import KEYS_FRESH_SECONDS, check, due_for_check, signing_keys
+from postlane.mail.dkim import sign
 from tests.client import Client
 from tests.dns_server import DnsServer
 from tests.domains.setup import ROTATE, create, publish, rotate, verify
@@ -249,3 +253,85 @@ async def test_private_keys_are_sealed_and_shown_nowhere(
     entries = await fetch("SELECT changes::text AS text FROM audit_entries")
     told = await fetch("SELECT data::text AS text FROM events")
     assert not [row for row in (*entries, *told) if "PRIVATE" in row["text"]]
+
+
+MAIL = (
+    b"From: shop@%b\r\nTo: ada@example.net\r\nSubject: Hello\r\n"
+    b"Date: Mon, 01 Jun 2026 12:00:00 +0000\r\n\r\nHello.\r\n"
+)
+
+
+async def signed_now(name: str, domain_id: uuid.UUID) -> bytes:
+    """Return a message as a worker signs it that reads its keys now."""
+    await asyncio.sleep(KEYS_FRESH_SECONDS + 0.1)
+    return sign(MAIL % name.encode(), (await signing_keys([domain_id]))[domain_id])
+
+
+def is_genuine(server: DnsServer, message: bytes) -> bool:
+    """Return what a receiver says that asks the DNS over the network."""
+    resolver = Resolver(configure=False)
+    resolver.nameservers, resolver.port = [server.address], server.port
+
+    def look_up(name: bytes, timeout: int = 5) -> bytes | None:
+        try:
+            found = resolver.resolve(name.decode(), "TXT", lifetime=timeout)
+        except NXDOMAIN:
+            return None
+        return b"".join(found[0].strings)
+
+    verified: bool = dkim.verify(message, dnsfunc=look_up)
+    return verified
+
+
+@pytest.mark.slow
+async def test_mail_signed_before_the_switch_is_genuine_until_its_record_goes(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    actor, name = await verified(client, dns, "overlap.example"), "overlap.example"
+    domain_id = (await fetch("SELECT id FROM domains WHERE name = {}", name))[0]["id"]
+    before = await signed_now(name, domain_id)
+    rotating = await rotate(client, actor, name, overlapSeconds=86_400)
+    waiting = await signed_now(name, domain_id)
+    await publish(client, actor, dns, name)
+    with clock.frozen(frozen + timedelta(minutes=1)):
+        await verify(client, actor, name)
+    after = await signed_now(name, domain_id)
+
+    new = rotating["dkim"]["keys"][1]["selector"]
+    assert [b"s=pmta;" in each for each in (before, waiting, after)] == [True, True, False]
+    assert f"s={new};".encode() in after
+    assert [is_genuine(dns, each) for each in (before, waiting, after)] == [True, True, True]
+
+    # The job destroys the old key after the overlap; its record may go, and then does.
+    with clock.frozen(frozen + timedelta(days=1, minutes=2)):
+        await check(domain_id)
+    assert await stored_keys(name) == [("pmta", "retired", False), (new, "active", True)]
+    assert [is_genuine(dns, each) for each in (before, after)] == [True, True]
+    dns.set(f"pmta._domainkey.{name}", "TXT")
+    assert [is_genuine(dns, each) for each in (before, after)] == [False, True]
+
+
+async def test_a_domain_that_was_never_verified_has_a_rotation_under_way(
+    client: Client, dns: DnsServer, frozen: datetime
+) -> None:
+    """Its first key waits for its record; with force it is replaced before it ever signed."""
+    actor = await make_actor()
+    await create(client, actor, "unverified.example")
+
+    assert await code_of(client, actor, "unverified.example") == ("ROTATION_IN_PROGRESS", [])
+    domain = await rotate(client, actor, "unverified.example", force=True)
+    await publish(client, actor, dns, "unverified.example")
+    found = await verify(client, actor, "unverified.example")
+
+    assert [(k["selector"], k["state"]) for k in domain["dkim"]["keys"]] == [
+        ("pmta", "RETIRED"),
+        ("pmta20260601", "PENDING"),
+    ]
+    assert [r["name"] for r in domain["records"] if r["purpose"] == "DKIM"] == [
+        "pmta20260601._domainkey.unverified.example"
+    ]
+    assert found["domain"]["status"] == "VERIFIED"
+    assert await stored_keys("unverified.example") == [
+        ("pmta", "retired", False),
+        ("pmta20260601", "active", True),
+    ]

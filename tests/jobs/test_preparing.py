@@ -8,6 +8,7 @@ import pytest
 
 from postlane.core.database import fetch
 from postlane.delivery.rules import Priority
+from postlane.domains.tables import DomainBimi
 from postlane.jobs.outbound import Outbound
 from postlane.tracking.tokens import read_token
 from tests.delivery.spool import make_organization, make_signing_domain, make_spooled
@@ -144,3 +145,32 @@ async def test_a_message_that_cannot_be_built_is_kept_and_tried_again(
         {"state": "deferred", "enhanced_code": "4.3.0", "reply": "the message could not be built"}
     ]
     assert sink.messages == []
+
+
+async def test_mail_names_the_logo_of_its_domain_in_a_signed_field(
+    outbound: Outbound, sink: Sink
+) -> None:
+    organization = await make_organization()
+    domain = await make_signing_domain(organization)
+    await DomainBimi(
+        domain_id=domain.id, selector="summer", logo_url="https://brand.example/logo.svg"
+    ).save()
+    spooled = await make_spooled("ada@dest.example", organization=organization, domain_id=domain.id)
+
+    await drain_queue(outbound, spooled.queue_id)
+
+    (received,) = sink.messages
+    assert parsed(received)["BIMI-Selector"] == "v=BIMI1; s=summer;"
+    signature = parsed(received)["DKIM-Signature"].replace("\r\n", "").replace(" ", "")
+    assert ":bimi-selector;" in signature
+
+
+async def test_the_usual_selector_is_not_named(outbound: Outbound, sink: Sink) -> None:
+    organization = await make_organization()
+    domain = await make_signing_domain(organization)
+    await DomainBimi(domain_id=domain.id, logo_url="https://brand.example/logo.svg").save()
+    spooled = await make_spooled("ada@dest.example", organization=organization, domain_id=domain.id)
+
+    await drain_queue(outbound, spooled.queue_id)
+
+    assert parsed(sink.messages[0])["BIMI-Selector"] is None

@@ -1,0 +1,36 @@
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+from piccolo.columns.column_types import Integer
+from piccolo.columns.indexes import IndexMethod
+
+ID = "2026-11-21T12:00:00:000142"
+VERSION = "1.38.0"
+DESCRIPTION = "Count the checks of a domain that the DNS did not answer."
+
+
+async def forwards():
+    manager = MigrationManager(
+        migration_id=ID, app_name="postlane", description=DESCRIPTION
+    )
+
+    manager.add_column(
+        table_class_name="Domain",
+        tablename="domains",
+        column_name="unanswered_checks",
+        db_column_name="unanswered_checks",
+        column_class_name="Integer",
+        column_class=Integer,
+        params={
+            "default": 0,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    return manager
