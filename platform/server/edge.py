@@ -95,10 +95,12 @@ class Edge:
             span("HTTP", Kind.SERVER, about=about, headers=scope["headers"]) as current,
         ):
             try:
+                if (refusal := _refusal(scope, request_id)) is not None:
+                    await send_json(send_completed, refusal["error"]["status"], refusal)
+                    return
                 await self.app(scope, body, send_completed)
-                if body.is_late and status is None:
-                    late = failure(408, "request_timeout", TOO_SLOW, request_id)
-                    await send_json(send_completed, 408, late)
+                if status is None:
+                    await _answer_late(send_completed, request_id, is_late=body.is_late)
             except Exception:  # an edge: nothing but a masked answer leaves
                 log.exception("a request failed")
                 if status is None:
@@ -173,6 +175,33 @@ class PunctualBody:
         self._size += len(message.get("body", b""))
         self._is_over = not message.get("more_body", False)
         return message
+
+
+def _refusal(scope: Any, request_id: str) -> dict[str, Any] | None:
+    """Return how to refuse a request that proxies in front may have understood otherwise."""
+    path = scope.get("raw_path") or b""
+    if b"//" in path or b"%2f" in path.lower():
+        # A rule of a proxy for `/metrics` does not see `//metrics`, and we would.
+        return failure(404, "not_found", "There is nothing at this address.", request_id)
+    # The server puts an empty one where there is none.
+    hosts = sum(name == b"host" and value != b"" for name, value in scope["headers"])
+    if hosts > 1 or (hosts == 0 and scope.get("http_version") == "1.1"):
+        # RFC 9112 section 3.2.
+        message = "A request has exactly one Host header."
+        return failure(400, "invalid_request", message, request_id)
+    return None
+
+
+async def _answer_late(send: Send, request_id: str, *, is_late: bool) -> None:
+    """Answer a request whose body did not come to its end, if there is still somebody."""
+    if is_late:
+        body = failure(408, "request_timeout", TOO_SLOW, request_id)
+    else:
+        body = failure(400, "invalid_request", "The body broke off, or is malformed.", request_id)
+    try:
+        await send_json(send, body["error"]["status"], body)
+    except Exception as error:  # nobody is left to be answered
+        log.debug("a client that was gone could not be answered: %r", error)
 
 
 def _request_id(scope: Any) -> str:
