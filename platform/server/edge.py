@@ -200,7 +200,7 @@ async def _answer_late(send: Send, request_id: str, *, is_late: bool) -> None:
         body = failure(400, "invalid_request", "The body broke off, or is malformed.", request_id)
     try:
         await send_json(send, body["error"]["status"], body)
-    except Exception as error:  # nobody is left to be answered
+    except Exception as error:  # an edge: nobody is left to be answered
         log.debug("a client that was gone could not be answered: %r", error)
 
 
