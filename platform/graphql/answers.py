@@ -122,11 +122,13 @@ def body_of(result: Result, *, cost: int, rate: Rate | None, request_id: str) ->
     body: dict[str, Any] = {"data": result.data}
     if result.errors:
         body["errors"] = [refusal.formatted(request_id) for refusal in result.errors]
-    body["extensions"] = {
-        "requestId": request_id,
-        "cost": {"requested": cost, "throttle": _throttle(rate)},
-    }
+    body["extensions"] = extensions(cost, rate, request_id)
     return body
+
+
+def extensions(cost: int, rate: Rate | None, request_id: str) -> dict[str, Any]:
+    """Return what every answer says beside its data; what did not run has cost nothing."""
+    return {"requestId": request_id, "cost": {"requested": cost, "throttle": _throttle(rate)}}
 
 
 def _throttle(rate: Rate | None) -> dict[str, Any] | None:

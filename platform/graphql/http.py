@@ -22,6 +22,7 @@ from .answers import (
     body_of,
     check_rate,
     counted,
+    extensions,
     wanted,
 )
 from .context import Context
@@ -211,15 +212,15 @@ class GraphQLOverHttp:
                 )
         except DocumentRefused as refused:
             told = refused.told(may_introspect=context.may_introspect)
-            return _not_run(told, request_id, asking.media_type)
+            return _not_run(told, asking)
         except OperationError as error:
-            return _not_run([refuse(error)], request_id, asking.media_type)
+            return _not_run([refuse(error)], asking)
         if operation.is_subscription:
             known(context.actor)
             return Events(self._followed(what, request, context, asking))
         result = await run(what.document.node, operation.node, request.variables, context)
         if not result.ran:
-            return _not_run(result.errors, request_id, asking.media_type)
+            return _not_run(result.errors, asking)
         body = body_of(result, cost=what.cost, rate=asking.rate, request_id=request_id)
         is_replayed = context.replayed or any(error.replayed for error in result.errors)
         replayed = [(b"idempotent-replayed", b"true")] if is_replayed else []
@@ -258,12 +259,15 @@ async def _one(body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     yield body
 
 
-def _not_run(errors: Sequence[Refusal], request_id: str, media_type: str | None) -> Answer:
+def _not_run(errors: Sequence[Refusal], asking: _Asking) -> Answer:
     # The draft wants 4xx only under its own media type: who reads plain JSON may take the
     # status for the transport's.
-    status = 400 if media_type == GRAPHQL_RESPONSE else 200
-    body = {"errors": [e.formatted(request_id) for e in errors]}
-    return Answer(status, body, media_type or JSON)
+    status = 400 if asking.media_type == GRAPHQL_RESPONSE else 200
+    body = {
+        "errors": [error.formatted(asking.request_id) for error in errors],
+        "extensions": extensions(0, asking.rate, asking.request_id),
+    }
+    return Answer(status, body, asking.media_type or JSON)
 
 
 def _refused(

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from .context import Context
 from .documents import DocumentRefused, Documents
 from .errors import Refusal, is_unreachable, refuse, refuse_bug
 from .execute import Result, run
-from .live import CHECK_SECONDS, PLACES, Credential, TooManySubscriptions, subscribe
+from .live import CHECK_SECONDS, PLACES, Credential, Places, TooManySubscriptions, subscribe
 from .request import GraphQLRequest, HttpRefusal, request_of
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ OPERATIONS = 50
 MESSAGES = 500
 """Messages that a client may send in `MESSAGES_SECONDS`."""
 MESSAGES_SECONDS = 10.0
+PER_PROCESS = 2_000
+"""Connections of one process: about half of those it can have, so that requests get through."""
+CONNECTIONS = 50
+"""Of one credential, in one process."""
 LONGEST_ID = 255
 LONGEST_REASON = 123
 """Bytes of the reason in a close frame (RFC 6455 section 5.5)."""
@@ -53,6 +58,7 @@ TOO_MANY_REQUESTS = 4429
 INTERNAL = 4500
 TOO_BIG = 1009
 GOING_AWAY = 1001
+TRY_AGAIN_LATER = 1013
 
 
 class Closing(Exception):
@@ -70,7 +76,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long is waited for a client."""
+    """How long is waited for a client, and for how many."""
 
     init_seconds: float = 5.0
     """Until it has asked to sign in."""
@@ -78,6 +84,8 @@ class Patience:
     """Between two pings; a client that has said nothing for twice as long is gone."""
     send_seconds: float = 10.0
     """Until it has taken one message."""
+    connections: int = PER_PROCESS
+    """How many clients there may be."""
 
 
 PATIENCE = Patience()
@@ -100,6 +108,7 @@ class GraphQLOverWebSocket:
         self.meter = meter
         self.origins = origins
         self.patience = patience
+        self.places = Places(CONNECTIONS)
         self._open: set[Connection] = set()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -117,6 +126,9 @@ class GraphQLOverWebSocket:
             )
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL, "headers": []})
+        if len(self._open) >= self.patience.connections:
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "Full"})
+            return
         connection = Connection(self, scope, receive, send)
         self._open.add(connection)
         try:
@@ -163,6 +175,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Return when the connection is over."""
+        self._place = AsyncExitStack()
         self._reader = asyncio.create_task(self._read())
         tasks = [self._reader, asyncio.create_task(self._watch())]
         try:
@@ -172,6 +185,7 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._place.aclose()
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection; the first reason is the one the client is told."""
@@ -249,7 +263,11 @@ class Connection:
             raise Closing(BAD_REQUEST, "The payload of connection_init has to be an object")
         credential = self._credential_of(payload or {})
         try:
-            await credential.actor()
+            actor = await credential.actor()
+            await self._place.enter_async_context(self._server.places.one(actor))
+        except TooManySubscriptions as error:
+            reason = f"A credential has at most {CONNECTIONS} connections here"
+            raise Closing(TOO_MANY_REQUESTS, reason) from error
         except OperationError as error:
             raise Closing(FORBIDDEN, f"Forbidden: {error.sentence}") from error
         except Exception as error:

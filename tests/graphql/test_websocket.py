@@ -321,6 +321,38 @@ async def test_one_connection_has_an_end_of_subscriptions(url: str) -> None:
     assert [each["id"] for each in refused] == [str(n) for n in range(50, 60)]
 
 
+async def test_one_credential_has_an_end_of_connections(url: str) -> None:
+    _, _, credential, _ = await make_sender()
+    _, _, other, _ = await make_sender()
+
+    async with AsyncExitStack() as stack:
+        for _ in range(50):
+            await stack.enter_async_context(connected(url, credential))
+        one_more = await stack.enter_async_context(connected(url))
+        await say(one_more, type="connection_init", payload=credential)
+        code, _ = await closed(one_more)
+        async with connected(url, other):
+            pass
+    await asyncio.sleep(0.5)
+    async with connected(url, credential):
+        pass
+
+    assert code == 4429
+
+
+async def test_a_full_process_asks_to_come_later(database: None) -> None:
+    app = build_app(opens_pool=False, patience=Patience(connections=2))
+    async with served(app) as address, AsyncExitStack() as stack:
+        url = f"{address}/graphql".replace("http", "ws")
+        for _ in range(2):
+            await stack.enter_async_context(connected(url))
+        await asyncio.sleep(0.2)
+        third = await stack.enter_async_context(connected(url))
+        code, _ = await closed(third)
+
+    assert code == 1013
+
+
 async def test_one_credential_has_an_end_of_subscriptions(url: str) -> None:
     _, _, credential, _ = await make_sender()
 
