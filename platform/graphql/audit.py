@@ -126,6 +126,6 @@ class OrganizationFields:
             until=given.until,
         )
         page = await queries.list_entries(
-            actor_of(info), page_request(first, after, last, before), where=where
+            actor_of(info), page_request(first, after, last, before, maximum=500), where=where
         )
         return to_connection(page, _entry)

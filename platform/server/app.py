@@ -33,6 +33,7 @@ from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
 from ..security import idempotency, limits, seen, uses
 from . import auth, billing, unsubscribe
+from .audit_export import audit_export_handler
 from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
@@ -100,6 +101,7 @@ def build_app(
             openapi_handler(dialects.openapi(found.public_url)),
             *build_handlers(monitor),
             metrics_handler(gate, found),
+            audit_export_handler(gate),
             *unsubscribe.build_handlers(),
             *billing.build_handlers(authenticate),
         ],
