@@ -182,6 +182,7 @@ async def test_whoever_loses_the_right_loses_the_rest_of_the_file(client: Client
             return message
         # As a server does: the next there is to say is that the client has left.
         await asyncio.Event().wait()
+        return None
 
     async def send(message: Any) -> None:
         parts.append(message.get("body", b""))
