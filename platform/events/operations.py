@@ -59,6 +59,8 @@ class NewEvent:
     """Whose queue the delivery enters, waits in or leaves; None if this concerns no queue."""
     ends_attempt: bool = False
     """It says what an attempt came to."""
+    isp: str = ""
+    """Who runs the mailbox, of what ends an attempt."""
 
 
 async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
@@ -120,6 +122,8 @@ def tally(events: Sequence[NewEvent]) -> list[Tally]:
         label = ""
         if event.type is EventType.MESSAGE_BOUNCED:
             label = event.data.get("bounce_class") or "unclassified"
+        if event.isp:
+            label += f"/{event.isp}"
         key = (event.organization_id, event.vmta_id, event.type.value, label)
         each = found.get(key)
         if each is None:

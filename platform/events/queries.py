@@ -94,12 +94,22 @@ class EventTotal:
     vmta_id: uuid.UUID | None
     type: str
     label: str
-    """Of a bounce its class; else empty."""
+    """Of a bounce its class; of what ends an attempt, a slash and the provider behind it."""
     events: int
     attempts: int
     """Of the events, those that end an attempt."""
     messages: int
     """Of the events, those that are the first of their message."""
+
+    @property
+    def bounce_class(self) -> str:
+        """The class of a bounce; else empty."""
+        return self.label.partition("/")[0]
+
+    @property
+    def isp(self) -> str:
+        """Who runs the mailboxes, or `other`: also of what was counted before it was kept."""
+        return self.label.partition("/")[2] or "other"
 
 
 async def count_events(actor: Actor) -> list[EventTotal]:

@@ -39,7 +39,7 @@ class EventCount(Table, db=DB, tablename="event_counts"):
     organization_id = UUID()
     vmta_id = UUID(null=True, default=None, help_text="Whose queue it concerns, if any.")
     type = Varchar(40, help_text="Such as message.delivered.")
-    label = Varchar(30, help_text="Of a bounce its class; else empty.")
+    label = Varchar(30, help_text="Of a bounce its class, and of an attempt `/` and the provider.")
     slot = Integer(help_text="Which of the transactions of one moment added to this row.")
     events = BigInt(help_text="How many; like the other two it never decreases.")
     attempts = BigInt(help_text="Of the events, those that end an attempt.")

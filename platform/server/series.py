@@ -116,15 +116,16 @@ def _recipients(totals: Iterable[EventTotal]) -> Metric:
 
 def _attempts(totals: Iterable[EventTotal], names: Mapping[uuid.UUID, str]) -> Metric:
     found = CounterMetricFamily(
-        f"{PREFIX}delivery_attempts", "Attempts to deliver.", labels=["vmta", "result"]
+        f"{PREFIX}delivery_attempts", "Attempts to deliver.", labels=["vmta", "isp", "result"]
     )
-    counts: dict[tuple[str, str], int] = defaultdict(int)
+    counts: dict[tuple[str, str, str], int] = defaultdict(int)
     for total in totals:
         if total.attempts and total.vmta_id:
             name = names.get(total.vmta_id, str(total.vmta_id))
-            counts[name, RESULTS.get(EventType(total.type), Verdict.DEFERRED)] += total.attempts
-    for (name, result), count in sorted(counts.items()):
-        found.add_metric([name, result], count)
+            result = RESULTS.get(EventType(total.type), Verdict.DEFERRED)
+            counts[name, total.isp, result] += total.attempts
+    for labels, count in sorted(counts.items()):
+        found.add_metric(labels, count)
     return found
 
 
@@ -133,7 +134,8 @@ def _bounces(totals: Iterable[EventTotal]) -> Metric:
     counts = dict.fromkeys((each.value for each in BounceClass), 0)
     for total in totals:
         if total.type == EventType.MESSAGE_BOUNCED:
-            counts[total.label] = counts.get(total.label, 0) + total.events
+            name = total.bounce_class
+            counts[name] = counts.get(name, 0) + total.events
     for label, count in sorted(counts.items()):
         found.add_metric([label], count)
     return found

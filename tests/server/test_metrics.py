@@ -99,7 +99,7 @@ def said(code: int, text: str) -> Outcome:
 async def test_counters_tell_what_became_of_mail(client: Client) -> None:
     actor = await make_actor()
     await make_suppression(actor.organization_id, address="gone@example.net")
-    await send(actor, "ada@example.net", "bob@example.net", "cy@example.net", "gone@example.net")
+    await send(actor, "ada@example.net", "bob@gmail.com", "cy@example.net", "gone@example.net")
     cancelled = await send(actor, "dora@example.org")
 
     await cancel(actor, cancelled)
@@ -107,7 +107,7 @@ async def test_counters_tell_what_became_of_mail(client: Client) -> None:
         actor,
         {
             "ada@example.net": said(250, "2.0.0 Taken"),
-            "bob@example.net": said(550, "5.1.1 No such user"),
+            "bob@gmail.com": said(550, "5.1.1 No such user"),
             "cy@example.net": said(451, "4.3.0 Later"),
         },
     )
@@ -126,8 +126,9 @@ async def test_counters_tell_what_became_of_mail(client: Client) -> None:
         "suppressed": 1,
         "cancelled": 1,
     }
-    for result in ("delivered", "bounced", "deferred"):
-        assert of(found, "delivery_attempts_total", vmta="default", result=result) == 1
+    for result, isp in (("delivered", "other"), ("bounced", "google"), ("deferred", "other")):
+        attempts = of(found, "delivery_attempts_total", vmta="default", isp=isp, result=result)
+        assert attempts == 1
     assert of(found, "bounces_total", **{"class": "invalid_recipient"}) == 1
     assert of(found, "bounces_total", **{"class": "mailbox_full"}) == 0
     assert of(found, "complaints_total") == 0

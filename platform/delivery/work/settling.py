@@ -18,6 +18,7 @@ from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
 from ...suppressions.rules import SuppressionReason
 from ...suppressions.work import NewSuppression, add
 from ..classify import Action
+from ..isps import isp_of
 from ..rules import BACKOFF, FINAL, OPEN, DeliveryState, next_step
 from .claims import Claim
 
@@ -341,6 +342,7 @@ def _event(
         occurred_at=occurred_at,
         vmta_id=claim.vmta_id,
         ends_attempt=ends_attempt,
+        isp=isp_of(claim.address.rpartition("@")[2], data.get("mx_host")) if ends_attempt else "",
     )
 
 
