@@ -45,6 +45,8 @@ class Credential:
         # All who ask while one question is on its way share the next: the answer is younger
         # than whatever they ask about.
         self._questions: Batcher[None, Actor] = Batcher(self._answers, at_once=1)
+        self._last: tuple[float, Actor] | None = None
+        """When the last question was asked that was answered, and the answer."""
 
     async def actor(self) -> Actor:
         """Return who it is now.
@@ -54,8 +56,22 @@ class Credential:
         """
         return await self._questions.run(None)
 
+    async def lately(self) -> Actor:
+        """Return who it was a moment ago; for those who look again and again.
+
+        Raises:
+            OperationError: it is good no longer.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._last is not None and now - self._last[0] < CHECK_SECONDS:
+            return self._last[1]
+        return await self.actor()
+
     async def _answers(self, items: Sequence[None]) -> Sequence[Actor | BaseException]:
+        began, self._last = asyncio.get_running_loop().time(), None
         actor = await self._ask()
+        if actor is not None:
+            self._last = (began, actor)
         return [NotAuthenticated() if actor is None else actor for _ in items]
 
 
@@ -132,23 +148,26 @@ class Subscribed:
                 done, _ = await asyncio.wait({taking}, timeout=CHECK_SECONDS)
                 if done:
                     return taking.result()
-                await self._allowed()
+                self.stream.check(await self._answered(self.credential.lately))
         finally:
             taking.cancel()
 
     async def _allowed(self) -> Actor:
-        """Return who is asking, as long as it takes to find out."""
+        """Return who is asking now that something has happened."""
+        actor = await self._answered(self.credential.actor)
+        self.stream.check(actor)
+        return actor
+
+    async def _answered(self, question: Callable[[], Awaitable[Actor]]) -> Actor:
+        """Return the answer, however long the database is away."""
         while True:
             try:
-                actor = await self.credential.actor()
+                return await question()
             except Exception as error:  # an edge: the database may come back
                 if not is_unreachable(error):
                     raise
                 log.warning("rights could not be looked at: %r", error)
                 await asyncio.sleep(CHECK_SECONDS)
-                continue
-            self.stream.check(actor)
-            return actor
 
     async def _answer(self, happened: Any, context: Context) -> Result:
         return await run(self.document, self.operation.node, self.variables, context, root=happened)

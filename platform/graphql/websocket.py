@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Send
@@ -109,6 +110,8 @@ class GraphQLOverWebSocket:
         self.origins = origins
         self.patience = patience
         self.places = Places(CONNECTIONS)
+        self.credentials: WeakValueDictionary[tuple[Any, ...], Credential] = WeakValueDictionary()
+        """What clients signed in with: those who sent the same are asked about once for all."""
         self._open: set[Connection] = set()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -289,6 +292,10 @@ class Connection:
         for name, value in given.items():
             if name.lower() in ("authorization", "x-api-key") and isinstance(value, str):
                 headers.append((name.lower().encode(), value.encode("utf-8", "replace")))
+        sent = (self._scope["state"]["client_address"], *_credentials(headers))
+        known = self._server.credentials.get(sent)
+        if known is not None:
+            return known
         scope: Any = {"type": "http", "headers": headers}
         first = {**self._scope["state"]}
 
@@ -298,7 +305,8 @@ class Connection:
             asked: HTTPScope = scope
             return await self._server.authenticate(asked)
 
-        return Credential(ask)
+        credential = self._server.credentials[sent] = Credential(ask)
+        return credential
 
     async def _handle(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -443,13 +451,17 @@ class Connection:
 
     async def _check(self, credential: Credential) -> None:
         try:
-            await credential.actor()
+            await credential.lately()
         except OperationError as error:
             await self.close(FORBIDDEN, f"Forbidden: {error.sentence}")
         except Exception as error:  # an edge: the database may come back
             if not is_unreachable(error):
                 raise
             log.warning("a credential could not be looked at: %r", error)
+
+
+def _credentials(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [pair for pair in headers if pair[0] in (b"authorization", b"x-api-key")]
 
 
 def _id_of(message: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from tests.factories import (
     make_organization,
 )
 from tests.serving import served
+from tests.statements import count_statements
 
 PROTOCOL = ["graphql-transport-ws"]
 EVENTS = "subscription { messageEvents { type messageUuid message { subject } } }"
@@ -286,6 +287,20 @@ async def test_a_deleted_key_ends_the_connection_within_two_seconds(
         ends = await asyncio.wait_for(asyncio.gather(closed(socket), closed(idle)), 2)
 
     assert [code for code, _ in ends] == [4403, 4403]
+
+
+async def test_idle_connections_are_looked_at_together(url: str) -> None:
+    _, _, credential, _ = await make_sender()
+
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            socket = await stack.enter_async_context(connected(url, credential))
+            await say(socket, id="1", type="subscribe", payload={"query": EVENTS})
+        await asyncio.sleep(1)
+        with count_statements() as sent:
+            await asyncio.sleep(3)
+
+    assert 1 <= len([statement for statement in sent if "api_key_secrets" in statement]) <= 6
 
 
 async def test_a_lost_role_ends_the_subscription(url: str, client: Client) -> None:
