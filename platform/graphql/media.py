@@ -29,7 +29,9 @@ def accepted(accept: str | None) -> str | None:
 
 def takes_events(accept: str | None) -> bool:
     """Say whether *accept* names server-sent events; `*/*` does not ask for a stream."""
-    wishes = [_wish(part) for part in (accept or "")[:LONGEST].split(",")]
+    if not accept or "event-stream" not in accept:
+        return False
+    wishes = [_wish(part) for part in accept[:LONGEST].split(",")]
     return any(name == "text/event-stream" and quality > 0 for name, quality in wishes)
 
 
