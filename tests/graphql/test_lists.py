@@ -23,6 +23,7 @@ from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
 from postlane.vmtas.tables import Pool, Vmta
 from tests.client import Client
+from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
@@ -76,7 +77,8 @@ def everything(type_: GraphQLObjectType, above: frozenset[str] = frozenset()) ->
 def document_of(on: str, field: str) -> str:
     connection = get_named_type(CORE.type_map[on].fields[field].type)  # type: ignore[attr-defined]
     node = get_named_type(connection.fields["nodes"].type)
-    page = f"{field}(first: $n) {{ nodes {everything(node)} pageInfo {{ endCursor }} }}"
+    arguments = ", ".join(["first: $n", *NEEDED.get(f"{on}.{field}", ())])
+    page = f"{field}({arguments}) {{ nodes {everything(node)} pageInfo {{ endCursor }} }}"
     return f"query ($n: Int!) {{ {PATHS[on] % page} }}"
 
 
@@ -85,6 +87,9 @@ PATHS = {
     "Credits": "organization { credits { %s } }",
 }
 """How a list's owner is reached."""
+
+NEEDED = {"Credits.usage": ("groupBy: DAY",)}
+"""What a list must be told besides the length of its page."""
 
 
 async def populate(client: Client, actor: Actor) -> None:
@@ -113,6 +118,8 @@ async def populate(client: Client, actor: Actor) -> None:
         await client.data(INVITE, {"input": invite}, actor=actor)
         created = {"name": f"d{number}.{domain.name}"}
         await client.data(ADD_DOMAIN, {"input": created}, actor=actor)
+        with clock.frozen(clock.now() - timedelta(days=number)):
+            await give(organization_id, 10)
         async with transaction() as tx:
             await audit.record(tx, actor, action="a.b", target_type="c", target_id="d")
         single = message | {"to": [f"ada@d{number}.example.net"]}
