@@ -36,14 +36,11 @@ from .records import (
 )
 from .rules import (
     CAN_SEND,
-    PENDING_CHECKED_EVERY,
-    PENDING_CHECKED_FOR,
     DomainStatus,
     KeyState,
-    next_check,
     next_status,
-    share_of,
 )
+from .schedule import PENDING_CHECKED_EVERY, PENDING_CHECKED_FOR, next_check, share_of
 from .tables import Domain
 
 OWNER_INDEX = "domains_owner"

@@ -31,9 +31,8 @@ from .rules import (
     DomainStatus,
     KeyState,
     covering_names,
-    next_check,
-    share_of,
 )
+from .schedule import next_check, share_of
 from .tables import Domain
 from .verification import read_keys, read_plan, settle
 

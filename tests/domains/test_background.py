@@ -8,7 +8,8 @@ import pytest
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
-from postlane.domains.rules import DomainStatus, next_check, share_of
+from postlane.domains.rules import DomainStatus
+from postlane.domains.schedule import next_check, share_of
 from postlane.domains.work import check, due_for_check
 from tests.client import Client
 from tests.dns_server import DnsServer

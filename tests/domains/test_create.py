@@ -267,12 +267,12 @@ async def test_what_is_wrong_with_the_input_is_said_before_that_the_domain_is_th
     client: Client,
 ) -> None:
     actor = await make_actor()
-    await create(client, actor, "twice.example")
+    await create(client, actor, "already-there.example")
 
-    assert await details(client, actor, name="twice.example", defaultPool="absent") == [
+    assert await details(client, actor, name="already-there.example", defaultPool="absent") == [
         ("defaultPool", "NOT_FOUND")
     ]
-    sent = {"input": {"name": "twice.example"}}
+    sent = {"input": {"name": "already-there.example"}}
     assert await client.refusal(CREATE, sent, actor=actor) == "DOMAIN_EXISTS"
 
 
