@@ -155,7 +155,8 @@ async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
     if row["token_version"] != claims.token_version:
         raise TokenRevoked
     role = Role(row["role"])
-    seen.note(claims.token_id, origin.source_address)
+    if not origin.is_repeated:
+        seen.note(claims.token_id, origin.source_address)
     return Actor(
         kind=ActorKind.USER,
         organization_id=claims.organization_id,
