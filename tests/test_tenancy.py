@@ -39,6 +39,7 @@ from postlane.graphql.schema import CORE
 from postlane.vmtas.tables import Pool, Vmta
 from tests.billing.setup import make_invoice
 from tests.client import Client
+from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
@@ -290,12 +291,14 @@ async def make_world(client: Client) -> World:
     project = await make_project(organization)
     person = await make_actor(organization)
     session = await make_session(person)
+    lot_id = await give(OrganizationId(organization.id), 10)
     invoice = await make_invoice(OrganizationId(organization.id))
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
         "CreditAlert": UUID(sent["setCreditAlert"]["alert"]["uuid"]),
         "CreditEntry": credits[0]["id"],
+        "CreditLotRecord": lot_id,
         "Delivery": UUID(message["deliveries"][0]["uuid"]),
         "Domain": domain.id,
         "DomainCheck": check.id,
@@ -413,9 +416,11 @@ async def test_a_strangers_node_is_not_there(
 ) -> None:
     ours, theirs = await stranger(client, strangers), await make_world(client)
     query = "query ($id: ID!) { node(id: $id) { uuid } }"
+    asking = "person" if kind == "Session" else "actor"
+    variables = {"id": theirs.names[kind]}
 
-    found = await client.data(query, {"id": theirs.names[kind]}, actor=theirs.actor)
-    hidden = await client.data(query, {"id": theirs.names[kind]}, actor=ours.actor)
+    found = await client.data(query, variables, actor=getattr(theirs, asking))
+    hidden = await client.data(query, variables, actor=getattr(ours, asking))
 
     assert found == {"node": {"uuid": str(theirs.uuids[kind])}}
     assert hidden == {"node": None}

@@ -252,18 +252,31 @@ async def list_lots(
     elif ended is False:
         query = query.where((CreditLot.expires_at > now) | CreditLot.expires_at.is_null())
     found = await fetch_page(query, page, by_id(), scope=f"{credit_type}{ended}")
-    left = await fetch(
-        "SELECT lot_id, sum(remaining)::bigint AS remaining FROM credit_shares "
-        "WHERE lot_id = ANY({}::uuid[]) GROUP BY lot_id",
-        [row.id for row in found.items],
-    )
-    remaining = {row["lot_id"]: row["remaining"] for row in left}
     return Page(
-        items=[LotRow(row, remaining[row.id]) for row in found.items],
+        items=await _with_remaining(found.items),
         cursors=found.cursors,
         has_next=found.has_next,
         has_previous=found.has_previous,
     )
+
+
+async def find_lots(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, LotRow]:
+    """Return those of *ids* that the actor may see, by id."""
+    actor.require(Permission.READ_CREDITS)
+    rows = await CreditLot.objects().where(
+        CreditLot.id.is_in(list(ids)), CreditLot.organization_id == actor.organization_id
+    )
+    return {lot.row.id: lot for lot in await _with_remaining(rows)}
+
+
+async def _with_remaining(rows: Sequence[CreditLot]) -> list[LotRow]:
+    left = await fetch(
+        "SELECT lot_id, sum(remaining)::bigint AS remaining FROM credit_shares "
+        "WHERE lot_id = ANY({}::uuid[]) GROUP BY lot_id",
+        [row.id for row in rows],
+    )
+    remaining = {row["lot_id"]: row["remaining"] for row in left}
+    return [LotRow(row, remaining[row.id]) for row in rows]
 
 
 async def list_packages(

@@ -130,12 +130,8 @@ class CreditLot:
 
 
 @strawberry.type(description="A lot in the list of all, ended ones included.")
-class CreditLotRecord:
+class CreditLotRecord(Node):
     lot: strawberry.Private[LotRow]
-
-    @strawberry.field(description="UUID of the lot.")
-    def uuid(self) -> UUID:
-        return self.lot.row.id
 
     @strawberry.field(description="Which credits.")
     def type(self) -> CreditType:
@@ -285,6 +281,18 @@ class CreditEntry(Node):
 def entry_type(row: tables.CreditEntry) -> CreditEntry:
     """Return a line of the ledger as the schema shows it."""
     return CreditEntry(uuid=row.id, row=row)
+
+
+def _lot_type(lot: LotRow) -> CreditLotRecord:
+    return CreditLotRecord(uuid=lot.row.id, lot=lot)
+
+
+async def load_lots(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, CreditLotRecord]:
+    """Return those lots that the actor may see."""
+    return {key: _lot_type(lot) for key, lot in (await queries.find_lots(actor, ids)).items()}
+
+
+register(CreditLotRecord, load_lots)
 
 
 async def load_entries(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, CreditEntry]:
@@ -541,7 +549,7 @@ class Credits:
             credit_type=type,
             ended=ended,
         )
-        return to_connection(page, lambda lot: CreditLotRecord(lot=lot))
+        return to_connection(page, _lot_type)
 
     @strawberry.field(
         description="What is sold, the whole catalogue; empty where nothing is. Needs "

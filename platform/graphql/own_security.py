@@ -10,21 +10,16 @@ from ..core.actor import Actor
 from ..security import queries
 from ..security.tables import SignInSession
 from .context import Info, actor_of
-from .nodes import global_id
+from .nodes import Node, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 
 
-@strawberry.type(description="A token of one's own that is good now, wherever it was signed in.")
-class Session:
+@strawberry.type(
+    description="A token of one's own that is good now, wherever it was signed in; "
+    "its `uuid` is the token's `jti`."
+)
+class Session(Node):
     row: strawberry.Private[SignInSession]
-
-    @strawberry.field(description="Id, for `endSession`.")
-    def id(self) -> strawberry.ID:
-        return global_id("Session", self.row.id)
-
-    @strawberry.field(description="The token's `jti`.")
-    def uuid(self) -> UUID:
-        return self.row.id
 
     @strawberry.field(description="Whether it is the one that asks.")
     def is_current(self, info: Info) -> bool:
@@ -62,6 +57,18 @@ class Session:
         return self.row.expires_at
 
 
+def _session_type(row: SignInSession) -> Session:
+    return Session(uuid=row.id, row=row)
+
+
+async def load_sessions(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Session]:
+    """Return those of the sessions that are the person's own."""
+    return {row.id: _session_type(row) for row in await queries.find_sessions(actor, ids)}
+
+
+register(Session, load_sessions)
+
+
 async def load_organization_names(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, str]:
     """Return the names of those of *ids* that the actor's person belongs to."""
     return await queries.organization_names(actor, ids)
@@ -93,7 +100,7 @@ class ViewerFields:
         before: Before = None,
     ) -> Connection[Session]:
         page = await queries.list_sessions(actor_of(info), page_request(first, after, last, before))
-        return to_connection(page, lambda row: Session(row=row))
+        return to_connection(page, _session_type)
 
     @strawberry.field(description="One's own second factor. Not for API keys.")
     async def second_factor(self, info: Info) -> OwnSecondFactor:

@@ -240,9 +240,18 @@ def _status(row: ApiKey, now: datetime, *, made: bool, rotating: bool) -> KeySta
 
 async def list_sessions(actor: Actor, request: PageRequest) -> Page[SignInSession]:
     """Return a page of the signed-in person's sessions that are good now, the newest first."""
+    return await fetch_page(_own_sessions(actor), request, by_id())
+
+
+async def find_sessions(actor: Actor, ids: Sequence[uuid.UUID]) -> Sequence[SignInSession]:
+    """Return those of *ids* that are the signed-in person's and good now."""
+    return await _own_sessions(actor).where(SignInSession.id.is_in(list(ids)))
+
+
+def _own_sessions(actor: Actor) -> "Objects[SignInSession]":
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("This is for a person who is signed in, not for an API key.")
-    query = (
+    return (
         SignInSession.objects()
         .where(SignInSession.user_id == actor.user_id)
         .where(SignInSession.expires_at > clock.now())
@@ -251,7 +260,6 @@ async def list_sessions(actor: Actor, request: PageRequest) -> Page[SignInSessio
         )
         .where(WhereRaw("NOT EXISTS (SELECT FROM token_revocations t WHERE t.jti = sessions.id)"))
     )
-    return await fetch_page(query, request, by_id())
 
 
 async def organization_names(

@@ -28,7 +28,7 @@ async def test_the_schema_keeps_relays_rules() -> None:
     [
         ("  pageInfo: PageInfo!", "  page: PageInfo!", "relay-connection-types"),
         ("  node: Domain!", "  node: [Domain!]!", "relay-edge-types"),
-        ("type Domain implements Node", "type Domain", "relay-edge-types"),
+        ("  cursor: String!", "  position: String!", "relay-edge-types"),
         ("  hasNextPage: Boolean!", "  hasNextPage: Boolean", "relay-page-info"),
         ("    first: Int = null", "    first: String = null", "relay-arguments"),
     ],

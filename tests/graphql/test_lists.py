@@ -22,6 +22,7 @@ from postlane.domains.tables import DomainCheck
 from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
 from postlane.vmtas.tables import Pool, Vmta
+from tests.billing.setup import make_invoice
 from tests.client import Client
 from tests.credits.books import give
 from tests.factories import (
@@ -31,6 +32,7 @@ from tests.factories import (
     make_membership,
     make_organization,
     make_project,
+    make_session,
     make_suppression,
 )
 from tests.statements import count_statements
@@ -84,7 +86,9 @@ def document_of(on: str, field: str) -> str:
 
 PATHS = {
     "Organization": "organization { %s }",
+    "Billing": "organization { billing { %s } }",
     "Credits": "organization { credits { %s } }",
+    "Viewer": "viewer { %s }",
 }
 """How a list's owner is reached."""
 
@@ -113,6 +117,8 @@ async def populate(client: Client, actor: Actor) -> None:
         await make_suppression(organization_id, f"gone{number}@example.net")
         await Pool(organization_id=organization_id, name=f"pool-{number}").save()
         await Vmta(organization_id=organization_id, name=f"vmta-{number}").save()
+        await make_session(actor)
+        await make_invoice(organization_id)
         await DomainCheck(domain_id=domain.id, status="verified").save()
         invite = {"email": f"new{number}@{domain.name}", "role": "VIEWER"}
         await client.data(INVITE, {"input": invite}, actor=actor)
@@ -156,7 +162,7 @@ async def test_a_longer_page_takes_no_more_statements(
     for size in (FEW, MANY):
         with count_statements() as sent:
             data: Any = await client.data(document, {"n": size}, actor=populated[0])
-        for key in ("organization", "credits"):
+        for key in ("viewer", "organization", "billing", "credits"):
             data = data.get(key, data)
         assert len(data[field]["nodes"]) == size, "make more of them in `populate`"
         found[size] = len(sent)

@@ -2,12 +2,32 @@
 
 import uuid
 
+from graphql import GraphQLObjectType, get_named_type
+
 from postlane.core.actor import Actor
+from postlane.graphql.nodes import registered
+from postlane.graphql.schema import CORE
 from tests.client import Client
 from tests.factories import make_actor
 
 NODE = "query ($id: ID!) { node(id: $id) { __typename id uuid } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+
+
+SUMS = frozenset({"CreditUsage"})
+"""What is listed without being an object: sums, made when they are asked for."""
+
+
+def test_every_object_that_is_listed_can_be_found_again() -> None:
+    listed = {
+        get_named_type(type_.fields["node"].type)
+        for name, type_ in CORE.type_map.items()
+        if isinstance(type_, GraphQLObjectType) and name.endswith("Edge")
+    }
+
+    objects = {type_.name for type_ in listed if CORE.type_map["Node"] in type_.interfaces}
+    assert {type_.name for type_ in listed} - objects == SUMS
+    assert objects <= registered()
 
 
 async def own_id(client: Client, actor: Actor) -> str:
