@@ -77,7 +77,7 @@ async def list_usage(
         granularity, period_start(granularity, last), periods=USUAL_PERIODS - 1
     )
     if first > last:
-        raise InvalidInput.of("from", DetailCode.TOO_LARGE, "The range ends before it begins.")
+        raise InvalidInput.of("since", DetailCode.TOO_LARGE, "The range ends before it begins.")
     periods = periods_between(granularity, first, last)
     if len(periods) > MOST_PERIODS:
         raise RangeTooLarge

@@ -1,5 +1,6 @@
 """What an example takes for granted, made with real rows and real requests."""
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pytest
 from saq import Worker
 
 from postlane.accounts.tables import Membership, Organization
+from postlane.billing.tables import BillingAccount
 from postlane.core import clock
 from postlane.core.actor import OrganizationId, Origin, Role, UserId
 from postlane.core.database import fetch, transaction
@@ -21,12 +23,14 @@ from postlane.credits.rules import CreditType, LotSource
 from postlane.credits.tables import CreditPackage
 from postlane.delivery.work import roll_up
 from postlane.security.operations import sign_in
+from tests.billing.setup import make_invoice, make_package, settings_with
 from tests.client import Client
 from tests.dns_server import DnsServer
 from tests.domains.marks import make_mark
 from tests.domains.test_logo import GOOD
 from tests.domains.web import BRAND, reachable_web
 from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
+from tests.stripe_server import StripeServer
 
 HOST = "mail.postlane.test"
 PASSWORD = "correct horse battery staple"
@@ -243,6 +247,50 @@ async def a_logo(world: World) -> None:
     world.names["{brand}"] = f"https://{BRAND}:{web.port}/brand"
 
 
+async def a_payment_provider(world: World) -> None:
+    """The deployment takes payments."""
+    stripe = world.leaves.enter_context(StripeServer())
+    world.leaves.enter_context(settings_with(**stripe.settings()))
+
+
+async def email_100k(world: World) -> None:
+    """100,000 emails are for sale."""
+    await make_package()
+
+
+async def a_stored_card(world: World) -> None:
+    """The organization pays for the plan Starter with a card."""
+    await a_payment_provider(world)
+    organization_id = OrganizationId(world.organization.id)
+    await Organization.update({Organization.plan: "starter"}).where(
+        Organization.id == organization_id
+    )
+    address = {"line1": "1 Example Street", "city": "London", "postal_code": "EC1A 1AA"}
+    card = {"type": "card", "brand": "visa", "last4": "4242", "expires": "2028-04"}
+    await BillingAccount(
+        organization_id=organization_id,
+        legal_name="Example Limited",
+        billing_email="billing@example.com",
+        address=json.dumps(address | {"country": "GB"}),
+        customer_ref=f"cus_{new_token(12)}",
+        payment_method=json.dumps(card),
+        payment_method_ref="pm_good",
+    ).save()
+
+
+async def an_invoice(world: World) -> None:
+    """Credits were bought, and are not paid yet."""
+    await make_invoice(OrganizationId(world.organization.id))
+
+
+async def usage_rolled_up(world: World) -> None:
+    """Usage has been written down up to this hour."""
+    await fetch(
+        "INSERT INTO usage_marks (id, rolled_up_to) VALUES (1, date_trunc('hour', now())) "
+        "ON CONFLICT (id) DO UPDATE SET rolled_up_to = excluded.rolled_up_to"
+    )
+
+
 GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
     each.__name__: each
     for each in (
@@ -261,6 +309,11 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         a_queue,
         a_published_domain,
         a_verified_domain,
+        a_payment_provider,
+        email_100k,
+        a_stored_card,
+        an_invoice,
+        usage_rolled_up,
         a_logo,
     )
 }

@@ -1,6 +1,6 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
-from . import api_keys, auth, batches, credits, domains, messages, queues, sending, users
+from . import api_keys, auth, batches, billing, credits, domains, messages, queues, sending, users
 
 ROUTES = (
     *auth.ROUTES,
@@ -12,5 +12,6 @@ ROUTES = (
     *messages.ROUTES,
     *queues.ROUTES,
     *domains.ROUTES,
+    *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""
