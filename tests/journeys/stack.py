@@ -14,6 +14,7 @@ import httpx
 from tests.dns_server import DnsServer
 from tests.server.running import Up
 from tests.sink import Received, Sink
+from tests.stripe_server import StripeServer
 
 HOSTNAME = "mail.postlane.test"
 PASSWORD = "seven green bicycles"
@@ -33,12 +34,14 @@ class World:
         self.dns = DnsServer()
         self.sink = Sink()
         self.spare = Sink()
+        self.stripe = StripeServer()
         self._folder = folder
         self._numbers = count(1)
 
     async def __aenter__(self) -> Self:
         self.dns.start()
         self.sink.start()
+        self.stripe.__enter__()
         self.spare = Sink(self.sink.port, host="127.0.0.3").start()
         self.dns.set("mx.sink.example", "A", "127.0.0.1")
         self.dns.set(f"_spf.{HOSTNAME}", "TXT", "v=spf1 ip4:127.0.0.0/8 -all")
@@ -54,8 +57,7 @@ class World:
             # Everybody comes through a proxy, so that limits per address are everybody's own.
             trusted_proxies="127.0.0.1/32",
             # A trial has credits that can be counted, and spent.
-            stripe_secret_key="sk_test_journeys",
-            stripe_webhook_secret="whsec_journeys",
+            **self.stripe.settings(),
             log_level="warning",
         )
         await self.up.start(within=120)
@@ -64,6 +66,7 @@ class World:
     async def __aexit__(self, *_: object) -> None:
         code = await self.up.stop()
         self.sink.stop()
+        self.stripe.__exit__()
         self.spare.stop()
         self.dns.stop()
         assert code == 0, self.up.log.decode()
