@@ -1,5 +1,6 @@
 """How much one source address may do at one site; no clock, no tables."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -71,14 +72,12 @@ def limits_everywhere(vmta: VmtaLimits) -> SiteLimits:
     )
 
 
-def throttled(limits: SiteLimits) -> SiteLimits:
-    """Return a tenth of the rates, rounded up, over one connection."""
-    return SiteLimits(
-        connections=1,
-        messages_per_connection=limits.messages_per_connection,
-        messages_per_minute=_tenth(limits.messages_per_minute),
-        messages_per_hour=_tenth(limits.messages_per_hour),
-        messages_per_day=limits.messages_per_day,
+def throttled(limits: SiteLimits, share: float = BACKOFF_SHARE) -> SiteLimits:
+    """Return *share* of the rates, rounded up; connections stay as they are."""
+    return replace(
+        limits,
+        messages_per_minute=_part(limits.messages_per_minute, share),
+        messages_per_hour=_part(limits.messages_per_hour, share),
     )
 
 
@@ -131,5 +130,5 @@ def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-def _tenth(limit: int | None) -> int | None:
-    return None if limit is None else max(1, -(-limit // round(1 / BACKOFF_SHARE)))
+def _part(limit: int | None, share: float) -> int | None:
+    return None if limit is None else max(1, math.ceil(round(limit * share, 6)))

@@ -6,12 +6,13 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..core import clock
 from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
-from ..delivery.classify import Action, Judgement, judge
+from ..delivery.classify import Judgement, judge
 from ..delivery.work import (
     Claim,
     QueueRoute,
@@ -25,6 +26,7 @@ from ..mail.outcome import BounceClass, Failure, Outcome, Verdict, outcome_of_fa
 from ..mail.smtp import Envelope
 from .measures import LATENCY_SECONDS, SENDING, TRANSACTION_SECONDS
 from .outbound import ByteWindow, Conversation, Outbound
+from .pace import Pace
 from .preparing import Prepared, prepare
 
 log = logging.getLogger(__name__)
@@ -32,14 +34,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 """Deliveries claimed at once. The next are claimed when half of them wait for a connection."""
 
-CONNECTIONS = 10
-"""Conversations that one drain holds at once, whatever more its vMTA allows."""
-
 THROTTLED_BATCH = 10
-THROTTLED_PAUSES = 9
-"""Pauses between messages, each as long as the message took, that make a tenth of the rate."""
-
-LONGEST_PAUSE_SECONDS = 30.0
 
 UNWRITTEN = 50
 """Outcomes of one drain that wait to be written; with more, sending waits for the database.
@@ -66,7 +61,7 @@ async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
     Two drains of one queue do not disturb each other: each has its own claims.
     """
     queue = await find_queue(uuid.UUID(queue_id))
-    if queue is not None:
+    if queue is not None and (queue.resume_at is None or queue.resume_at <= clock.now()):
         job = ctx.get("job")
         await Drain(ctx["outbound"], queue, alive=job.update if job else None).run()
 
@@ -89,6 +84,14 @@ async def look_again(ctx: dict[str, Any]) -> None:
 def drain_key(queue_id: str, slot: int = 0) -> str:
     """Return the key of a queue's drain; *slot* counts those that may run beside the first."""
     return f"drain:{queue_id}" if slot == 0 else f"drain:{queue_id}:{slot}"
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The conversation that a lane goes on with, and the site it goes to."""
+
+    conversation: Conversation | None = None
+    site: str = ""
 
 
 class Drain:
@@ -117,7 +120,7 @@ class Drain:
         self._held: dict[uuid.UUID, tuple[Claim, float]] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._working = 0
-        self._is_throttled = queue.is_throttled
+        self._pace = Pace(outbound, queue)
         self._settling: set[asyncio.Future[None]] = set()
         self._borrowed = 0
         self._end_at = 0.0
@@ -142,6 +145,7 @@ class Drain:
             for task in (renewing, *self._lanes):
                 task.cancel()
             await asyncio.gather(renewing, *self._lanes, return_exceptions=True)
+            self._pace.close()
             await self._outbound.memory.release(self._borrowed)
 
     async def _feed(self) -> None:
@@ -149,6 +153,11 @@ class Drain:
         looks = 0
         while not self._is_over:
             claims = await self._claim()
+            if claims is None:
+                # What was claimed before is within the limits.
+                if self._lanes:
+                    await asyncio.wait(self._lanes)
+                return
             if claims:
                 looks = 0
                 await self._prepare(claims)
@@ -162,15 +171,17 @@ class Drain:
 
     @property
     def _is_over(self) -> bool:
-        return self._outbound.stopping.is_set() or time.monotonic() >= self._end_at
+        is_late = time.monotonic() >= self._end_at
+        return is_late or self._outbound.stopping.is_set() or self._pace.is_stopped
 
-    async def _claim(self) -> list[Claim]:
+    async def _claim(self) -> list[Claim] | None:
+        """Return what may be sent next; None if limits allow nothing for a while."""
+        allowed = await self._pace.allow(THROTTLED_BATCH if self._pace.share < 1 else BATCH)
+        if allowed == 0:
+            return None
         until = time.monotonic() + self._outbound.lease.total_seconds()
-        claims = await claim_batch(
-            self._queue.queue_id,
-            THROTTLED_BATCH if self._is_throttled else BATCH,
-            lease=self._outbound.lease,
-        )
+        claims = await claim_batch(self._queue.queue_id, allowed, lease=self._outbound.lease)
+        self._pace.unused(allowed - len(claims))
         for claim in claims:
             self._held[claim.delivery_id] = (claim, until)
         now = clock.now()
@@ -189,12 +200,8 @@ class Drain:
                 self._ready.put_nowait(prepared)
                 self._start_lane()
 
-    @property
-    def _most_lanes(self) -> int:
-        return 1 if self._is_throttled else max(1, min(CONNECTIONS, self._queue.max_connections))
-
     def _start_lane(self) -> None:
-        if self._working < self._most_lanes and not self._outbound.stopping.is_set():
+        if self._working < self._pace.lanes and not self._outbound.stopping.is_set():
             self._working += 1
             lane = asyncio.create_task(self._lane())
             self._lanes.add(lane)
@@ -220,81 +227,90 @@ class Drain:
             await self._release(prepared)
 
     async def _lane(self) -> None:
-        conversation: Conversation | None = None
+        lane = _Lane()
         try:
             while self._may_go_on():
                 prepared = self._ready.get_nowait()
                 if self._ready.qsize() <= BATCH // 2:
                     self._hungry.set()
                 if self._is_ours(prepared.claim):
-                    outcome, conversation = await self._attempt(prepared, conversation)
-                    if outcome.verdict is Verdict.DELIVERED:
-                        LATENCY_SECONDS.observe(_latency(prepared.claim))
-                    judged = judge(outcome, domain=self._queue.domain)
-                    await self._settle(prepared.claim, judged)
-                    await self._pause(judged)
+                    await self._make(prepared, lane)
                 await self._release(prepared)
+                await self._yield(lane)
         finally:
             self._working -= 1
             self._hungry.set()
-            if conversation is not None:
-                await self._outbound.conversations.give_back(conversation)
+            await self._let_go(lane)
         if self._is_over:
             await self._put_back()
 
     def _may_go_on(self) -> bool:
         """Say whether a lane has another message to send, and is not one too many."""
-        return not self._ready.empty() and self._working <= self._most_lanes and not self._is_over
+        return not self._ready.empty() and self._working <= self._pace.lanes and not self._is_over
 
-    async def _pause(self, judged: Judgement) -> None:
-        """Send at a tenth of the rate, over one connection, once a host has asked for less."""
-        if judged.action is Action.BACK_OFF:
-            self._is_throttled = True
-        if self._is_throttled:
-            seconds = judged.outcome.duration.total_seconds() * THROTTLED_PAUSES
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._outbound.stopping.wait(), min(seconds, LONGEST_PAUSE_SECONDS)
-                )
+    async def _make(self, prepared: Prepared, lane: "_Lane") -> None:
+        """Make one attempt, write down what came of it, and do what the receiver asks for."""
+        outcome = await self._attempt(prepared, lane)
+        if outcome is None:
+            await self._settle(prepared.claim, None)
+            return
+        if outcome.verdict is Verdict.DELIVERED:
+            LATENCY_SECONDS.observe(_latency(prepared.claim))
+        judged = judge(outcome, domain=self._queue.domain)
+        await self._settle(prepared.claim, judged)
+        self._outbound.reports.saw(self._queue.queue_id, self._queue.domain, lane.site, outcome)
+        await self._pace.follow(judged)
 
-    async def _attempt(
-        self, prepared: Prepared, conversation: Conversation | None
-    ) -> tuple[Outcome, Conversation | None]:
-        """Return what came of one attempt, and the conversation to go on with."""
+    async def _yield(self, lane: "_Lane") -> None:
+        """Let others have the connection, if they wait for one and it is their turn."""
+        gate = lane.conversation.gate if lane.conversation else None
+        if gate is not None and gate.must_yield():
+            await self._let_go(lane)
+
+    async def _let_go(self, lane: "_Lane") -> None:
+        conversation, lane.conversation = lane.conversation, None
+        if conversation is not None:
+            self._outbound.reports.closed(self._queue.queue_id)
+            await self._outbound.conversations.give_back(conversation)
+
+    async def _attempt(self, prepared: Prepared, lane: "_Lane") -> Outcome | None:
+        """Return what came of one attempt; None if there was no connection for it in time."""
         started_at = clock.now()
         if isinstance(prepared.envelope, Failure):
-            return outcome_of_failure(prepared.envelope, started_at=started_at), conversation
+            return outcome_of_failure(prepared.envelope, started_at=started_at)
         try:
             async with asyncio.timeout(LONGEST_ATTEMPT_SECONDS):
-                return await self._send(prepared.envelope, conversation)
+                return await self._send(prepared.envelope, lane)
         except TimeoutError:
             failure = _TOO_SLOW
         except Exception:  # an edge: whatever a peer does must not stop the other lanes
             log.exception("delivery %s failed in an unforeseen way", prepared.claim.delivery_id)
             failure = _UNFORESEEN
         # Nobody knows where the conversation stands, so it is not used again.
-        return outcome_of_failure(failure, started_at=started_at), None
+        conversation, lane.conversation = lane.conversation, None
+        if conversation is not None:
+            self._outbound.reports.closed(self._queue.queue_id)
+            await self._outbound.conversations.close(conversation)
+        return outcome_of_failure(failure, started_at=started_at)
 
-    async def _send(
-        self, envelope: Envelope, conversation: Conversation | None
-    ) -> tuple[Outcome, Conversation | None]:
-        conversations = self._outbound.conversations
+    async def _send(self, envelope: Envelope, lane: "_Lane") -> Outcome | None:
         while True:
-            if conversation is not None and not conversation.is_usable:
-                await conversations.give_back(conversation)
-                conversation = None
-            if conversation is None:
+            if lane.conversation is not None and not lane.conversation.is_usable:
+                await self._let_go(lane)
+            if lane.conversation is None:
                 way = await self._outbound.transport.find_way(self._queue)
                 if isinstance(way, Failure):
-                    return outcome_of_failure(way, started_at=clock.now()), None
-                taken = await conversations.take(way)
-                if isinstance(taken, Outcome):
-                    return taken, None
-                conversation = taken
-            is_used = conversation.message_count > 0
-            outcome = await self._deliver(conversation, envelope)
-            if not (is_used and _went_stale(conversation, outcome)):
-                return outcome, conversation
+                    return outcome_of_failure(way, started_at=clock.now())
+                lane.site = way.site
+                taken = await self._pace.take(way, end_at=self._end_at)
+                if not isinstance(taken, Conversation):
+                    return taken
+                lane.conversation = taken
+                self._outbound.reports.opened(self._queue.queue_id)
+            is_used = lane.conversation.message_count > 0
+            outcome = await self._deliver(lane.conversation, envelope)
+            if not (is_used and _went_stale(lane.conversation, outcome)):
+                return outcome
 
     async def _deliver(self, conversation: Conversation, envelope: Envelope) -> Outcome:
         SENDING.add(self._queue.vmta)
@@ -306,6 +322,8 @@ class Drain:
         return outcome
 
     async def _settle(self, claim: Claim, judged: Judgement | None) -> None:
+        if judged is None:
+            self._pace.unused(1)
         # Handed over before anything is waited for: a drain that is cancelled while it waits
         # must not take the outcome of mail that was sent with it.
         written = self._outbound.settler.settle(

@@ -40,6 +40,7 @@ async def _send(outbound: Outbound, notice_id: uuid.UUID, mail: Mail) -> Outcome
     if isinstance(way, Failure):
         return way
     conversation = await outbound.conversations.take(way)
+    assert conversation is not None, "there is no gate to wait at"
     if not isinstance(conversation, Conversation):
         return conversation
     try:
@@ -63,9 +64,7 @@ def _route(notice_id: uuid.UUID, domain: str) -> QueueRoute:
         vmta="",
         ehlo="",
         source_address=None,
-        max_connections=1,
         tls=Tls.OPPORTUNISTIC,
-        is_throttled=False,
     )
 
 

@@ -13,6 +13,8 @@ from ..core import clock
 from ..delivery.work import LEASE, QueueRoute
 from ..mail.outcome import Failure, Outcome
 from ..mail.smtp import Envelope, Host, Session, Tls
+from .limits import Gate, Limits, Patience
+from .reports import Reports
 from .settler import Settler
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class Way:
     implicit_tls: bool = False
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    site: str = ""
+    """All exchangers, which limits hold for; empty where no limits hold."""
 
     def to(self, host: Host) -> "Way":
         """Return the way to one of the hosts; equal ways can share a conversation."""
@@ -58,11 +62,14 @@ class Conversation:
     way: Way
     session: Session
     message_count: int = 0
+    gate: Gate | None = None
+    """What it counts against."""
+    most_messages: int = MESSAGES_PER_CONNECTION
 
     @property
     def is_usable(self) -> bool:
         """Whether another message may follow."""
-        return not self.session.closed and self.message_count < MESSAGES_PER_CONNECTION
+        return not self.session.closed and self.message_count < self.most_messages
 
     async def deliver(self, envelope: Envelope) -> Outcome:
         """Send one message and return what came of it."""
@@ -73,31 +80,67 @@ class Conversation:
 class Conversations:
     """Open conversations of this process; one that is free is used before a new one is opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._free: dict[Way, list[tuple[float, Conversation]]] = {}
         self._unreachable: dict[Way, tuple[float, Outcome]] = {}
 
-    async def take(self, way: Way) -> Conversation | Outcome:
+    async def take(
+        self,
+        way: Way,
+        *,
+        gate: Gate | None = None,
+        patience: Patience | None = None,
+        most_messages: int = MESSAGES_PER_CONNECTION,
+    ) -> Conversation | Outcome | None:
         """Return a conversation with the first host that takes one, or why the last did not.
 
         The hosts are tried in their order within this one attempt; a host that did not
-        answer a moment ago is passed over.
+        answer a moment ago is passed over. Behind a *gate* it waits for its turn, and returns
+        None if none came in time.
         """
+        if gate is not None and not await self._get_in(gate, patience):
+            return None
+        free = self._take_free(way)
+        if free is not None:
+            return free
+        if gate is not None:
+            await self._make_room(gate)
         answer: Conversation | Outcome | None = None
-        for host in way.hosts:
-            answer = self._take_free(way.to(host)) or await self._open(way.to(host))
-            if isinstance(answer, Conversation):
-                return answer
+        try:
+            for host in way.hosts:
+                answer = await self._open(way.to(host))
+                if isinstance(answer, Conversation):
+                    answer.gate, answer.most_messages = gate, most_messages
+                    return answer
+        finally:
+            if not isinstance(answer, Conversation):
+                _leave(gate)
         assert answer is not None, "a way has at least one host"
         return answer
 
     async def give_back(self, conversation: Conversation) -> None:
         """Let others use a conversation, unless it has had its share of messages."""
-        if conversation.is_usable:
+        gate = conversation.gate
+        if gate is not None and gate.is_over:
+            await self.close(conversation)
+            self._limits.closed(gate)
+        elif conversation.is_usable:
             entry = (time.monotonic(), conversation)
             self._free.setdefault(conversation.way, []).append(entry)
+            if gate is not None:
+                gate.idle += 1
+                gate.wake()
         else:
+            await self.close(conversation)
+
+    async def close(self, conversation: Conversation) -> None:
+        """End a conversation that is in use."""
+        gate, conversation.gate = conversation.gate, None
+        try:
             await conversation.session.close()
+        finally:
+            _leave(gate)
 
     async def close_idle(self, *, older_than: float = IDLE_SECONDS) -> None:
         """Say goodbye where nothing was sent for *older_than* seconds."""
@@ -113,15 +156,41 @@ class Conversations:
         for way, (until, _) in list(self._unreachable.items()):
             if until < now:
                 del self._unreachable[way]
-        await asyncio.gather(*(conversation.session.close() for conversation in idle))
+        for conversation in idle:
+            _stir(conversation)
+        await asyncio.gather(*(self.close(conversation) for conversation in idle))
+
+    async def _get_in(self, gate: Gate, patience: Patience | None) -> bool:
+        """Wait until a connection of the gate is free, or say that none came."""
+        if not gate.has_room():
+            await self._limits.ask_for_more(gate)
+        if gate.has_room():
+            return True
+        assert patience is not None, "whoever goes through a gate says how long it may wait"
+        return await gate.wait_for_turn(patience)
+
+    async def _make_room(self, gate: Gate) -> None:
+        """Count one more connection, in place of an idle one if all are open."""
+        gate.open += 1
+        if gate.open > gate.allowed and gate.idle:
+            for entries in self._free.values():
+                for entry in entries:
+                    if entry[1].gate is gate:
+                        entries.remove(entry)
+                        _stir(entry[1])
+                        await self.close(entry[1])
+                        return
 
     def _take_free(self, way: Way) -> Conversation | None:
-        entries = self._free.get(way, [])
-        while entries:
-            # The latest first: it is the least likely to have been closed by the host.
-            _, conversation = entries.pop()
-            if conversation.is_usable:
-                return conversation
+        for host in way.hosts:
+            entries = self._free.get(way.to(host), [])
+            while entries:
+                # The latest first: it is the least likely to have been closed by the host.
+                _, conversation = entries.pop()
+                _stir(conversation)
+                if conversation.is_usable:
+                    return conversation
+                _leave(conversation.gate)
         return None
 
     async def _open(self, way: Way) -> Conversation | Outcome:
@@ -142,6 +211,17 @@ class Conversations:
         if answer.code is None:
             self._unreachable[way] = (time.monotonic() + UNREACHABLE_SECONDS, answer)
         return answer
+
+
+def _stir(conversation: Conversation) -> None:
+    if conversation.gate is not None:
+        conversation.gate.idle -= 1
+
+
+def _leave(gate: Gate | None) -> None:
+    if gate is not None:
+        gate.open -= 1
+        gate.wake()
 
 
 class ByteWindow:
@@ -174,11 +254,16 @@ class Outbound:
 
     transport: Transport
     settler: Settler = field(default_factory=Settler)
-    conversations: Conversations = field(default_factory=Conversations)
+    limits: Limits = field(default_factory=Limits)
+    reports: Reports = field(default_factory=Reports)
     lease: timedelta = LEASE
     memory: ByteWindow = field(default_factory=lambda: ByteWindow(192 * 1024 * 1024))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: nothing new begins, what is on the wire finishes."""
+    conversations: Conversations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.conversations = Conversations(self.limits)
 
     async def keep_house(self, every: timedelta = timedelta(seconds=1)) -> None:
         """Close idle conversations for as long as the process runs."""

@@ -48,7 +48,8 @@ async def sweep() -> int:
 async def _ask_for_drain(queue: DueQueue) -> bool:
     is_overdue = clock.now() - queue.due_since > OVERDUE
     queue_id = str(queue.queue_id)
-    for slot in range(SLOTS if is_overdue else 1):
+    # More drains would only share the little that a throttled queue may send.
+    for slot in range(SLOTS if is_overdue and not queue.is_throttled else 1):
         if await enqueue(JobName.DRAIN, key=drain_key(queue_id, slot), queue_id=queue_id):
             return True
     return False

@@ -52,6 +52,7 @@ class Direct:
             queue.ehlo or self._hostname,
             source_address=queue.source_address,
             tls=queue.tls,
+            site=found.site,
         )
 
 

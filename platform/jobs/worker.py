@@ -97,6 +97,8 @@ async def work(database_url: str, *, concurrency: int) -> None:
     settling = asyncio.create_task(outbound.settler.run())
     housekeeping = [
         asyncio.create_task(outbound.keep_house()),
+        asyncio.create_task(outbound.limits.keep()),
+        asyncio.create_task(outbound.reports.keep(outbound.limits.worker_id)),
         asyncio.create_task(keep_sweeping(outbound.stopping)),
         asyncio.create_task(keep_watching(outbound.stopping)),
     ]
@@ -108,6 +110,8 @@ async def work(database_url: str, *, concurrency: int) -> None:
             task.cancel()
         await asyncio.gather(*housekeeping, settling, return_exceptions=True)
         await outbound.conversations.close_idle(older_than=0)
+        with contextlib.suppress(Exception):  # an edge: without the database leases run out
+            await outbound.limits.close()
         await capture.stop()
         await close_queue()
         await close_pool()

@@ -5,7 +5,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -77,11 +77,13 @@ class Route:
 
     hosts: tuple[RouteHost, ...]
     failure: Failure | None = None
+    exchangers: tuple[str, ...] = field(default=(), compare=False)
+    """All hosts that the domain names, with an address or without."""
 
     @property
     def site(self) -> str:
         """The same for every domain that is served by the same hosts."""
-        return ",".join(sorted(host.name for host in self.hosts))
+        return ",".join(sorted(self.exchangers or {host.name for host in self.hosts}))
 
 
 class Resolver:
@@ -234,6 +236,7 @@ async def route(
     exchangers = [each for each in found.values if each.host] or [Exchanger(0, domain)]
     if found.values and not any(each.host for each in found.values):
         return _no_route(_NULL_MX)
+    named = tuple(sorted({each.host for each in exchangers}))
     exchangers = _better_than_us(exchangers, own_names)
     if not exchangers:
         return _no_route(_LOOP)
@@ -245,7 +248,7 @@ async def route(
         if answer.values
     )
     if hosts:
-        return Route(hosts)
+        return Route(hosts, exchangers=named)
     has_failed = any(answer.status is LookupStatus.FAILED for answer in answers)
     return _no_route(_DNS_FAILED if has_failed else _NO_HOST)
 

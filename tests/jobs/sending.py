@@ -18,13 +18,18 @@ from tests.dns_server import DnsServer
 async def sending(transport: Transport, *, lease: timedelta = LEASE) -> AsyncIterator[Outbound]:
     """Run the parts of a worker that its drains share."""
     outbound = Outbound(transport, lease=lease)
-    settling = asyncio.create_task(outbound.settler.run())
+    running = [
+        asyncio.create_task(outbound.settler.run()),
+        asyncio.create_task(outbound.limits.keep()),
+    ]
     try:
         yield outbound
     finally:
-        settling.cancel()
-        await asyncio.gather(settling, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await outbound.conversations.close_idle(older_than=0)
+        await outbound.limits.close()
 
 
 def direct(dns: DnsServer, port: int) -> Direct:

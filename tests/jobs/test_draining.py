@@ -321,7 +321,11 @@ async def test_stopping_finishes_what_is_on_the_wire_and_puts_back_the_rest(
     assert all(each.attempts == 0 and each.due_at <= clock.now() for each in back)
 
 
-async def test_a_slow_destination_does_not_delay_another(outbound: Outbound, sink: Sink) -> None:
+async def test_a_slow_destination_does_not_delay_another(
+    outbound: Outbound, sink: Sink, dns: DnsServer
+) -> None:
+    dns.set("mx.other.example", "A", "127.0.0.1")
+    dns.set("other.example", "MX", "10 mx.other.example")
     slow = (await make_many([[f"slow-1s+{n}@dest.example"] for n in range(40)]))[0]
     quick = (await make_many([[f"user{n}@other.example"] for n in range(40)]))[0]
     alone = (await make_many([[f"user{n}@other.example"] for n in range(40)]))[0]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from postlane.core.database import fetch
-from postlane.jobs.delivery import CONNECTIONS, UNWRITTEN
+from postlane.jobs.delivery import UNWRITTEN
+from postlane.jobs.pace import CONNECTIONS
 from postlane.server.embedded import DATABASE
 from tests.delivery.spool import make_many, make_organization, make_signing_domain
 from tests.dns_server import DnsServer

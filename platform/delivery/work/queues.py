@@ -1,13 +1,20 @@
 """Queues as the sending side sees them: how they are sent, and which have something due."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ...core import clock
+from ...core.actor import OrganizationId
 from ...core.database import fetch
+from ...core.ids import new_id
 from ...mail.smtp import Tls
+from ...vmtas.limits import PLACES_SQL, read_limits
+from ...vmtas.rules import VmtaLimits
+from ..rules import rate_share
+
+ONE_CONNECTION = VmtaLimits(max_connections=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +29,38 @@ class QueueRoute:
     """Empty: the deployment's host name."""
     source_address: str | None
     """None: the system chooses."""
-    max_connections: int
     tls: Tls
-    is_throttled: bool
-    """The receivers asked for less: it sends at a tenth of its rate."""
+    organization_id: OrganizationId | None = None
+    """None: it is mail of the platform itself."""
+    vmta_id: uuid.UUID | None = None
+    limits: VmtaLimits = ONE_CONNECTION
+    backoff_until: datetime | None = None
+    """The receivers asked for less: until then it sends at a tenth of its rate."""
+    resume_at: datetime | None = None
+    """A limit was reached: nothing is sent before."""
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether it sends at a tenth of its rate now."""
+        return self.backoff_until is not None and self.backoff_until > clock.now()
+
+    @property
+    def rate_share(self) -> float:
+        """How much of its usual rate it sends at now."""
+        return rate_share(self.backoff_until, clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNote:
+    """The last reply to a queue's mail, and where it goes."""
+
+    queue_id: uuid.UUID
+    site: str | None
+    isp: str
+    code: int | None
+    enhanced_code: str | None
+    reply: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +69,17 @@ class DueQueue:
 
     queue_id: uuid.UUID
     due_since: datetime
+    is_throttled: bool
 
 
 async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
     """Return how a queue is sent, or None if there is no such queue or vMTA."""
     # A queue and its vMTA in one statement: this runs for every drain.
     rows = await fetch(
-        "SELECT queues.id, domain, name, hostname, ip_address, max_connections, tls, "
-        "coalesce(backoff_until > {}, false) AS is_throttled "
+        "SELECT queues.id, queues.organization_id, vmta_id, domain, name, hostname, ip_address, "
+        "tls, backoff_until, resume_at, max_connections, max_messages_per_connection, "
+        f"max_messages_per_hour, max_messages_per_day, {PLACES_SQL}::text AS places "
         "FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id WHERE queues.id = {}",
-        clock.now(),
         queue_id,
     )
     if not rows:
@@ -55,10 +91,53 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
         vmta=row["name"],
         ehlo=row["hostname"],
         source_address=row["ip_address"],
-        max_connections=row["max_connections"],
+        limits=read_limits(row),
         tls=Tls(row["tls"]),
-        is_throttled=row["is_throttled"],
+        organization_id=row["organization_id"],
+        vmta_id=row["vmta_id"],
+        backoff_until=row["backoff_until"],
+        resume_at=row["resume_at"],
     )
+
+
+async def note_queues(
+    worker_id: uuid.UUID, notes: Sequence[QueueNote], connections: Mapping[uuid.UUID, int]
+) -> None:
+    """Write down the last replies to queues, and how many connections a worker has for them.
+
+    A row that somebody holds is passed over; the next reply comes soon.
+    """
+    if notes:
+        await fetch(
+            "UPDATE queues SET site = coalesce(new.site, queues.site), isp = new.isp, "
+            "last_code = new.code, last_enhanced_code = new.enhanced_code, "
+            "last_reply = new.reply, last_reply_at = new.at "
+            "FROM unnest({}::uuid[], {}::text[], {}::text[], {}::int[], {}::text[], {}::text[], "
+            "{}::timestamptz[]) AS new (id, site, isp, code, enhanced_code, reply, at) "
+            "WHERE queues.id = new.id AND queues.id = ANY(ARRAY(SELECT id FROM queues "
+            "WHERE id = ANY({}::uuid[]) FOR NO KEY UPDATE SKIP LOCKED))",
+            [note.queue_id for note in notes],
+            [note.site for note in notes],
+            [note.isp for note in notes],
+            [note.code for note in notes],
+            [note.enhanced_code for note in notes],
+            [note.reply for note in notes],
+            [note.at for note in notes],
+            [note.queue_id for note in notes],
+        )
+    if connections:
+        await fetch(
+            "INSERT INTO queue_work AS old (id, queue_id, worker_id, connections, seen_at) "
+            "SELECT id, queue_id, {}, connections, {}::timestamptz "
+            "FROM unnest({}::uuid[], {}::uuid[], {}::int[]) AS new (id, queue_id, connections) "
+            "ON CONFLICT (queue_id, worker_id) DO UPDATE SET "
+            "connections = excluded.connections, seen_at = excluded.seen_at",
+            worker_id,
+            clock.now(),
+            [new_id() for _ in connections],
+            list(connections),
+            list(connections.values()),
+        )
 
 
 async def has_due(queue_id: uuid.UUID) -> bool:
@@ -66,11 +145,13 @@ async def has_due(queue_id: uuid.UUID) -> bool:
     rows = await fetch(
         "SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id "
         "WHERE queues.id = {} AND queues.state <> 'held' "
+        "AND (queues.resume_at IS NULL OR queues.resume_at <= {}) "
         "AND vmtas.status IS DISTINCT FROM 'paused' AND EXISTS ("
         "SELECT FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority) "
         "CROSS JOIN LATERAL (SELECT FROM deliveries WHERE queue_id = queues.id "
         "AND deliveries.priority = turn.priority AND due_at <= {} LIMIT 1) AS waiting)",
         queue_id,
+        clock.now(),
         clock.now(),
     )
     return bool(rows)
@@ -87,11 +168,12 @@ async def due_queues(limit: int = 1000, *, share: int = 100) -> Sequence[DueQueu
     rows = await fetch(
         DUE_QUEUES,
         now,
+        now,
         share,
         now,
         limit,
     )
-    return [DueQueue(row["queue_id"], row["due_since"]) for row in rows]
+    return [DueQueue(row["queue_id"], row["due_since"], row["is_throttled"]) for row in rows]
 
 
 DUE_QUEUES = """
@@ -108,12 +190,15 @@ DUE_QUEUES = """
         )
         FROM turns WHERE turns.organization_id IS NOT NULL
     )
-    SELECT waiting.queue_id, first.due_since, waiting.nth
+    SELECT waiting.queue_id, first.due_since, waiting.nth, waiting.is_throttled
     FROM turns
     CROSS JOIN LATERAL (
-        SELECT own.id AS queue_id, row_number() OVER (ORDER BY own.next_due_at) AS nth
+        SELECT own.id AS queue_id, own.is_throttled,
+            row_number() OVER (ORDER BY own.next_due_at) AS nth
         FROM (
-            SELECT queues.id, next_due_at FROM queues
+            SELECT queues.id, next_due_at,
+                coalesce(backoff_until > {}, false) AS is_throttled
+            FROM queues
             WHERE queues.organization_id = turns.organization_id
             AND next_due_at <= {} AND queues.state <> 'held'
             AND NOT EXISTS (SELECT FROM vmtas

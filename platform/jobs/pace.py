@@ -1,0 +1,123 @@
+"""How fast one drain may send: limits of its site and vMTA, back-off, suspension."""
+
+import asyncio
+import contextlib
+from datetime import datetime
+
+from ..core import clock
+from ..delivery.classify import Action, Judgement
+from ..delivery.isps import isp_of
+from ..delivery.limits import (
+    UNLIMITED,
+    SiteLimits,
+    limits_at,
+    limits_everywhere,
+    throttled,
+)
+from ..delivery.rules import BACKOFF_SHARE
+from ..delivery.work import QueueRoute, ScopeKey, rest_queue
+from ..mail.outcome import Failure, Outcome
+from .limits import Gate, Patience
+from .outbound import MESSAGES_PER_CONNECTION, Conversation, Outbound, Way
+
+CONNECTIONS = 10
+"""Conversations that one drain holds at once, whatever more its limits allow."""
+
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Pace:
+    """What one drain keeps to; it asks the worker's limits, which ask the database."""
+
+    def __init__(self, outbound: Outbound, queue: QueueRoute) -> None:
+        self.gate: Gate | None = None
+        self.share = queue.rate_share
+        self._outbound = outbound
+        self._queue = queue
+        self._limits = UNLIMITED
+        self._scopes: list[tuple[ScopeKey, SiteLimits]] = []
+        self._stopped: asyncio.Task[object] | None = None
+
+    @property
+    def lanes(self) -> int:
+        """How many conversations the drain may hold."""
+        most = min(CONNECTIONS, self._limits.connections or CONNECTIONS)
+        most = min(most, self._queue.limits.max_connections or most)
+        return max(1, int(most * self.share) if self.share < 1 else most)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the receiver wants nothing more for a while."""
+        return self.gate is not None and self.gate.is_suspended
+
+    async def allow(self, count: int) -> int:
+        """Return how many of *count* messages may be sent; with none, the queue rests."""
+        way = await self._outbound.transport.find_way(self._queue)
+        if isinstance(way, Failure) or not way.site:
+            return count
+        site = ScopeKey(way.source_address or "", way.site)
+        await self._find_limits(site)
+        if self.gate is not None and self.gate.suspended_until and self.gate.is_suspended:
+            await self._rest(self.gate.suspended_until, throttles=True)
+            return 0
+        if not self._scopes:
+            return count
+        taken = await self._outbound.limits.take(self._scopes, count, self._queue.organization_id)
+        if taken.count == 0 and taken.retry_at is not None:
+            await self._rest(taken.retry_at)
+        return taken.count
+
+    def unused(self, count: int) -> None:
+        """Take back what was allowed and is not sent."""
+        if count > 0:
+            self._outbound.limits.put_back(self._scopes, count)
+
+    async def take(self, way: Way, *, end_at: float) -> Conversation | Outcome | None:
+        """Return a conversation when it is this queue's turn, or None if none came in time."""
+        if self._stopped is None:
+            self._stopped = asyncio.create_task(self._outbound.stopping.wait())
+        return await self._outbound.conversations.take(
+            way,
+            gate=self.gate,
+            patience=Patience(self._queue.organization_id, end_at, self._stopped),
+            most_messages=self._limits.messages_per_connection or MESSAGES_PER_CONNECTION,
+        )
+
+    async def follow(self, judged: Judgement) -> None:
+        """Do what a receiver asks for: send slower, or nothing for a while."""
+        if judged.action is Action.BACK_OFF:
+            self.share = BACKOFF_SHARE
+        elif judged.action is Action.SUSPEND and self.gate is not None:
+            until = await self._outbound.limits.suspend(
+                self.gate, judged.suspend_for, judged.outcome.text
+            )
+            await self._rest(until, throttles=True)
+        if self.lanes == 1 and self.share < 1:
+            pause = judged.outcome.duration.total_seconds() * (1 / self.share - 1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._outbound.stopping.wait(), min(pause, LONGEST_PAUSE_SECONDS)
+                )
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        if self._stopped is not None:
+            self._stopped.cancel()
+
+    async def _find_limits(self, site: ScopeKey) -> None:
+        queue = self._queue
+        isp = isp_of(queue.domain, site.shown_site)
+        limits = limits_at(queue.limits, isp=isp, domain=queue.domain)
+        everywhere = limits_everywhere(queue.limits)
+        self._limits = limits
+        self._scopes = [(site, limits), (ScopeKey(f"vmta {queue.vmta_id}", ""), everywhere)]
+        if self.share < 1:
+            slow = ScopeKey(f"queue {queue.queue_id}", site.site)
+            self._scopes.append((slow, throttled(limits, self.share)))
+        self._scopes = [each for each in self._scopes if each[1].has_rate]
+        if limits.connections is not None:
+            self.gate = await self._outbound.limits.gate(site, limits.connections)
+
+    async def _rest(self, until: datetime, *, throttles: bool = False) -> None:
+        if until > clock.now():
+            await rest_queue(self._queue.queue_id, until, throttles=throttles)
