@@ -1,15 +1,33 @@
-"""The only clock: aware times in UTC, frozen in tests."""
+"""The only clock: aware times in UTC, frozen in tests.
 
+A process that compares its times with others' follows the database's clock: then machines
+whose clocks differ agree on what is due and on whose lease has ended.
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _frozen: datetime | None = None
+_followed: tuple[float, datetime] | None = None
+"""A time that was right, and when that was by the monotonic clock, which is never set."""
 
 
 def now() -> datetime:
     """Return the present time, aware and in UTC."""
-    return _frozen or datetime.now(UTC)
+    if _frozen is not None:
+        return _frozen
+    if _followed is None:
+        return datetime.now(UTC)
+    since, at = _followed
+    return at + timedelta(seconds=time.monotonic() - since)
+
+
+def follow(at: datetime, *, since: float) -> None:
+    """Go by another clock from now on, which said *at* at the monotonic time *since*."""
+    global _followed
+    _followed = (since, at.astimezone(UTC))
 
 
 @contextmanager

@@ -62,8 +62,15 @@ async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
     """
     queue = await find_queue(uuid.UUID(queue_id))
     if queue is not None and (queue.resume_at is None or queue.resume_at <= clock.now()):
-        job = ctx.get("job")
-        await Drain(ctx["outbound"], queue, alive=job.update if job else None).run()
+        job, outbound = ctx.get("job"), ctx["outbound"]
+        running = Drain(outbound, queue, alive=job.update if job else None).run()
+        # The job queue may give a job up, as it does with those that it has not heard of
+        # while the database was away. What is on the wire is finished all the same: mail
+        # whose conversation is cut off in the middle may have been taken, and goes out twice.
+        task = asyncio.create_task(running)
+        outbound.drains.add(task)
+        task.add_done_callback(outbound.drains.discard)
+        await asyncio.shield(task)
 
 
 async def look_again(ctx: dict[str, Any]) -> None:
@@ -191,7 +198,7 @@ class Drain:
         return [claim for claim in claims if claim not in dropped]
 
     async def _prepare(self, claims: list[Claim]) -> None:
-        async for group in prepare(claims):
+        async for group in prepare(claims, self._outbound.building):
             for prepared in group:
                 if self._is_over:
                     await self._settle(prepared.claim, None)

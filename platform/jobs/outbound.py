@@ -234,9 +234,11 @@ class ByteWindow:
         self._limit = limit
         self._held = 0
         self._changed = asyncio.Condition()
+        self._line = asyncio.Lock()
 
     async def acquire(self, size: int) -> None:
-        async with self._changed:
+        # In line, or what is large would wait for as long as small ones come.
+        async with self._line, self._changed:
             await self._changed.wait_for(
                 lambda: self._held == 0 or self._held + size <= self._limit
             )
@@ -257,7 +259,11 @@ class Outbound:
     limits: Limits = field(default_factory=Limits)
     reports: Reports = field(default_factory=Reports)
     lease: timedelta = LEASE
-    memory: ByteWindow = field(default_factory=lambda: ByteWindow(192 * 1024 * 1024))
+    memory: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
+    building: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
+    """What building messages takes beside what is built."""
+    drains: set[asyncio.Task[None]] = field(default_factory=set)
+    """They end by themselves, also when the job that began them is given up."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: nothing new begins, what is on the wire finishes."""
     conversations: Conversations = field(init=False)

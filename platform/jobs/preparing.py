@@ -6,7 +6,9 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ..delivery.contents import ContentFormat, decode_parts
 from ..delivery.rules import Priority
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 MESSAGES_AT_ONCE = 20
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """How much is read from the database at once; at least one message, whatever its size."""
+
+PEAK = 4
+"""Times its size that a message takes at most while it is read, built and signed."""
 
 _UNSUBSCRIBE = re.compile(rb"^list-unsubscribe[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _BIMI_SELECTOR = re.compile(rb"^bimi-selector[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -47,23 +52,53 @@ class _Built:
     smtputf8: bool
 
 
-async def prepare(claims: Sequence[Claim]) -> AsyncIterator[list[Prepared]]:
+async def prepare(
+    claims: Sequence[Claim], window: "Window | None" = None
+) -> AsyncIterator[list[Prepared]]:
     """Yield the claims with what to send, a few messages at a time.
+
+    What that takes for the moment is taken from *window* until the next is asked for.
 
     A message is built and signed once, however many of *claims* are its deliveries; marketing
     mail is signed for each delivery, as each has a link of its own to unsubscribe with.
     """
     for group in _groups(claims):
-        contents = await read_contents({claim.content_id for claim in group})
-        domain_ids = {claim.domain_id for claim in group if claim.domain_id}
-        keys = await signing_keys(domain_ids)
-        selectors = await bimi_selectors(domain_ids)
-        # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
-        built = await asyncio.to_thread(_build_all, group, contents, keys, selectors)
-        counts = Counter(_unit(claim) for claim in group)
-        yield [
-            _address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group
-        ]
+        size = PEAK * sum({c.content_id: c.content_bytes or 0 for c in group}.values())
+        async with _held(window, size):
+            yield await _prepare_group(group)
+
+
+async def _prepare_group(group: Sequence[Claim]) -> list[Prepared]:
+    contents = await read_contents({claim.content_id for claim in group})
+    domain_ids = {claim.domain_id for claim in group if claim.domain_id}
+    keys = await signing_keys(domain_ids)
+    selectors = await bimi_selectors(domain_ids)
+    # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
+    built = await asyncio.to_thread(_build_all, group, contents, keys, selectors)
+    counts = Counter(_unit(claim) for claim in group)
+    return [_address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group]
+
+
+class Window(Protocol):
+    """Limits how many bytes are held at once."""
+
+    async def acquire(self, size: int) -> None:
+        """Wait until so many may be held."""
+
+    async def release(self, size: int) -> None:
+        """Give them up."""
+
+
+@asynccontextmanager
+async def _held(window: Window | None, size: int) -> AsyncIterator[None]:
+    if window is None:
+        yield
+        return
+    await window.acquire(size)
+    try:
+        yield
+    finally:
+        await window.release(size)
 
 
 def _unit(claim: Claim) -> uuid.UUID:

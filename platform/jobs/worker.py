@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 from saq import Queue, Worker
 
-from ..core.database import close_pool, start_pool
+from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
 from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
@@ -48,6 +48,7 @@ FUNCTIONS: dict[JobName, Function] = {
 STOP_SECONDS = 25.0
 """How long conversations may go on after the signal to stop; then their leases run out."""
 
+CLOCK_EVERY = 10.0
 REAP_SECONDS = 5.0
 DATABASE_CONNECTIONS = 10
 
@@ -95,7 +96,9 @@ async def work(database_url: str, *, concurrency: int) -> None:
     await capture.start()
     outbound = Outbound(make_transport(settings(), capture))
     settling = asyncio.create_task(outbound.settler.run())
+    await follow_clock()
     housekeeping = [
+        asyncio.create_task(keep_time()),
         asyncio.create_task(outbound.keep_house()),
         asyncio.create_task(outbound.limits.keep()),
         asyncio.create_task(outbound.reports.keep(outbound.limits.worker_id)),
@@ -105,6 +108,8 @@ async def work(database_url: str, *, concurrency: int) -> None:
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)
     finally:
+        for drain_task in list(outbound.drains):
+            drain_task.cancel()
         await outbound.settler.finish()
         for task in (*housekeeping, settling):
             task.cancel()
@@ -142,6 +147,16 @@ def traced(name: JobName, function: Function) -> Function:
     return run
 
 
+async def keep_time() -> None:
+    """Go by the database's clock for as long as the process runs."""
+    while True:
+        await asyncio.sleep(CLOCK_EVERY)
+        try:
+            await follow_clock()
+        except Exception as error:  # an edge: until then the monotonic clock goes on
+            log.debug("the database's clock could not be read: %r", error)
+
+
 async def _run_until_signal(worker: PatientWorker, outbound: Outbound) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -164,7 +179,7 @@ async def finish(worker: PatientWorker, outbound: Outbound) -> None:
     outbound.stopping.set()
     give_up_at = time.monotonic() + STOP_SECONDS
     # SAQ has no event for "nothing is running".
-    while worker.job_task_contexts and time.monotonic() < give_up_at:  # noqa: ASYNC110
+    while (worker.job_task_contexts or outbound.drains) and time.monotonic() < give_up_at:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     # What is left waits for jobs, and SAQ would complain that it does not end by itself.
     worker.event.set()

@@ -8,7 +8,7 @@ from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.delivery.operations import cancel_deliveries
 from postlane.delivery.work import Settlement, claim_batch, find_queue
-from postlane.jobs.delivery import Drain
+from postlane.jobs.delivery import Drain, drain
 from postlane.jobs.outbound import Outbound
 from postlane.jobs.settler import Settler
 from postlane.mail.outcome import outcome_of_reply
@@ -113,3 +113,21 @@ async def test_outcomes_are_written_before_a_worker_ends(database: None) -> None
     settling.cancel()
 
     assert await spooled.state() == "delivered"
+
+
+async def test_mail_on_the_wire_outlives_the_job_that_is_given_up(
+    outbound: Outbound, sink: Sink
+) -> None:
+    spooled = await make_spooled("slow-1s@dest.example")
+    job = asyncio.create_task(drain({"outbound": outbound}, queue_id=str(spooled.queue_id)))
+    async with asyncio.timeout(10):
+        while not sink.book.commands["DATA"]:  # noqa: ASYNC110 it is another thread's
+            await asyncio.sleep(0.01)
+
+    job.cancel()
+    await asyncio.gather(job, return_exceptions=True)
+    await drain({"outbound": outbound}, queue_id=str(spooled.queue_id))
+    await asyncio.gather(*outbound.drains)
+
+    assert await spooled.state() == "delivered"
+    assert [message.recipient for message in sink.messages] == ["slow-1s@dest.example"]

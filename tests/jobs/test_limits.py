@@ -171,7 +171,7 @@ async def test_the_lease_of_a_dead_worker_runs_out(database: None) -> None:
     await lease_connections(dead, [Wish(scope, 10, 0, 10, 1)])
 
     before = await lease_connections(alive, [Wish(scope, 10, 0, 10, 1)])
-    with clock.frozen(clock.now() + timedelta(seconds=61)):
+    with clock.frozen(clock.now() + timedelta(seconds=16)):
         after = await lease_connections(alive, [Wish(scope, 10, 0, 10, 1)])
 
     assert (before[scope].connections, after[scope].connections) == (0, 10)

@@ -63,6 +63,13 @@ def received(log: Path) -> Counter[str]:
     return Counter(json.loads(line)["to"] for line in log.read_text().splitlines())
 
 
+def _settings(folder: Path, port: int) -> dict[str, str]:
+    """Send straight to the sink, without limits: a killed worker's would have to run out first."""
+    limits = folder / "limits.toml"
+    limits.write_text("[other]\nmessages_per_connection = 100\n")
+    return {"delivery": "direct", "mx_port": str(port), "limits_file": str(limits)}
+
+
 @pytest.mark.slow
 async def test_a_worker_killed_under_load_loses_nothing(
     own_database: str, dns: DnsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -71,7 +78,7 @@ async def test_a_worker_killed_under_load_loses_nothing(
     addresses = await _spool()
 
     async with sink_process(log) as port:
-        settings = {"delivery": "direct", "mx_port": str(port)}
+        settings = _settings(tmp_path, port)
         for kill in range(1, KILLS + 1):
             async with worker(own_database, tmp_path, **settings) as running:
                 await _until_received(log, MESSAGES * kill // (KILLS + 2))
@@ -98,7 +105,7 @@ async def test_a_database_killed_under_load_loses_nothing(
     async with own_server(database_url, tmp_path) as server, sink_process(log) as port:
         addresses = await _spool()
 
-        settings = {"delivery": "direct", "mx_port": str(port)}
+        settings = _settings(tmp_path, port)
         async with worker(server.url(DATABASE), tmp_path, **settings) as running:
             for kill in range(1, KILLS + 1):
                 await _until_received(log, MESSAGES * kill // (KILLS + 2))

@@ -1,4 +1,4 @@
-"""Limits over all workers: connections leased for a minute, messages in blocks.
+"""Limits over all workers: connections leased for seconds, messages in blocks.
 
 A scope is what a limit counts against: a source address at a site, a vMTA everywhere, a queue in
 back-off. Whoever takes from a scope holds its row, so that workers never take the same twice.
@@ -16,8 +16,12 @@ from ...core.ids import new_id
 from ..limits import SiteLimits
 from ..windows import DAY, HOUR, MINUTE, Claimant, Window, fair_share
 
-CONNECTION_LEASE = timedelta(seconds=60)
-"""How long a worker that says nothing keeps its connections; then others may have them."""
+CONNECTION_LEASE = timedelta(seconds=15)
+"""How long a worker that says nothing keeps its connections; then others may have them.
+
+It says so every few seconds. Without the database it goes on with those that it has, for
+nobody else can lease them either.
+"""
 
 SCOPE_NAMESPACE = uuid.UUID("8f3f1c52-6d3e-5f0b-a4e7-9a1f5b2c7d31")
 _SPANS = (("minute", MINUTE), ("hour", HOUR), ("day", DAY))
@@ -87,7 +91,7 @@ async def ensure_scopes(scopes: Collection[ScopeKey]) -> None:
 
 
 async def lease_connections(worker_id: uuid.UUID, wishes: Sequence[Wish]) -> dict[ScopeKey, Leased]:
-    """Lease connections of several scopes for a minute, and return what this worker may hold."""
+    """Lease connections of several scopes for a while, and return what this worker may hold."""
     if not wishes:
         return {}
     now = clock.now()
