@@ -71,6 +71,8 @@ class Person:
     password_hash: str
     status: UserStatus
     has_second_factor: bool
+    token_version: int
+    """Higher than now: the password was changed since, or everything was signed out."""
 
 
 async def get_organization(actor: Actor) -> Organization:
@@ -129,6 +131,7 @@ def _person(row: User | None) -> Person | None:
         password_hash=row.password_hash,
         status=UserStatus(row.status),
         has_second_factor=row.second_factor_at is not None,
+        token_version=row.token_version,
     )
 
 

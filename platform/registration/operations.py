@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..accounts.operations import (
+    FIRST_TOKEN_VERSION,
     NewUser,
     add_organization,
     add_user,
@@ -65,7 +66,7 @@ async def register(asked: Registration, origin: Origin) -> SignedIn:
         else:
             organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
         await _record(tx, user_id, organization_id, new=new, origin=origin)
-    return await sign_in(user_id, organization_id, origin)
+    return await sign_in(user_id, organization_id, origin, token_version=FIRST_TOKEN_VERSION)
 
 
 async def found_organization(asked: Registration, origin: Origin) -> SignedIn:
@@ -83,7 +84,7 @@ async def found_organization(asked: Registration, origin: Origin) -> SignedIn:
         user_id = await add_user(tx, new, platform_admin=await is_first_user(tx))
         organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
         await _record(tx, user_id, organization_id, new=new, origin=origin)
-    return await sign_in(user_id, organization_id, origin)
+    return await sign_in(user_id, organization_id, origin, token_version=FIRST_TOKEN_VERSION)
 
 
 async def create_organization(actor: Actor, *, name: str) -> OrganizationId:

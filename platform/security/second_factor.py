@@ -15,7 +15,7 @@ from ..core.actor import UserId
 from ..core.crypto import digest, seal, unseal
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
-from .errors import SecondFactorMissing, SecondFactorWrong
+from .errors import SecondFactorExists, SecondFactorMissing, SecondFactorWrong
 
 PURPOSE = "second_factor"
 RECOVERY_PURPOSE = "recovery_code"
@@ -52,18 +52,24 @@ class NewSecret:
 
 
 async def begin(tx: Tx, user_id: UserId, *, email: str) -> NewSecret:
-    """Make a secret that protects nothing before its first code; the one begun before goes."""
+    """Make a secret that protects nothing before its first code; the one begun before goes.
+
+    Raises:
+        SecondFactorExists: one was set up meanwhile.
+    """
     secret = pyotp.random_base32(32)
-    await fetch(
+    made = await fetch(
         "INSERT INTO second_factors (id, user_id, secret, confirmed_at, last_step, created_at) "
         "VALUES ({}, {}, {}, NULL, 0, {}) ON CONFLICT (user_id) DO UPDATE SET "
         "secret = excluded.secret, last_step = 0, created_at = excluded.created_at "
-        "WHERE second_factors.confirmed_at IS NULL",
+        "WHERE second_factors.confirmed_at IS NULL RETURNING id",
         new_id(),
         user_id,
         seal(secret.encode(), purpose=PURPOSE),
         clock.now(),
     )
+    if not made:
+        raise SecondFactorExists
     return NewSecret(secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
 
 
@@ -91,6 +97,7 @@ async def prove(tx: Tx, user_id: UserId, codes: Codes) -> int | None:
     if codes.totp is not None:
         await _take(user_id, codes.totp, confirmed=True)
         return None
+    await _locked_secret(user_id, confirmed=True)
     # Deleting is the test: of two who use a code at the same moment, one wins.
     rows = await fetch(
         "DELETE FROM recovery_codes WHERE user_id = {} AND digest = {} RETURNING id",
@@ -131,14 +138,8 @@ async def count_recovery_codes(user_id: UserId) -> int:
 
 
 async def _take(user_id: UserId, code: str, *, confirmed: bool) -> None:
-    rows = await fetch(
-        "SELECT secret FROM second_factors WHERE user_id = {} AND (confirmed_at IS NOT NULL) = {}",
-        user_id,
-        confirmed,
-    )
-    if not rows:
-        raise SecondFactorMissing
-    secret = unseal(bytes(rows[0]["secret"]), purpose=PURPOSE).decode()
+    sealed = await _locked_secret(user_id, confirmed=confirmed)
+    secret = unseal(sealed, purpose=PURPOSE).decode()
     step = _step_of(secret, code.replace(" ", ""))
     # One conditional UPDATE: a code that was seen on its way is not good a second time, and
     # neither is one that is older than it.
@@ -150,6 +151,20 @@ async def _take(user_id: UserId, code: str, *, confirmed: bool) -> None:
         step,
     ):
         raise SecondFactorWrong
+
+
+async def _locked_secret(user_id: UserId, *, confirmed: bool) -> bytes:
+    # Locked before anything else of it, whichever code comes, so that two who come at once go
+    # in turn, and no secret is confirmed by the code of another.
+    rows = await fetch(
+        "SELECT secret FROM second_factors WHERE user_id = {} AND (confirmed_at IS NOT NULL) = {} "
+        "FOR UPDATE",
+        user_id,
+        confirmed,
+    )
+    if not rows:
+        raise SecondFactorMissing
+    return bytes(rows[0]["secret"])
 
 
 def _step_of(secret: str, code: str) -> int | None:

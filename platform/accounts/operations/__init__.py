@@ -11,6 +11,7 @@ from .invitations import (
 from .members import change_role, lock_members, remove_member
 from .organizations import add_organization, rename_organization, set_second_factor_rule
 from .people import (
+    FIRST_TOKEN_VERSION,
     NewUser,
     add_user,
     is_first_user,
@@ -22,6 +23,7 @@ from .projects import ProjectChange, archive_project, create_project, update_pro
 from .standing import change_plan, forgive_debt, suspend_for_debt
 
 __all__ = [
+    "FIRST_TOKEN_VERSION",
     "NewInvitation",
     "NewUser",
     "ProjectChange",

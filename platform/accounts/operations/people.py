@@ -15,6 +15,10 @@ FIRST_USER_LOCK = 7_021_918
 """Advisory lock under which a deployment's first user is made; any number, but always this."""
 
 
+FIRST_TOKEN_VERSION = 1
+"""What the tokens of somebody new say; whenever all of theirs are ended, it is one more."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewUser:
     """Somebody who registers; every value is checked already."""
@@ -49,7 +53,7 @@ async def add_user(tx: Tx, new: NewUser, *, platform_admin: bool) -> UserId:
     rows = await fetch(
         "INSERT INTO users (id, email, email_key, name, password_hash, timezone, status, "
         "platform_admin, token_version, last_login_at, created_at, updated_at) "
-        "VALUES ({}, {}, {}, {}, {}, {}, 'active', {}, 1, {}, {}, {}) "
+        "VALUES ({}, {}, {}, {}, {}, {}, 'active', {}, {}, {}, {}, {}) "
         "ON CONFLICT (email_key) DO NOTHING RETURNING id",
         new_id(),
         new.email,
@@ -58,6 +62,7 @@ async def add_user(tx: Tx, new: NewUser, *, platform_admin: bool) -> UserId:
         new.password_hash,
         new.timezone,
         platform_admin,
+        FIRST_TOKEN_VERSION,
         now,
         now,
         now,
@@ -67,28 +72,44 @@ async def add_user(tx: Tx, new: NewUser, *, platform_admin: bool) -> UserId:
     return UserId(rows[0]["id"])
 
 
-async def set_password(tx: Tx, user_id: UserId, password_hash: str) -> int:
-    """Replace a password and end every token of the person; return the new token version."""
+async def set_password(
+    tx: Tx, user_id: UserId, password_hash: str, *, seen_version: int | None = None
+) -> int | None:
+    """Replace a password and end every token of the person; return the new token version.
+
+    With *seen_version*, nothing changes and None is returned if the person's tokens were ended
+    since that was read: what was proven of them then counts no more.
+    """
     rows = await fetch(
         "UPDATE users SET password_hash = {}, token_version = token_version + 1, "
-        "updated_at = {} WHERE id = {} RETURNING token_version",
+        "updated_at = {} WHERE id = {} AND token_version = coalesce({}, token_version) "
+        "RETURNING token_version",
         password_hash,
         clock.now(),
         user_id,
+        seen_version,
     )
-    return int(rows[0]["token_version"])
+    return int(rows[0]["token_version"]) if rows else None
 
 
-async def set_second_factor(tx: Tx, user_id: UserId, *, has_one: bool) -> None:
-    """Say whether a person has a second factor, and end every token of theirs."""
+async def set_second_factor(
+    tx: Tx, user_id: UserId, *, has_one: bool, seen_version: int
+) -> int | None:
+    """Say whether a person has a second factor, and end every token of theirs.
+
+    It returns the new token version; or None, and changes nothing, if the tokens were ended
+    since *seen_version* was read.
+    """
     now = clock.now()
-    await fetch(
+    rows = await fetch(
         "UPDATE users SET second_factor_at = {}, token_version = token_version + 1, "
-        "updated_at = {} WHERE id = {}",
+        "updated_at = {} WHERE id = {} AND token_version = {} RETURNING token_version",
         now if has_one else None,
         now,
         user_id,
+        seen_version,
     )
+    return int(rows[0]["token_version"]) if rows else None
 
 
 async def update_user(

@@ -86,7 +86,9 @@ async def reset_password(*, token: str, new: str, origin: Origin) -> None:
     await passwords.check(new, known=[user.email, user.name], field="newPassword")
     new_hash = await passwords.hashed(new)
     async with transaction() as tx:
-        # One conditional statement: of two who use a link at the same moment, one wins.
+        # The person first, as wherever a password changes: of two who use a link at the same
+        # moment, or two links, one waits here and then finds the link gone.
+        await set_password(tx, user.id, new_hash)
         rows = await fetch(
             "DELETE FROM password_resets WHERE token_digest = {} AND expires_at > {} RETURNING id",
             token_digest,
@@ -94,7 +96,6 @@ async def reset_password(*, token: str, new: str, origin: Origin) -> None:
         )
         if not rows:
             raise ResetInvalid
-        await set_password(tx, user.id, new_hash)
         await fetch("DELETE FROM password_resets WHERE user_id = {}", user.id)
         await attempts.forget(tx, user.email_key)
         await tell_password_changed(tx, user, origin)

@@ -11,7 +11,7 @@ from ...core.database import Tx, transaction
 from ...notices import operations as notices
 from ...notices.rules import Notice
 from .. import limits, second_factor
-from ..errors import SecondFactorExists, SecondFactorKept, SecondFactorMissing
+from ..errors import SecondFactorExists, SecondFactorKept, SecondFactorMissing, TokenRevoked
 from ..second_factor import Codes, NewSecret
 from .sessions import SignedIn, check_own_password, person_of, sign_in
 
@@ -49,6 +49,7 @@ async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
         SecondFactorExists: the person has one already.
         SecondFactorMissing: none was begun.
         SecondFactorWrong: the code is not one of it.
+        TokenRevoked: everything of theirs was signed out meanwhile.
     """
     user = await get_person(person_of(actor))
     if user.has_second_factor:
@@ -56,9 +57,10 @@ async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
     await limits.count(limits.SECOND_FACTOR, str(user.id))
     async with transaction() as tx:
         codes = await second_factor.confirm(tx, user.id, code)
-        await set_second_factor(tx, user.id, has_one=True)
+        version = await _set(tx, user, has_one=True)
         await _record(tx, actor, user, action="user.second_factor_enabled", change="set up")
-    return SetUp(codes, await sign_in(user.id, actor.organization_id, actor.origin))
+    signed_in = await sign_in(user.id, actor.organization_id, actor.origin, token_version=version)
+    return SetUp(codes, signed_in)
 
 
 async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) -> SignedIn:
@@ -82,9 +84,9 @@ async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) ->
             raise SecondFactorKept
         await second_factor.prove(tx, user.id, codes)
         await second_factor.remove(tx, user.id)
-        await set_second_factor(tx, user.id, has_one=False)
+        version = await _set(tx, user, has_one=False)
         await _record(tx, actor, user, action="user.second_factor_disabled", change="removed")
-    return await sign_in(user.id, actor.organization_id, actor.origin)
+    return await sign_in(user.id, actor.organization_id, actor.origin, token_version=version)
 
 
 async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> list[str]:
@@ -131,6 +133,13 @@ async def require_second_factor(actor: Actor, *, required: bool) -> None:
         raise SecondFactorMissing("Set up a second factor of your own first.")
     async with transaction() as tx:
         await set_second_factor_rule(tx, actor, required=required)
+
+
+async def _set(tx: Tx, user: Person, *, has_one: bool) -> int:
+    version = await set_second_factor(tx, user.id, has_one=has_one, seen_version=user.token_version)
+    if version is None:
+        raise TokenRevoked
+    return version
 
 
 async def _checked_person(actor: Actor, password: str) -> Person:

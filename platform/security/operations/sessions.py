@@ -15,7 +15,13 @@ from ...notices import operations as notices
 from ...notices.rules import Notice
 from .. import attempts, limits, passwords, second_factor
 from ..credentials import actor_from_token
-from ..errors import CredentialsWrong, SecondFactorRequired, SecondFactorWrong, UserDisabled
+from ..errors import (
+    CredentialsWrong,
+    SecondFactorRequired,
+    SecondFactorWrong,
+    TokenRevoked,
+    UserDisabled,
+)
 from ..second_factor import Codes
 from ..tokens import IssuedToken, issue, signing_keys
 from .resets import tell_password_changed
@@ -69,13 +75,17 @@ async def log_in(
                 tx, user_id, email=user.email, token=invitation_token, origin=origin
             )
         organization_id = await _home(user_id, slug=organization, organization_id=joined)
-        await fetch(
+        # The password may have been changed while it was compared; who guessed or stole the
+        # old one must not get in at that moment, nor may it come back by being hashed anew.
+        if not await fetch(
             "UPDATE users SET last_login_at = {}, password_hash = coalesce({}, password_hash) "
-            "WHERE id = {}",
+            "WHERE id = {} AND token_version = {} RETURNING id",
             clock.now(),
             fresh,
             user_id,
-        )
+            user.token_version,
+        ):
+            raise CredentialsWrong
         await audit.record_for_user(
             tx,
             user_id,
@@ -85,7 +95,7 @@ async def log_in(
             target_id=user_id,
             origin=origin,
         )
-    return await sign_in(user_id, organization_id, origin)
+    return await sign_in(user_id, organization_id, origin, token_version=user.token_version)
 
 
 async def _proven(email: str, password: str, origin: Origin) -> Person:
@@ -265,6 +275,7 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
         AccountLocked: five attempts failed within 15 minutes.
         CredentialsWrong: *current* is not the password.
         WeakPassword: *new* is too short, too long or too easy to guess.
+        TokenRevoked: everything was signed out meanwhile, such as by a new password.
     """
     user_id = person_of(actor)
     user = await get_person(user_id)
@@ -272,13 +283,15 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
     await check_own_password(user, current, field="currentPassword")
     new_hash = await passwords.hashed(new)
     async with transaction() as tx:
-        await set_password(tx, user_id, new_hash)
+        version = await set_password(tx, user_id, new_hash, seen_version=user.token_version)
+        if version is None:
+            raise TokenRevoked
         await fetch("DELETE FROM password_resets WHERE user_id = {}", user_id)
         await tell_password_changed(tx, user, actor.origin)
         await audit.record(
             tx, actor, action="user.password_changed", target_type="user", target_id=user_id
         )
-    return await sign_in(user_id, actor.organization_id, actor.origin)
+    return await sign_in(user_id, actor.organization_id, actor.origin, token_version=version)
 
 
 async def check_own_password(user: Person, password: str, *, field: str) -> None:
@@ -297,11 +310,21 @@ async def check_own_password(user: Person, password: str, *, field: str) -> None
         await attempts.forget(tx, user.email_key)
 
 
-async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Origin) -> SignedIn:
+async def sign_in(
+    user_id: UserId,
+    organization_id: OrganizationId,
+    origin: Origin,
+    *,
+    token_version: int | None = None,
+) -> SignedIn:
     """Return a new token for a person whose identity has been proven.
+
+    *token_version* is theirs when it was proven, so that the token is over at once if all of
+    theirs were ended since; None is the present one, for who showed a good token just now.
 
     Raises:
         NotFound: the person does not belong to the organization.
+        TokenRevoked: all tokens of the person were ended since they proved who they are.
     """
     rows = await fetch(
         "SELECT m.role, u.token_version FROM memberships m JOIN users u ON u.id = m.user_id "
@@ -311,12 +334,13 @@ async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Orig
     )
     if not rows:
         raise NotFound
+    version = rows[0]["token_version"] if token_version is None else token_version
     token = issue(
         await signing_keys(),
         user_id=user_id,
         organization_id=organization_id,
         role=Role(rows[0]["role"]),
-        token_version=rows[0]["token_version"],
+        token_version=version,
     )
     await fetch(
         "INSERT INTO sessions (id, user_id, organization_id, token_version, source_address, "
@@ -324,7 +348,7 @@ async def sign_in(user_id: UserId, organization_id: OrganizationId, origin: Orig
         token.token_id,
         user_id,
         organization_id,
-        rows[0]["token_version"],
+        version,
         origin.source_address,
         "".join(letter for letter in origin.user_agent if letter.isprintable())[:200],
         token.expires_at,
