@@ -1,0 +1,110 @@
+"""Fairness with many rows: whoever has much to send delays nobody who has little."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from postlane.core import clock
+from postlane.core.database import fetch
+from postlane.delivery.work import claim_batch, due_queues, roll_up
+from postlane.delivery.work.queues import DUE_QUEUES
+from tests.delivery.spool import Spooled, make_spooled
+
+MANY = 100_000
+
+# Copies of one delivery, in other queues or in its own, that take no work to make.
+COPY = """
+    INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id, kind,
+        address, address_key, domain, priority, state, attempts, due_at, expires_at,
+        cancel_requested, created_at)
+    SELECT gen_random_uuid(), substr(md5(n::text || id::text), 1, 16), organization_id, project_id,
+        message_id, queue_id, kind, address, address_key, domain, priority, state, 0, due_at,
+        expires_at, false, created_at
+    FROM deliveries, generate_series(1, {}) AS n WHERE id = {}
+"""
+
+
+async def test_a_hundred_thousand_messages_of_one_delay_nobody_elses_first(
+    own_database: str,
+) -> None:
+    busy = await make_spooled("a@dest.example")
+    await fetch(COPY, MANY, (await busy.delivery()).id)
+    await fetch("ANALYZE deliveries")
+    await roll_up()
+    late = await make_spooled("b@dest.example")
+
+    started = time.monotonic()
+    await roll_up()
+    found = [queue.queue_id for queue in await due_queues()]
+    claims = await claim_batch(late.queue_id)
+    took = time.monotonic() - started
+
+    assert set(found) == {busy.queue_id, late.queue_id}
+    assert [claim.address for claim in claims] == ["b@dest.example"]
+    assert took < 1.0
+    rows = await fetch("SELECT depth FROM queues WHERE id = {}", busy.queue_id)
+    assert rows == [{"depth": MANY + 1}]
+
+
+async def test_whose_turn_it_is_costs_the_organizations_and_not_their_mail(
+    own_database: str,
+) -> None:
+    busy = await make_spooled("a@dest.example")
+    await fetch(COPY, MANY, (await busy.delivery()).id)
+    await make_queues(busy, 5_000)
+    late = await make_spooled("b@dest.example")
+    await roll_up()
+    await fetch("ANALYZE deliveries")
+    await fetch("ANALYZE queues")
+    now = clock.now()
+
+    plan = await fetch(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {DUE_QUEUES}", now, now, 3, now, 1000
+    )
+
+    root = json.loads(plan[0]["QUERY PLAN"])[0]["Plan"]
+    scans = {(node["Relation Name"], node["Node Type"]) for node in nodes(root) if is_scan(node)}
+    assert {relation for relation, _ in scans} == {"queues", "deliveries", "vmtas"}
+    assert ("queues", "Seq Scan") not in scans
+    assert ("deliveries", "Seq Scan") not in scans
+    blocks = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
+    assert blocks < 200, "the organization's five thousand queues were looked at"
+    found = [queue.queue_id for queue in await due_queues(share=3)]
+    assert len(found) == 4
+    assert late.queue_id in found[:2]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a plan's nodes."""
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def is_scan(node: dict[str, Any]) -> bool:
+    """Say whether a node reads a table."""
+    return "Relation Name" in node
+
+
+async def make_queues(like: Spooled, count: int) -> None:
+    """Make as many queues of the same organization, with one due delivery each."""
+    await fetch(
+        "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, "
+        "scheduled, queued, sending, deferred, depth, next_due_at) "
+        "SELECT gen_random_uuid(), organization_id, vmta_id, 'd' || n || '.example', 'active', "
+        "now(), 'other', 0, 1, 0, 0, 1, now() FROM queues, generate_series(1, {}) AS n "
+        "WHERE id = {}",
+        count,
+        like.queue_id,
+    )
+    await fetch(
+        "INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id, "
+        "kind, address, address_key, domain, priority, state, attempts, due_at, expires_at, "
+        "cancel_requested, created_at) "
+        "SELECT gen_random_uuid(), substr(md5(queues.id::text), 1, 16), d.organization_id, "
+        "d.project_id, d.message_id, queues.id, d.kind, d.address, d.address_key, queues.domain, "
+        "0, 'queued', 0, now(), d.expires_at, false, now() "
+        "FROM queues JOIN deliveries AS d ON d.id = {} WHERE queues.id <> d.queue_id",
+        (await like.delivery()).id,
+    )
