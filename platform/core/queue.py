@@ -72,9 +72,16 @@ async def close_queue() -> None:
 
 
 async def enqueue(
-    name: JobName, *, key: str | None = None, at: datetime | None = None, **arguments: str
+    name: JobName,
+    *,
+    key: str | None = None,
+    at: datetime | None = None,
+    priority: int = 0,
+    **arguments: str,
 ) -> bool:
     """Ask for job *name* to run, at *at* or now; say whether it was put in.
+
+    A lower *priority* goes first; a job queue on Redis knows none.
 
     A job whose *key* is queued or running is not put in again. Callers rely on the rows
     that say what is due, so a job that is lost or refused delays work and loses none.
@@ -91,6 +98,7 @@ async def enqueue(
         # row is from the same second, and mail that came in that second would wait.
         ttl=-1,
         scheduled=int(at.timestamp()) if at else 0,
+        priority=priority,
         kwargs=arguments,
         **({"key": key} if key else {}),
     )

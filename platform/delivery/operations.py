@@ -168,12 +168,22 @@ async def _insert_queues(deliveries: Sequence[NewDelivery]) -> None:
     )
 
 
+RINGS_FORGOTTEN_SECONDS = 10.0
+"""How long the queues that an organization asked for count against its next."""
+
+_rings: dict[OrganizationId, tuple[float, int]] = {}
+"""For each organization, since when its rings are counted, and how many there were."""
+
 _rung_at: dict[uuid.UUID, float] = {}
 _ringing: dict[uuid.UUID, asyncio.Task[None]] = {}
 
 
-async def ring(queue_ids: Iterable[uuid.UUID]) -> None:
+async def ring(
+    queue_ids: Iterable[uuid.UUID], organization_id: OrganizationId | None = None
+) -> None:
     """Ask for a drain of each queue that got mail; call it after the commit.
+
+    The first queues of an organization in a while go first, whatever others have asked for.
 
     A burst of commits rings once at its start and once after its last commit, so that the
     job queue does not carry a job for every message.
@@ -186,10 +196,24 @@ async def ring(queue_ids: Iterable[uuid.UUID]) -> None:
         if queue_id in _ringing:
             continue
         wait = _rung_at.get(queue_id, 0.0) + RING_INTERVAL_SECONDS - loop.time()
-        _ringing[queue_id] = asyncio.create_task(_ring_after(queue_id, max(wait, 0.0)))
+        nth = _count_ring(organization_id, loop.time())
+        _ringing[queue_id] = asyncio.create_task(_ring_after(queue_id, max(wait, 0.0), nth))
 
 
-async def _ring_after(queue_id: uuid.UUID, wait: float) -> None:
+def _count_ring(organization_id: OrganizationId | None, now: float) -> int:
+    """Return how many queues of the organization were asked for lately, this one included."""
+    if organization_id is None:
+        return 0
+    if len(_rings) > 100_000:
+        _rings.clear()
+    began, count = _rings.get(organization_id, (now, 0))
+    if now - began > RINGS_FORGOTTEN_SECONDS:
+        began, count = now, 0
+    _rings[organization_id] = (began, count + 1)
+    return min(count + 1, 1000)
+
+
+async def _ring_after(queue_id: uuid.UUID, wait: float, nth: int) -> None:
     try:
         if wait:
             await asyncio.sleep(wait)
@@ -200,7 +224,7 @@ async def _ring_after(queue_id: uuid.UUID, wait: float) -> None:
         _rung_at.clear()
     _rung_at[queue_id] = asyncio.get_running_loop().time()
     try:
-        await enqueue(JobName.DRAIN, key=f"drain:{queue_id}", queue_id=str(queue_id))
+        await enqueue(JobName.DRAIN, key=f"drain:{queue_id}", priority=nth, queue_id=str(queue_id))
     except Exception:  # an edge: the rows are committed and the sweep finds them
         log.exception("the queue could not be asked for", extra={"queue_id": str(queue_id)})
 

@@ -63,13 +63,14 @@ async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
     queue = await find_queue(uuid.UUID(queue_id))
     if queue is not None and (queue.resume_at is None or queue.resume_at <= clock.now()):
         job, outbound = ctx.get("job"), ctx["outbound"]
+        if outbound.at_work[queue.organization_id] >= outbound.places:
+            return  # The sweep comes again; others have their place meanwhile.
         running = Drain(outbound, queue, alive=job.update if job else None).run()
         # The job queue may give a job up, as it does with those that it has not heard of
         # while the database was away. What is on the wire is finished all the same: mail
         # whose conversation is cut off in the middle may have been taken, and goes out twice.
         task = asyncio.create_task(running)
-        outbound.drains.add(task)
-        task.add_done_callback(outbound.drains.discard)
+        outbound.begin(task, queue.organization_id)
         await asyncio.shield(task)
 
 

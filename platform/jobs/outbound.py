@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
 from ..core import clock
+from ..core.actor import OrganizationId
 from ..delivery.work import LEASE, QueueRoute
 from ..mail.outcome import Failure, Outcome
 from ..mail.smtp import Envelope, Host, Session, Tls
@@ -264,12 +266,29 @@ class Outbound:
     """What building messages takes beside what is built."""
     drains: set[asyncio.Task[None]] = field(default_factory=set)
     """They end by themselves, also when the job that began them is given up."""
+    at_work: Counter[OrganizationId | None] = field(default_factory=Counter)
+    """Drains by organization."""
+    places: int = 150
+    """Drains of one organization at a time: the rest of the worker's is for others."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: nothing new begins, what is on the wire finishes."""
     conversations: Conversations = field(init=False)
 
     def __post_init__(self) -> None:
         self.conversations = Conversations(self.limits)
+
+    def begin(self, drain: "asyncio.Task[None]", organization_id: OrganizationId | None) -> None:
+        """Know of a drain until it ends."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self.drains.discard(task)
+            self.at_work[organization_id] -= 1
+            if not self.at_work[organization_id]:
+                del self.at_work[organization_id]
+
+        self.drains.add(drain)
+        self.at_work[organization_id] += 1
+        drain.add_done_callback(ended)
 
     async def keep_house(self, every: timedelta = timedelta(seconds=1)) -> None:
         """Close idle conversations for as long as the process runs."""

@@ -50,7 +50,12 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
     queue_id = str(queue.queue_id)
     # More drains would only share the little that a throttled queue may send.
     for slot in range(SLOTS if is_overdue and not queue.is_throttled else 1):
-        if await enqueue(JobName.DRAIN, key=drain_key(queue_id, slot), queue_id=queue_id):
+        if await enqueue(
+            JobName.DRAIN,
+            key=drain_key(queue_id, slot),
+            priority=queue.nth,
+            queue_id=queue_id,
+        ):
             return True
     return False
 

@@ -48,6 +48,9 @@ FUNCTIONS: dict[JobName, Function] = {
 STOP_SECONDS = 25.0
 """How long conversations may go on after the signal to stop; then their leases run out."""
 
+LARGEST_PART = 0.75
+"""Of a worker's places, how many one organization may have."""
+
 CLOCK_EVERY = 10.0
 REAP_SECONDS = 5.0
 DATABASE_CONNECTIONS = 10
@@ -94,7 +97,9 @@ async def work(database_url: str, *, concurrency: int) -> None:
     queue = await open_queue(database_url)
     capture = CaptureListener()
     await capture.start()
-    outbound = Outbound(make_transport(settings(), capture))
+    outbound = Outbound(
+        make_transport(settings(), capture), places=max(1, int(concurrency * LARGEST_PART))
+    )
     settling = asyncio.create_task(outbound.settler.run())
     await follow_clock()
     housekeeping = [

@@ -1,15 +1,23 @@
 """Fairness with many rows: whoever has much to send delays nobody who has little."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from postlane.core import clock
+from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
+from postlane.core.ids import new_id
+from postlane.delivery.operations import ring
 from postlane.delivery.work import claim_batch, due_queues, roll_up
 from postlane.delivery.work.queues import DUE_QUEUES
+from postlane.jobs.delivery import drain
+from postlane.jobs.outbound import Outbound
 from tests.delivery.spool import Spooled, make_spooled
+from tests.factories import make_organization
+from tests.sink import Sink
 
 MANY = 100_000
 
@@ -108,3 +116,37 @@ async def make_queues(like: Spooled, count: int) -> None:
         "FROM queues JOIN deliveries AS d ON d.id = {} WHERE queues.id <> d.queue_id",
         (await like.delivery()).id,
     )
+
+
+async def test_an_organization_with_very_many_queues_goes_behind_ones_with_few(
+    own_database: str,
+) -> None:
+    busy, late = await make_organization(), await make_organization()
+
+    await ring([new_id() for _ in range(50)], OrganizationId(busy.id))
+    await asyncio.sleep(0.5)
+    first = new_id()
+    await ring([first], OrganizationId(late.id))
+    await asyncio.sleep(0.5)
+
+    rows = await fetch("SELECT key FROM saq_jobs ORDER BY priority, scheduled")
+    assert len(rows) == 51
+    assert any(str(first) in row["key"] for row in rows[:2])
+
+
+async def test_one_organization_never_has_all_places_of_a_worker(
+    outbound: Outbound, sink: Sink
+) -> None:
+    outbound.places = 1
+    slow = await make_spooled("slow-1s@dest.example")
+    own = await make_spooled("a@other.example", organization=slow.organization)
+    others = await make_spooled("b@other.example")
+    job = asyncio.create_task(drain({"outbound": outbound}, queue_id=str(slow.queue_id)))
+    await asyncio.sleep(0.2)
+
+    await drain({"outbound": outbound}, queue_id=str(own.queue_id))
+    await drain({"outbound": outbound}, queue_id=str(others.queue_id))
+
+    assert (await own.state(), await others.state()) == ("queued", "delivered")
+    await job
+    assert not outbound.at_work

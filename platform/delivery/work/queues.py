@@ -70,6 +70,8 @@ class DueQueue:
     queue_id: uuid.UUID
     due_since: datetime
     is_throttled: bool
+    nth: int
+    """Of its organization's due queues, the how manieth it is: 1 is the first."""
 
 
 async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
@@ -173,7 +175,9 @@ async def due_queues(limit: int = 1000, *, share: int = 100) -> Sequence[DueQueu
         now,
         limit,
     )
-    return [DueQueue(row["queue_id"], row["due_since"], row["is_throttled"]) for row in rows]
+    return [
+        DueQueue(row["queue_id"], row["due_since"], row["is_throttled"], row["nth"]) for row in rows
+    ]
 
 
 DUE_QUEUES = """

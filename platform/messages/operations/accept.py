@@ -64,9 +64,10 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
             if index not in outcomes:
                 outcomes[index] = _outcome(submissions[index], found, numbers)
         await _store_answers(tx, {i: submissions[i] for i in claimed}, outcomes)
-        bells = {d.queue_id for draft in accepted for d in draft.deliveries if d.due_at}
-        if bells:
-            tx.after_commit(partial(ring, bells))
+        due = [d for draft in accepted for d in draft.deliveries if d.due_at]
+        for organization_id in {d.organization_id for d in due}:
+            bells = {d.queue_id for d in due if d.organization_id == organization_id}
+            tx.after_commit(partial(ring, bells, organization_id))
     return [outcomes[index] for index in range(len(submissions))]
 
 
