@@ -2,7 +2,8 @@
 
 It keeps customers, Checkout sessions and PaymentIntents as Stripe's documentation describes
 them, honours idempotency keys, and signs the events it makes as Stripe does. A payment method
-decides what becomes of a charge by its name: `pm_declined`, `pm_slow`, `pm_down`, else it works.
+decides what becomes of a charge by its name: `pm_declined`, `pm_slow`, `pm_down`, `pm_gone`, or
+`pm_lost` (it is charged, and nobody hears of it); else it works.
 
 Source: https://docs.stripe.com/api
 """
@@ -21,6 +22,7 @@ import stripe
 
 SECRET_KEY, WEBHOOK_SECRET = "sk_test_standin", "whsec_standin"
 DECLINED, SLOW, DOWN, GOOD = "pm_declined", "pm_slow", "pm_down", "pm_good"
+GONE, LOST = "pm_gone", "pm_lost"
 _NUMBERS = count(1)
 
 Object = dict[str, Any]
@@ -33,8 +35,8 @@ class Books:
     customers: dict[str, Object] = field(default_factory=dict)
     sessions: dict[str, Object] = field(default_factory=dict)
     intents: dict[str, Object] = field(default_factory=dict)
-    answers: dict[str, tuple[int, Object]] = field(default_factory=dict)
-    """By idempotency key."""
+    answers: dict[str, tuple[tuple[int, Object], Object]] = field(default_factory=dict)
+    """By idempotency key: the answer, and what was asked."""
     requests: list[str] = field(default_factory=list)
 
 
@@ -82,6 +84,10 @@ class StripeServer:
         session["payment_intent" if session["mode"] == "payment" else "setup_intent"] = intent
         return event("checkout.session.completed", _collapsed(session))
 
+    def forget_keys(self) -> None:
+        """Forget idempotency keys, as Stripe does after a day."""
+        self.books.answers.clear()
+
     def answer(self, method: str, path: str, asked: Object, key: str | None) -> tuple[int, Object]:
         """Return what Stripe would answer, the same to the same idempotency key."""
         with self._lock:
@@ -89,11 +95,15 @@ class StripeServer:
             if self.is_down:
                 return 500, {"error": {"type": "api_error", "message": "It is down."}}
             if key is not None and key in self.books.answers:
-                return self.books.answers[key]
+                known, first = self.books.answers[key]
+                if first != asked:
+                    error = {"type": "idempotency_error", "message": "Other parameters."}
+                    return 400, {"error": error}
+                return (500, {"error": {"type": "api_error"}}) if _is_lost(asked) else known
             answered = self._answer(method, path, asked)
             if key is not None and answered[0] < 500:
-                self.books.answers[key] = answered
-            return answered
+                self.books.answers[key] = answered, asked
+            return (500, {"error": {"type": "api_error"}}) if _is_lost(asked) else answered
 
     def _answer(self, method: str, path: str, asked: Object) -> tuple[int, Object]:
         books = self.books
@@ -105,6 +115,10 @@ class StripeServer:
             return self._open(asked)
         if (method, path) == ("POST", "/v1/payment_intents"):
             return self._charge(asked)
+        if (method, path) == ("GET", "/v1/payment_intents"):
+            asker = asked["customer"]
+            theirs = [each for each in books.intents.values() if each["customer"] == asker]
+            return 200, {"object": "list", "has_more": False, "data": theirs[::-1]}
         found = re.fullmatch("/v1/checkout/sessions/([^/]+)", path)
         if method == "GET" and found and found[1] in books.sessions:
             return 200, books.sessions[found[1]]
@@ -138,6 +152,9 @@ class StripeServer:
         method = asked["payment_method"]
         if method == DOWN:
             return 500, {"error": {"type": "api_error", "message": "It is down."}}
+        if method == GONE:
+            error = {"type": "invalid_request_error", "code": "resource_missing"}
+            return 400, {"error": error | {"param": "payment_method", "message": "No such thing."}}
         made = {
             "id": _id("pi"),
             "object": "payment_intent",
@@ -174,6 +191,10 @@ def signed(body: bytes, *, secret: str = WEBHOOK_SECRET, at: float | None = None
     )
 
 
+def _is_lost(asked: Object) -> bool:
+    return asked.get("payment_method") == LOST
+
+
 def _id(prefix: str) -> str:
     return f"{prefix}_{next(_NUMBERS)}_{time.time_ns()}"
 
@@ -204,8 +225,9 @@ def _handler(server: StripeServer) -> type[BaseHTTPRequestHandler]:
                 status, answer = 401, {"error": {"type": "authentication_error"}}
             else:
                 key = self.headers.get("idempotency-key") if method == "POST" else None
-                path = urlsplit(self.path).path
-                status, answer = server.answer(method, path, _nested(body), key)
+                url = urlsplit(self.path)
+                asked = _nested(body or url.query.encode())
+                status, answer = server.answer(method, url.path, asked, key)
             sent = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

@@ -123,6 +123,8 @@ class Notification:
     customer_ref: str | None = None
     method_ref: str | None = None
     amount: Money | None = None
+    attempt: int | None = None
+    """Which one it was of those to charge a stored method."""
 
 
 class NotGenuine(Exception):
@@ -142,6 +144,9 @@ class PaymentProvider(Protocol):
 
     async def charge(self, charge: Charge) -> Charged:
         """Charge a stored payment method; a refusal is an answer, not an error."""
+
+    async def find_charge(self, charge: Charge) -> Charged | None:
+        """Return what became of an attempt that was made before, or None: it never was."""
 
     async def find_method(self, checkout_ref: str) -> StoredMethod | None:
         """Return what a finished checkout was paid with, if it can be charged again."""

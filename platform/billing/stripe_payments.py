@@ -4,6 +4,7 @@ Source: https://docs.stripe.com/api
 """
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ _KINDS = {
     "payment_intent.payment_failed": NotificationKind.PAYMENT_FAILED,
     "payment_method.detached": NotificationKind.METHOD_REMOVED,
 }
+_ATTEMPT = re.compile("[1-9][0-9]?", re.ASCII)
 _STATES = {"succeeded": ChargeState.SUCCEEDED, "processing": ChargeState.PENDING}
 
 
@@ -97,16 +99,42 @@ class StripePayments:
                     "metadata": {
                         "invoice_id": str(charge.invoice_id),
                         "organization_id": str(charge.organization_id),
+                        "attempt": str(charge.attempt),
                     },
                 },
                 {"idempotency_key": f"invoice-{charge.invoice_id}-{charge.attempt}"},
             )
         except stripe.CardError as error:
             return Charged(ChargeState.FAILED, message=error.user_message or "")
+        except stripe.IdempotencyError as error:
+            # It was made with another payment method than is stored now.
+            if (found := await self.find_charge(charge)) is None:
+                raise PaymentProviderError from error
+            return found
+        except stripe.InvalidRequestError as error:
+            if error.param in ("payment_method", "customer"):
+                return Charged(ChargeState.FAILED, message="The payment method cannot be charged.")
+            raise PaymentProviderError from error
         except stripe.StripeError as error:
             raise PaymentProviderError from error
-        # What asks for the customer's presence cannot be had without them.
-        return Charged(_STATES.get(made.status, ChargeState.FAILED), made.id)
+        return _charged(made)
+
+    async def find_charge(self, charge: Charge) -> Charged | None:
+        """Return what became of an attempt that was made before, or None: it never was."""
+        try:
+            made = await self._client.v1.payment_intents.list_async(
+                {"customer": charge.customer_ref, "limit": 100}
+            )
+        except stripe.StripeError as error:
+            raise PaymentProviderError from error
+        wanted = {"invoice_id": str(charge.invoice_id), "attempt": str(charge.attempt)}
+        found = [
+            _charged(each)
+            for each in made.data
+            if all(getattr(each.metadata, name, None) == is_ for name, is_ in wanted.items())
+        ]
+        # Success counts, should there be two.
+        return min(found, key=lambda each: list(ChargeState).index(each.state), default=None)
 
     async def find_method(self, checkout_ref: str) -> StoredMethod | None:
         """Return what a finished checkout was paid with, if it can be charged again."""
@@ -139,6 +167,11 @@ class StripePayments:
             raise NotGenuine("The signature does not fit, or is too old.") from error
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise NotGenuine("This is no event of Stripe's.") from error
+
+
+def _charged(intent: Any) -> Charged:
+    # What asks for the customer's presence cannot be had without them.
+    return Charged(_STATES.get(intent.status, ChargeState.FAILED), intent.id)
 
 
 def _session(order: Order) -> Any:
@@ -204,6 +237,7 @@ def _notification(event: Mapping[str, Any]) -> Notification:
         customer_ref=_maybe_text(about.get("customer")),
         method_ref=_text(about["id"]) if kind is NotificationKind.METHOD_REMOVED else None,
         amount=_amount(about, is_checkout=is_checkout, is_payment=is_payment),
+        attempt=_attempt(about) if is_payment else None,
     )
 
 
@@ -216,6 +250,11 @@ def _payment_ref(about: Mapping[str, Any], *, is_checkout: bool, is_payment: boo
 def _invoice_id(about: Mapping[str, Any]) -> UUID | None:
     found = (about.get("metadata") or {}).get("invoice_id")
     return parse_id(found) if isinstance(found, str) else None
+
+
+def _attempt(about: Mapping[str, Any]) -> int | None:
+    found = (about.get("metadata") or {}).get("attempt")
+    return int(found) if isinstance(found, str) and _ATTEMPT.fullmatch(found) else None
 
 
 def _amount(about: Mapping[str, Any], *, is_checkout: bool, is_payment: bool) -> Money | None:

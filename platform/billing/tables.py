@@ -85,6 +85,9 @@ class Invoice(Table, db=DB, tablename="invoices"):
     paid_at = Timestamptz(null=True, default=None)
     charge_attempts = Integer(default=0)
     next_charge_at = Timestamptz(null=True, default=None, help_text="Null: not by itself.")
+    charging_at = Timestamptz(
+        null=True, default=None, help_text="Since when an attempt is made; null: none is."
+    )
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 

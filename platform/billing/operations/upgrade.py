@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from ...audit import operations as audit
 from ...core import clock
@@ -11,7 +10,7 @@ from ...core.database import Tx, transaction
 from ...core.errors import Conflict, InvalidInput, LimitReached
 from ...core.money import Money
 from ...security import idempotency
-from ..charging import charge_of, collect
+from ..charging import ASK_AGAIN_AFTER, charge_of, collect
 from ..errors import (
     BillingNotConfigured,
     ChangeInProgress,
@@ -40,9 +39,6 @@ from .asked import checked_interval, checked_offer
 
 UPGRADE = "upgradePlan"
 """Under this name answers are kept for repeated requests."""
-
-ASK_AGAIN_AFTER = timedelta(minutes=15)
-"""When a job asks what became of a charge whose answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)

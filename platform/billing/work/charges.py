@@ -1,19 +1,23 @@
 """Collecting what is due with stored payment methods."""
 
 import logging
+from uuid import UUID
 
 from ...core import clock
-from ...core.database import fetch
-from ..charging import charge_of, collect
+from ...core.actor import OrganizationId
+from ...core.database import fetch, transaction
+from ..charging import book_charged, charge_of, collect, refused
 from ..errors import PaymentProviderError
-from ..invoicing import find_invoice
+from ..invoicing import find_invoice, lock_account
 from ..provider import PaymentProvider
 from ..rules import InvoiceReason, InvoiceStatus
-from ..tables import BillingAccount
+from ..tables import BillingAccount, Invoice
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 200
+MOST_UNANSWERED = 3
+"""After so many in a row without an answer the provider is down; the next run asks again."""
 
 
 async def collect_due(provider: PaymentProvider) -> int:
@@ -22,28 +26,59 @@ async def collect_due(provider: PaymentProvider) -> int:
     It may run twice at once, and again after a crash: an attempt is charged once.
     """
     rows = await fetch(
-        "SELECT id, organization_id FROM invoices WHERE status = {} AND provider = {} "
+        "SELECT id FROM invoices WHERE status = {} AND provider = {} "
         "AND next_charge_at <= {} ORDER BY next_charge_at LIMIT {}",
         InvoiceStatus.OPEN.value,
         provider.name,
         clock.now(),
         AT_ONCE,
     )
+    unanswered = 0
     for row in rows:
-        invoice = (await find_invoice(row["id"])).row
-        account = (
-            await BillingAccount.objects()
-            .where(BillingAccount.organization_id == row["organization_id"])
-            .first()
-        )
-        if account is None or account.payment_method_ref is None:
-            # There is nothing to ask; dunning goes on by the day it was due.
-            await fetch("UPDATE invoices SET next_charge_at = NULL WHERE id = {}", invoice.id)
-            continue
-        is_renewal = invoice.reason == InvoiceReason.RENEWAL
         try:
-            await collect(provider, charge_of(invoice, account), keeps_trying=is_renewal)
+            await _collect(provider, row["id"])
+            unanswered = 0
         except PaymentProviderError:
-            log.warning("the payment provider did not answer; the next run asks again")
+            # Its turn comes again in a while, so that it holds up none of the others.
+            log.warning("the payment provider did not answer", extra={"invoice_id": row["id"]})
+            unanswered += 1
+        if unanswered == MOST_UNANSWERED:
             break
     return len(rows)
+
+
+async def _collect(provider: PaymentProvider, invoice_id: UUID) -> None:
+    invoice = (await find_invoice(invoice_id)).row
+    # Read again: others of this run have taken their time.
+    is_due = invoice.next_charge_at is not None and invoice.next_charge_at <= clock.now()
+    if not is_due or invoice.status != InvoiceStatus.OPEN:
+        return
+    account = await _account_of(invoice)
+    charge = charge_of(invoice, account)
+    is_renewal = invoice.reason == InvoiceReason.RENEWAL
+    if account.payment_method_ref is not None:
+        await collect(provider, charge, keeps_trying=is_renewal)
+        return
+    made = None
+    if invoice.charging_at is not None and account.customer_ref is not None:
+        made = await provider.find_charge(charge)
+    if made is not None:
+        await book_charged(provider, charge, made, keeps_trying=is_renewal)
+    elif is_renewal:
+        await _wait_for_method(invoice)
+    else:
+        async with transaction() as tx:
+            await refused(tx, charge, keeps_trying=False)
+
+
+async def _account_of(invoice: Invoice) -> BillingAccount:
+    async with transaction() as tx:
+        return await lock_account(tx, OrganizationId(invoice.organization_id))
+
+
+async def _wait_for_method(invoice: Invoice) -> None:
+    """Ask for nothing until a payment method is stored; dunning goes on by the day it was due."""
+    async with transaction() as tx:
+        account = await lock_account(tx, OrganizationId(invoice.organization_id))
+        if account.payment_method_ref is None:
+            await fetch("UPDATE invoices SET next_charge_at = NULL WHERE id = {}", invoice.id)

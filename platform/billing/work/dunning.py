@@ -10,7 +10,10 @@ from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
 from ..notifying import notify
 from ..rules import (
+    CANCELLED_AFTER,
+    GRACE_AFTER,
     STATUS_OF_STAGE,
+    SUSPENDED_AFTER,
     DunningStage,
     InvoiceReason,
     InvoiceStatus,
@@ -45,13 +48,27 @@ TOLD = {
 
 
 async def chase_all() -> int:
-    """Take every overdue subscription to the stage it has come to; return how many there are."""
+    """Take every overdue subscription to the stage it has come to; return how many went on."""
+    now = clock.now()
+    # Those that are where they belong are left out: they would crowd out the others.
     rows = await fetch(
-        "SELECT organization_id, min(due_at) AS due_at FROM invoices "
-        "WHERE status = {} AND reason = {} AND due_at < {} GROUP BY organization_id LIMIT {}",
+        "SELECT i.organization_id FROM invoices i "
+        "JOIN subscriptions s ON s.organization_id = i.organization_id "
+        "WHERE i.status = {} AND i.reason = {} AND s.status <> {} AND i.due_at < {} "
+        "AND (s.dunning_stage = {} OR s.dunning_stage = {} AND i.due_at <= {} "
+        "OR s.dunning_stage = {} AND i.due_at <= {} OR s.dunning_stage = {} AND i.due_at <= {}) "
+        "GROUP BY i.organization_id ORDER BY min(i.due_at) LIMIT {}",
         InvoiceStatus.OPEN.value,
         InvoiceReason.RENEWAL.value,
-        clock.now(),
+        SubscriptionStatus.CANCELLED.value,
+        now,
+        DunningStage.NONE.value,
+        DunningStage.PAST_DUE.value,
+        now - GRACE_AFTER,
+        DunningStage.GRACE.value,
+        now - SUSPENDED_AFTER,
+        DunningStage.SUSPENDED.value,
+        now - CANCELLED_AFTER,
         AT_ONCE,
     )
     for row in rows:

@@ -15,7 +15,7 @@ from ...core.ids import new_id
 from ...core.money import Money
 from ..charging import refused
 from ..invoicing import NewInvoice, NewLine, Receipt, book, issue, lock_account, settle
-from ..provider import Charge, Notification, NotificationKind, PaymentProvider, StoredMethod
+from ..provider import MANUAL, Charge, Notification, NotificationKind, PaymentProvider, StoredMethod
 from ..rules import (
     CheckoutStatus,
     CheckoutType,
@@ -188,9 +188,9 @@ async def _payment(tx: Tx, provider: PaymentProvider, told: Notification) -> Org
     if told.kind is NotificationKind.PAYMENT_SUCCEEDED:
         receipt = Receipt(provider.name, told.payment_ref, told.amount)
         return organization_id if await settle(tx, invoice.id, receipt) else None
-    # The answer to the charge itself has counted the attempt; only an attempt whose answer
-    # was lost, such as one of a method that takes days, is counted here.
-    if invoice.status != InvoiceStatus.OPEN or invoice.charge_attempts:
+    # The answer to the charge itself has counted most attempts; one whose answer was lost, or
+    # came first as "it takes days", is counted here.
+    if invoice.status != InvoiceStatus.OPEN or invoice.charge_attempts >= (told.attempt or 1):
         return None
     await refused(tx, _attempt(invoice, told), keeps_trying=invoice.reason == "renewal")
     return organization_id
@@ -201,7 +201,7 @@ def _attempt(invoice: Invoice, told: Notification) -> Charge:
         invoice_id=invoice.id,
         organization_id=OrganizationId(invoice.organization_id),
         number=invoice.number,
-        attempt=1,
+        attempt=told.attempt or 1,
         amount=Money(invoice.amount_due, invoice.currency),
         customer_ref=told.customer_ref or "",
         method_ref="",
@@ -223,6 +223,16 @@ async def _remember_method(
             BillingAccount.payment_method_at,
             BillingAccount.payment_method,
         ]
+    )
+    # What is overdue is asked of it at once, however often another was refused.
+    await fetch(
+        "UPDATE invoices SET next_charge_at = {} WHERE organization_id = {} AND status = {} "
+        "AND reason = {} AND provider <> {}",
+        clock.now(),
+        organization_id,
+        InvoiceStatus.OPEN.value,
+        InvoiceReason.RENEWAL.value,
+        MANUAL,
     )
 
 
