@@ -8,6 +8,7 @@
   - ProjectExists         another project of the organization has this slug
   - ProjectArchived       it takes no changes and no keys
   - DefaultProjectStays   the project named `default` is not archived
+  - LastPlatformAdmin     somebody looks after the deployment
 * NotPermitted
   - OwnersOnly            only an owner touches owners, or makes one
   - RoleBeyondKey         an API key would make somebody who may do more than it
@@ -66,6 +67,12 @@ class DefaultProjectStays(Conflict):
     """The project named `default` is not archived."""
 
     message = "The project 'default' takes the mail that names no other, so it stays."
+
+
+class LastPlatformAdmin(Conflict):
+    """Somebody looks after the deployment."""
+
+    message = "Nobody else looks after this deployment; let somebody else do so first."
 
 
 class OwnersOnly(NotPermitted):

@@ -10,7 +10,15 @@ from piccolo.columns.combination import WhereRaw
 from piccolo.query import Objects
 
 from ..core import clock
-from ..core.actor import Actor, OrganizationId, Permission, ProjectId, Role, UserId
+from ..core.actor import (
+    Actor,
+    OrganizationId,
+    Permission,
+    ProjectId,
+    Role,
+    UserId,
+    require_platform_admin,
+)
 from ..core.crypto import digest
 from ..core.database import Tx, fetch
 from ..core.errors import NotFound
@@ -244,6 +252,17 @@ async def belongs_where_it_is_required(user_id: UserId) -> bool:
         user_id,
     )
     return bool(rows)
+
+
+async def list_platform_admins(actor: Actor) -> list[str]:
+    """Return the email addresses of the first hundred who look after the deployment.
+
+    Raises:
+        NotPermitted: the actor is not one of them, signed in.
+    """
+    require_platform_admin(actor)
+    rows = await fetch("SELECT email FROM users WHERE platform_admin ORDER BY email_key LIMIT 100")
+    return [row["email"] for row in rows]
 
 
 async def list_belongings(actor: Actor) -> list[Belonging]:

@@ -227,6 +227,18 @@ def least_role(permission: Permission) -> Role:
     return Role.OWNER
 
 
+def require_platform_admin(actor: Actor) -> None:
+    """Do nothing if a person who looks after the deployment is signed in.
+
+    A key that such a person made is not enough: it was made for an organization's work.
+
+    Raises:
+        NotPermitted: it is somebody else.
+    """
+    if actor.kind is not ActorKind.USER or not actor.platform_admin:
+        raise NotPermitted("Only whoever looks after this deployment may do that, signed in.")
+
+
 def known(actor: Actor | None) -> Actor:
     """Return *actor* if there is one.
 

@@ -7,14 +7,13 @@ from datetime import datetime
 from ..accounts.work import find_organization
 from ..audit import operations as audit
 from ..core import clock
-from ..core.actor import Actor, ActorKind, OrganizationId
+from ..core.actor import Actor, OrganizationId, require_platform_admin
 from ..core.database import transaction
 from ..core.errors import (
     Detail,
     DetailCode,
     InvalidInput,
     NotFound,
-    NotPermitted,
 )
 from ..core.ids import made_at
 from ..security import idempotency
@@ -50,18 +49,6 @@ class Granted:
     expires_at: datetime | None
     created_at: datetime
     replayed: bool = False
-
-
-def require_platform_admin(actor: Actor) -> None:
-    """Do nothing if a person who looks after the platform is signed in.
-
-    A key that such a person made is not enough: it was made for an organization's work.
-
-    Raises:
-        NotPermitted: it is somebody else.
-    """
-    if actor.kind is not ActorKind.USER or not actor.platform_admin:
-        raise NotPermitted("Only whoever looks after this deployment may do that, signed in.")
 
 
 async def grant_credits(actor: Actor, gift: Gift, *, idempotency_key: str | None = None) -> Granted:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from ..audit import operations as audit
 from ..core import clock
-from ..core.actor import Actor
+from ..core.actor import Actor, require_platform_admin
 from ..core.database import fetch, transaction
 from ..core.errors import Detail, DetailCode, InvalidInput
 from ..core.ids import new_id
-from .granting import require_platform_admin
 from .rules import MOST_GRANTED, CreditType
 from .tables import CreditPackage
 

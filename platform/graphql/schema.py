@@ -25,6 +25,7 @@ from . import (
     domain_changes,
     domain_tls,
     nodes,
+    platform_admins,
     queues,
     second_factors,
     sending,
@@ -44,6 +45,7 @@ from .scalars import SCALARS
 @strawberry.type(description="Everything that can be read.")
 # One line for each area with root fields, in alphabetical order.
 class Query(
+    platform_admins.Query,
     sessions.Query,
     users.Query,
 ):
@@ -98,6 +100,7 @@ class Mutation(
     billing_changes.Mutation,
     domain_changes.Mutation,
     domain_tls.Mutation,
+    platform_admins.Mutation,
     queues.Mutation,
     second_factors.Mutation,
     sending.Mutation,

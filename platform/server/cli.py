@@ -137,6 +137,21 @@ COMMANDS = (
         ),
     ),
     Command(
+        "grant-platform-admin",
+        "Let a registered person look after the whole deployment.",
+        "platform_admins:grant",
+        ("postlane grant-platform-admin ada@acme.example",),
+        (argument("email", metavar="ADDRESS", help="the address they registered with"),),
+        "Whoever looks after it can do the same with the mutation grantPlatformAdmin.",
+    ),
+    Command(
+        "revoke-platform-admin",
+        "Let a person look after the deployment no longer; the last one stays.",
+        "platform_admins:revoke",
+        ("postlane revoke-platform-admin ada@acme.example",),
+        (argument("email", metavar="ADDRESS", help="the address they registered with"),),
+    ),
+    Command(
         "send-test",
         "Send one message through the API and follow it until it is settled.",
         "send_test:run",

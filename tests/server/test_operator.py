@@ -160,3 +160,21 @@ async def test_a_program_sends_over_smtp(up: Up, organization: Organization, sin
         await asyncio.sleep(0.2)
 
     assert sink.received()[to] == 1
+
+
+async def test_who_looks_after_the_deployment_is_said_on_the_machine(up: Up) -> None:
+    arguments = ("create-organization", "Zeta Ltd", "--email", "zoe@zeta.example")
+    assert (await postlane_command(*arguments, env=up.env)).code == 0
+
+    granted = await postlane_command("grant-platform-admin", "Zoe@zeta.example", env=up.env)
+    again = await postlane_command("grant-platform-admin", "zoe@zeta.example", env=up.env)
+    revoked = await postlane_command("revoke-platform-admin", "zoe@zeta.example", env=up.env)
+    nobody = await postlane_command("grant-platform-admin", "nobody@zeta.example", env=up.env)
+
+    assert granted.out == "Zoe@zeta.example now looks after this deployment.\n"
+    assert again.out == "zoe@zeta.example looks after this deployment already.\n"
+    assert revoked.out == "zoe@zeta.example no longer looks after this deployment.\n"
+    assert (nobody.code, nobody.err) == (
+        1,
+        "postlane: Nobody who may sign in has this email address.\n",
+    )

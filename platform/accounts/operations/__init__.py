@@ -19,6 +19,7 @@ from .people import (
     set_second_factor,
     update_user,
 )
+from .platform_admins import set_platform_admin
 from .projects import ProjectChange, archive_project, create_project, update_project
 from .standing import change_plan, forgive_debt, suspend_for_debt
 
@@ -43,6 +44,7 @@ __all__ = [
     "rename_organization",
     "resend_invitation",
     "set_password",
+    "set_platform_admin",
     "set_second_factor",
     "set_second_factor_rule",
     "suspend_for_debt",

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from ...audit import operations as audit
-from ...core.actor import Actor, OrganizationId
+from ...core.actor import Actor, OrganizationId, require_platform_admin
 from ...core.database import transaction
-from ...core.errors import NotFound, NotPermitted
+from ...core.errors import NotFound
 from ...core.money import Money
 from ..errors import InvoiceNotOpen
 from ..invoicing import Receipt, settle
@@ -26,8 +26,8 @@ async def mark_paid(actor: Actor, invoice_id: UUID) -> Invoice:
     row = await Invoice.objects().where(Invoice.id == invoice_id).first()
     if row is None or (not actor.platform_admin and row.organization_id != actor.organization_id):
         raise NotFound
-    if not actor.platform_admin or actor.user_id is None:
-        raise NotPermitted("Only an administrator of the deployment marks invoices paid.")
+    require_platform_admin(actor)
+    assert actor.user_id is not None
     async with transaction() as tx:
         receipt = Receipt(MANUAL, str(row.id), Money(row.amount_due, row.currency))
         if row.status != InvoiceStatus.OPEN or not await settle(tx, row.id, receipt):

@@ -8,6 +8,7 @@ from .api_keys import (
     rotate_api_key,
     update_api_key,
 )
+from .platform_admins import change_platform_admin, change_platform_admin_here
 from .resets import request_password_reset, reset_password
 from .second_factor import (
     SetUp,
@@ -35,6 +36,8 @@ __all__ = [
     "SignedIn",
     "begin_second_factor",
     "change_password",
+    "change_platform_admin",
+    "change_platform_admin_here",
     "confirm_second_factor",
     "create_api_key",
     "delete_api_key",

@@ -33,7 +33,7 @@ async def begin_second_factor(actor: Actor, *, password: str) -> NewSecret:
         CredentialsWrong: it is not the password.
         SecondFactorExists: the person has one already.
     """
-    user = await _checked_person(actor, password)
+    user = await checked_person(actor, password)
     if user.has_second_factor:
         raise SecondFactorExists
     async with transaction() as tx:
@@ -75,7 +75,7 @@ async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) ->
         TooManyRequests: ten codes were tried within five minutes.
         SecondFactorWrong: it is no code of theirs, or was used before.
     """
-    user = await _checked_person(actor, password)
+    user = await checked_person(actor, password)
     if not user.has_second_factor:
         raise SecondFactorMissing
     await limits.count(limits.SECOND_FACTOR, str(user.id))
@@ -100,7 +100,7 @@ async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> 
         TooManyRequests: ten codes were tried within five minutes.
         SecondFactorWrong: it is no code of theirs, or was used before.
     """
-    user = await _checked_person(actor, password)
+    user = await checked_person(actor, password)
     if not user.has_second_factor:
         raise SecondFactorMissing
     await limits.count(limits.SECOND_FACTOR, str(user.id))
@@ -142,7 +142,14 @@ async def _set(tx: Tx, user: Person, *, has_one: bool) -> int:
     return version
 
 
-async def _checked_person(actor: Actor, password: str) -> Person:
+async def checked_person(actor: Actor, password: str) -> Person:
+    """Return the signed-in person, who has sent their password anew.
+
+    Raises:
+        NotPermitted: an API key is nobody.
+        AccountLocked: five attempts failed within 15 minutes.
+        CredentialsWrong: it is not the password.
+    """
     user = await get_person(person_of(actor))
     await check_own_password(user, password, field="password")
     return user
