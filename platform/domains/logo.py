@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -27,8 +28,9 @@ _ANIMATIONS = frozenset(
     "animate animateColor animateMotion animateTransform set mpath discard".split()
 )
 _RASTERS = frozenset("image video audio feImage".split())
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
-_OUTSIDE = re.compile(r"url\(\s*['\"]?\s*(?!#)|(?:javascript|data|https?|file)\s*:", re.I)
+# Nothing is given back (`++`, `?+`): a stranger's text must not be tried in every division.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,2})?")
+_OUTSIDE = re.compile(r"url\(\s*+['\"]?+\s*+(?!#)|(?:javascript|data|https?|file)\s*+:", re.I)
 
 
 class BimiIssueCode(StrEnum):
@@ -110,7 +112,8 @@ def _is_square(root: Element) -> bool:
         return False
     width, height = float(parts[2]), float(parts[3])
     shown = root.get("width"), root.get("height")
-    return width == height > 0 and (None in shown or shown[0] == shown[1])
+    is_square = width == height > 0 and isfinite(width)
+    return is_square and (None in shown or shown[0] == shown[1])
 
 
 def _of_elements(root: Element) -> Iterator[BimiIssue]:

@@ -28,6 +28,8 @@ def codes_of(svg: str) -> list[str]:
         "<desc>A green square.</desc><g><path d='M0 0h64v64z'/></g>",
         "<defs><linearGradient id='g'><stop offset='0' stop-color='red'/></linearGradient></defs>"
         "<circle r='9' fill='url(#g)'/>",
+        "<circle r='9' fill='url( #g )'/>",
+        "<circle r='9' fill='url(&quot;#g&quot;)'/>",
         f"<use {XLINK} xlink:href='#a'/>",
         "<!-- made by hand --><?editor kept?>",
     ],
@@ -79,6 +81,7 @@ def test_a_plain_square_logo_has_no_issues(inside: str) -> None:
         (GOOD.replace("0 0 64 64", "0 0 64"), "logo_not_square"),
         (GOOD.replace("0 0 64 64", "0 0 0 0"), "logo_not_square"),
         (GOOD.replace("0 0 64 64", "0 0 nan nan"), "logo_not_square"),
+        (GOOD.replace("0 0 64 64", f"0 0 {'9' * 400} {'8' * 400}"), "logo_not_square"),
         (GOOD.replace("0 0 64 64", "0 0 -4 -4"), "logo_not_square"),
         (GOOD.replace('viewBox="0 0 64 64"', 'width="64" height="64"'), "logo_not_square"),
         (GOOD.replace("<svg ", '<svg width="64" height="32" '), "logo_not_square"),
@@ -117,6 +120,7 @@ def test_any_bytes_get_an_answer(octets: bytes) -> None:
         HEAD + "<g " + " ".join(f"a{n}=''" for n in range(4_000)) + "/></svg>",
         HEAD + f"<path d='{'url(' * 7_000}'/></svg>",
         HEAD.replace("0 0 64 64", "1" * 30_000) + "</svg>",
+        HEAD.replace("0 0 64 64", f"0 0 {'1' * 30_000}x 1") + "</svg>",
     ],
 )
 def test_no_logo_takes_long(svg: str) -> None:
