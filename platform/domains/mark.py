@@ -12,10 +12,10 @@ from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
 
 from .logo import MAX_BYTES, BimiIssue, BimiIssueCode
@@ -26,6 +26,16 @@ _MARK_PURPOSE = ObjectIdentifier("1.3.6.1.5.5.7.3.31")
 """id-kp-BrandIndicatorforMessageIdentification: without it, it is a certificate of another kind."""
 
 _LOGOTYPE = ObjectIdentifier("1.3.6.1.5.5.7.1.12")
+_UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+"""What the library raises over a certificate that it cannot make sense of."""
+
+MAX_LOGOS = 8
 _DATA_URI = re.compile(rb"data:image/svg\+xml(?:\+gzip)?;base64,([A-Za-z0-9+/=]+)")
 
 
@@ -45,7 +55,7 @@ def judge_mark(
         chain = x509.load_pem_x509_certificates(pem)
         names, purposes = _names(chain[0]), _purposes(chain[0])
         logos = _logos(chain[0])
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         message = "The certificate is not one or several certificates in PEM."
         return Mark((BimiIssue(BimiIssueCode.VMC_NOT_A_CERTIFICATE, message),))
     issues: list[BimiIssue] = []
@@ -80,7 +90,7 @@ def _chain_problem(chain: Sequence[x509.Certificate]) -> str | None:
             constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints)
             if not constraints.value.ca:
                 return "A certificate of the chain is signed by one that may not sign."
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (*_UNREADABLE, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return "A certificate of the chain is not signed by the next one."
     return None
 
@@ -110,7 +120,8 @@ def _logos(certificate: x509.Certificate) -> list[bytes]:
         return []
     octets = found.value if isinstance(found, x509.UnrecognizedExtension) else b""
     logos = []
-    for match in _DATA_URI.finditer(octets):
+    # Kilobytes of data may hold thousands of them, each with its own 32 KiB.
+    for match in islice(_DATA_URI.finditer(octets), MAX_LOGOS):
         try:
             packed = b64decode(match[1], validate=True)
             is_packed = packed.startswith(b"\x1f\x8b")

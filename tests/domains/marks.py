@@ -1,7 +1,7 @@
 """Mark certificates, good or with one thing wrong."""
 
 import gzip
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -57,6 +57,18 @@ def make_mark(
     )
     chain = [leaf, ca] if has_chain else [leaf]
     return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain)
+
+
+def altered(pem: bytes, before: bytes, after: bytes) -> bytes:
+    """Return the certificates of *pem* with the octets *before* replaced in each."""
+    chain = x509.load_pem_x509_certificates(pem)
+    octets = [
+        each.public_bytes(serialization.Encoding.DER).replace(before, after) for each in chain
+    ]
+    return b"".join(
+        b"-----BEGIN CERTIFICATE-----\n" + encodebytes(each) + b"-----END CERTIFICATE-----\n"
+        for each in octets
+    )
 
 
 def _logotype(uri: bytes) -> bytes:

@@ -14,7 +14,7 @@ from postlane.core.database import fetch
 from postlane.domains.work import check
 from tests.client import Client
 from tests.dns_server import DnsServer
-from tests.domains.marks import make_mark
+from tests.domains.marks import altered, make_mark
 from tests.domains.setup import create, verify
 from tests.domains.test_logo import GOOD
 from tests.domains.web import BRAND, reachable_web
@@ -157,6 +157,36 @@ async def test_what_is_wrong_with_a_certificate_is_told(
     )
 
     assert (codes(made), made["bimi"]["status"]) == ([code], "INVALID")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        # version [0] INTEGER 2, which is v3, as one that nobody knows
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", "VMC_NOT_A_CERTIFICATE"),
+        # the curve of the signer's key, 1.2.840.10045.3.1.7, as one that there is not
+        (b"\x86\x48\xce\x3d\x03\x01\x07", b"\x86\x48\xce\x3d\x03\x01\x7e", "VMC_BROKEN_CHAIN"),
+    ],
+)
+async def test_a_certificate_that_nobody_understands_is_an_issue(
+    client: Client,
+    dns: DnsServer,
+    web: WebServer,
+    frozen: datetime,
+    before: bytes,
+    after: bytes,
+    code: str,
+) -> None:
+    actor = await a_domain(client, dns, "strange.example")
+    mark = make_mark("strange.example", GOOD.encode(), at=frozen)
+    web.set("/vmc.pem", altered(mark, before, after), "text/plain")
+    base = f"https://{BRAND}:{web.port}"
+
+    made = await update(
+        client, actor, "strange.example", logoUrl=f"{base}/logo.svg", vmcUrl=f"{base}/vmc.pem"
+    )
+
+    assert codes(made) == [code]
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\0\xff"])
