@@ -118,12 +118,10 @@ class _Receiver:
             if len(hosts) > _MAX_HOSTS:
                 raise SpfProblem(f"{name} has more than {_MAX_HOSTS} mail exchangers.")
         length = term.length_4 if self._asked.address.version == 4 else term.length_6
+        around = ip_network(f"{self._asked.address}/{length}", strict=False)
         for host in hosts:
             addresses = await self._addresses(host, counts=term.kind == "a")
-            if any(
-                self._asked.address in ip_network(f"{each}/{length}", strict=False)
-                for each in addresses
-            ):
+            if any(ip_address(each) in around for each in addresses):
                 return True
         return False
 

@@ -94,9 +94,11 @@ def expand(value: str, *, domain: str, asked: Asked) -> str:
         return quote(kept, safe="-._~") if letter.isupper() else kept
 
     name = _MACRO.sub(replaced, value).rstrip(".").lower()
-    while len(name) > MAX_NAME:
-        name = name.partition(".")[2]
-    return name
+    if len(name) <= MAX_NAME:
+        return name
+    # At once, not label by label: macros make megabytes out of one record.
+    cut = name.find(".", len(name) - MAX_NAME - 1)
+    return name[cut + 1 :] if cut >= 0 else ""
 
 
 def _read_term(domain: str, word: str) -> Term:

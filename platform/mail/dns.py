@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import dns.asyncresolver
@@ -30,6 +31,8 @@ FAILURE_KEPT = timedelta(seconds=10)
 _MAX_CHAIN = 8
 _MAX_EXCHANGERS = 20
 """A stranger chooses how many exchangers his domain has; we look at this many."""
+_MAX_VALUES = 500
+"""And how many records a name has: thousands of addresses fit into one answer."""
 
 T = TypeVar("T")
 
@@ -181,7 +184,7 @@ class Resolver:
         ttl = found.chaining_result.minimum_ttl
         if found.rrset is None:
             return Answer(LookupStatus.NO_DATA), _within(ttl, LONGEST_NEGATIVE)
-        values = tuple(_READERS[kind](rdata) for rdata in found.rrset)
+        values = tuple(_READERS[kind](rdata) for rdata in islice(found.rrset, _MAX_VALUES))
         return Answer(LookupStatus.FOUND, values), _within(ttl, LONGEST_POSITIVE)
 
     async def _chase(self, name: str, kind: str) -> dns.resolver.Answer:
