@@ -254,7 +254,8 @@ class Mutation:
 
     @strawberry.mutation(
         description="Change a domain's logo and look at it as mailboxes do, which takes some "
-        "seconds. What is wrong with it is not refused; see its issues. Needs `domains:write`."
+        "seconds. What is wrong with it is not refused; see its issues. A domain has 10 such looks "
+        "a minute. Needs `domains:write`."
     )
     async def update_domain_bimi(
         self,

@@ -38,6 +38,8 @@ RESET_PASSWORD = Window("reset_password", 10, timedelta(minutes=1))
 SECOND_FACTOR = Window("second_factor", 10, timedelta(minutes=5))
 """Codes that one person may try while signed in."""
 VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
+LOOK_AT_LOGO = Window("look_at_logo", 10, timedelta(minutes=1))
+"""Changes of one domain's logo, each of which fetches what the customer names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -401,3 +401,20 @@ async def test_a_logo_that_goes_bad_is_found_in_the_background(
         uuid.UUID(made["uuid"]),
     )
     assert rows == [{"code": "logo_unreachable"}]
+
+
+async def test_what_a_customer_names_is_not_fetched_without_end(
+    client: Client, dns: DnsServer, web: WebServer
+) -> None:
+    actor = await a_domain(client, dns, "again.example")
+    logo_url = f"https://{BRAND}:{web.port}/logo.svg"
+    for _ in range(10):
+        await update(client, actor, "again.example", logoUrl=logo_url)
+
+    sent = {"input": {"domain": {"name": "again.example"}, "logoUrl": f"{logo_url}?2"}}
+    refused = await client.graphql(UPDATE, sent, actor=actor)
+    off = await update(client, actor, "again.example", enabled=False)
+
+    assert refused["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+    assert off["bimi"]["logoUrl"] == logo_url
+    assert len(web.asked) == 10

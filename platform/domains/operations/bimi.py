@@ -7,6 +7,7 @@ from ...core.errors import NotFound
 from ...core.settings import settings
 from ...mail.dns import resolver
 from ...mail.fetching import open_fetcher
+from ...security import limits
 from ..bimi import BimiChanges, BimiSettings, BimiVerdict, changed_bimi, judge_bimi
 from ..logos import read_bimi, write_verdict
 from ..lookups import Finding, Sender, look_up
@@ -26,11 +27,15 @@ async def update_bimi(actor: Actor, ref: DomainRef, changes: BimiChanges) -> Dom
     Raises:
         NotFound: the domain is absent or somebody else's.
         InvalidInput: names every field that breaks a rule.
+        TooManyRequests: more than 10 logos were set for this domain within a minute.
     """
     actor.require(Permission.WRITE_DOMAINS)
     found = await domain_of(actor, ref)
     before = await read_bimi(found.id) or BimiSettings()
     wanted = changed_bimi(before, changes, domain=found.name)
+    if wanted.logo is not None:
+        # What it names is fetched from here: nobody may aim that at others again and again.
+        await limits.count(limits.LOOK_AT_LOGO, str(found.id))
     verdict, finding = await _look(found.name, wanted)
     async with transaction() as tx:
         domain = await lock(tx, found.id)
