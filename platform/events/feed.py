@@ -7,6 +7,7 @@ one that was lost delays events and loses none.
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -41,8 +42,10 @@ SEE = (
     "coalesce((SELECT max(position) FROM events), 0) AS position"
 )
 # xmin has 32 bits; beside the snapshot's next transaction it is known which 64 they stand for.
-NEW = """
-SELECT * FROM events WHERE position > $1 AND organization_id = ANY($2::uuid[])
+# The columns by name: a process of one release reads while the next one's migrations run.
+NEW = f"""
+SELECT {", ".join(column._meta.db_column_name for column in Event._meta.columns)}
+FROM events WHERE position > $1 AND organization_id = ANY($2::uuid[])
 AND NOT pg_visible_in_snapshot(
     ($3::bigint + ((xmin::text::bigint - $3::bigint + 2147483648) & 4294967295) - 2147483648)
     ::text::xid8, $4::text::pg_snapshot)
@@ -93,7 +96,15 @@ class Subscriber:
 
     def offer(self, event: Event) -> None:
         """Keep *event* until it is taken, if it is wanted."""
-        if self._ended is not None or not self._wants(event):
+        if self._ended is not None:
+            return
+        try:
+            is_wanted = self._wants(event)
+        except Exception as error:  # an edge: its fault is not that of the others
+            log.exception("a subscriber could not say whether it wants an event")
+            self.end(error)
+            return
+        if not is_wanted:
             return
         if len(self._waiting) >= self._room:
             self.end(FellBehind())
@@ -116,6 +127,8 @@ class Feed:
         self._subscribers: dict[uuid.UUID, set[Subscriber]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._progress: Progress | None = None
+        self._offered: set[int] = set()
+        """Positions of the look that is going on, or broke off: it is done again then."""
         self._ready = asyncio.Event()
         self._told = asyncio.Event()
 
@@ -136,6 +149,7 @@ class Feed:
         if self._reader is None:
             self._ready = asyncio.Event()
             self._progress = None
+            self._offered.clear()
             self._reader = asyncio.create_task(self._run(), context=Context())
         try:
             await asyncio.wait_for(self._ready.wait(), START_SECONDS)
@@ -184,14 +198,20 @@ class Feed:
                     connection.terminate()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("new events cannot be read: %r", error)
+            except Exception:  # an edge: a reader that ends would leave everybody waiting
+                log.exception("new events could not be read")
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener(CHANNEL, self._hear)
         while True:
             self._told.clear()
+            began = time.monotonic()
             await self._look(connection)
-            await asyncio.sleep(PAUSE_SECONDS)
+            # While a transaction is open for long, each look reads all that came since it
+            # began: then half of the time is enough for the database.
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(PAUSE_SECONDS, took), LOOK_SECONDS))
             try:
                 await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
             except TimeoutError:
@@ -222,8 +242,11 @@ class Feed:
                     prefetch=READ_AT_ONCE,
                 )
                 async for found in rows:
-                    self._offer(Event(_exists_in_db=True, **found))
+                    if found["position"] not in self._offered:
+                        self._offer(Event(_exists_in_db=True, **found))
+                        self._offered.add(found["position"])
         self._progress.advance(now)
+        self._offered.clear()
 
     def _offer(self, event: Event) -> None:
         for subscriber in tuple(self._subscribers.get(event.organization_id, ())):

@@ -142,6 +142,72 @@ async def test_a_lost_connection_is_made_again_and_nothing_is_missed(
     assert [event.message_id for event in found] == made
 
 
+async def test_a_column_of_a_later_release_stops_nobody(
+    feed: Feed, other: asyncpg.Connection
+) -> None:
+    """A migration runs while processes of the release before still read."""
+    organization = uuid4()
+    subscriber = await feed.subscribe(organization, lambda event: True)
+
+    await other.execute("ALTER TABLE events ADD COLUMN later integer")
+    try:
+        made = await write(organization)
+        found = await taken(subscriber, 1)
+    finally:
+        await other.execute("ALTER TABLE events DROP COLUMN later")
+
+    assert [event.message_id for event in found] == made
+
+
+async def test_a_subscriber_that_fails_ends_alone(feed: Feed) -> None:
+    organization = uuid4()
+
+    def fails(event: Any) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    broken = await feed.subscribe(organization, fails)
+    subscriber = await feed.subscribe(organization, lambda event: True)
+
+    made = await write(organization)
+    found = await taken(subscriber, 1)
+
+    assert [event.message_id for event in found] == made
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await broken.take(1)
+
+
+async def test_a_look_that_breaks_off_gives_nothing_twice(
+    feed: Feed, other: asyncpg.Connection
+) -> None:
+    """The connection is cut while more is being read than is fetched at once."""
+    organization = uuid4()
+    cut = asyncio.Event()
+
+    def wants(event: Any) -> bool:
+        cut.set()
+        return True
+
+    subscriber = await feed.subscribe(organization, wants, room=100_000)
+    await other.execute(
+        "INSERT INTO events (id, organization_id, type, data, occurred_at, simulated) "
+        "SELECT gen_random_uuid(), $1, 'message.queued', '{}', now(), false "
+        "FROM generate_series(1, 30000)",
+        organization,
+    )
+    await cut.wait()
+    ended = await other.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = 'postlane feed'"
+    )
+    found = await taken(subscriber, 30_000)
+    await write(organization)
+    last = await taken(subscriber, 1)
+
+    assert ended == 1
+    assert len({event.id for event in found}) == 30_000
+    assert len(last) == 1
+
+
 async def test_others_events_are_not_offered(feed: Feed) -> None:
     ours, theirs = uuid4(), uuid4()
     subscriber = await feed.subscribe(ours, lambda event: True)
