@@ -86,6 +86,9 @@ KINDS = {
     "Mutation.rotateDomainDkim(input.domain.name)": "Domain name",
     "Mutation.sendMessage(input.pool)": "Pool name",
     "Mutation.sendMessage(input.vmta)": "Vmta uuid",
+    "Mutation.simulateDelivery(input.message.pool)": "Pool name",
+    "Mutation.simulateDelivery(input.message.vmta)": "Vmta uuid",
+    "Mutation.simulateDelivery(input.messageId)": "Message",
     "Mutation.switchOrganization(input.organizationId)": "Organization",
     "Mutation.updateApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.updateDomain(input.defaultPool)": "Pool name",
@@ -152,12 +155,24 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "createDomain": {"name": f"other-{world.domain}"},
         "grantCredits": {"type": "EMAIL", "amount": 1},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
+        "simulateDelivery": {"message": MESSAGE | {"from": f"shop@{world.domain}"}},
         "updateApiKey": {"name": "Renamed"},
         "updateDomain": {"domain": {"name": world.domain}, "trackOpens": True},
         "updateDomainBimi": {"enabled": False},
         "updateProject": {"name": "Renamed"},
     }
     return needed.get(field, {})
+
+
+def merged(needed: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Return *value* with what is needed beside it; of what is left out nothing is needed."""
+    inner = {
+        name: merged(needed[name], value[name])
+        for name in needed.keys() & value.keys()
+        if isinstance(value[name], dict) and isinstance(needed[name], dict)
+    }
+    outer = {k: v for k, v in needed.items() if not isinstance(v, dict) or k == "domain"}
+    return outer | value | inner
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +211,7 @@ class Place:
         for step in reversed(self.path[1:]):
             value = {step: value}
         if self.on == "Mutation":
-            value = given(self.field, world) | value
+            value = merged(given(self.field, world), value)
         return {"value": value}
 
 

@@ -194,6 +194,7 @@ class Delivery(Table, db=DB, tablename="deliveries"):
     last_attempt_at = Timestamptz(null=True, default=None)
     delivered_at = Timestamptz(null=True, default=None)
     settled_at = Timestamptz(null=True, default=None, help_text="When it became final.")
+    simulated = Boolean(default=False, help_text="What became of it was made up.")
     created_at = Timestamptz(default=clock.now)
 
 
@@ -229,4 +230,20 @@ class CapturedMessage(Table, db=DB, tablename="captured_messages"):
     envelope_from = Varchar(320)
     envelope_to = Varchar(320)
     data = Bytea()
+    created_at = Timestamptz(default=clock.now)
+
+
+class PendingSimulation(Table, db=DB, tablename="simulations"):
+    """What is to become of sandbox mail later."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    project_id = UUID()
+    message_id = UUID()
+    delivery_id = UUID(null=True, default=None, help_text="Null: every one that is open.")
+    outcome = Varchar(20)
+    code = Integer(null=True, default=None, help_text="Of the reply, instead of the usual one.")
+    reply = Text(null=True, default=None)
+    fire_webhooks = Boolean(default=True)
+    due_at = Timestamptz()
     created_at = Timestamptz(default=clock.now)

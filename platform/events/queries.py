@@ -56,6 +56,23 @@ async def events_of_messages(
     return found
 
 
+async def events_of_deliveries(
+    actor: Actor, message_id: uuid.UUID, delivery_ids: Collection[uuid.UUID]
+) -> list[Event]:
+    """Return what happened to deliveries of one message, oldest first.
+
+    It asks for no permission: it is the answer to who has just made it happen.
+    """
+    rows = await fetch(
+        "SELECT * FROM events WHERE message_id = {} AND organization_id = {} "
+        "AND delivery_id = ANY({}::uuid[]) ORDER BY position",
+        message_id,
+        actor.organization_id,
+        list(delivery_ids),
+    )
+    return [Event(_exists_in_db=True, **row) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Engagement:
     """What a recipient did with a message."""

@@ -27,6 +27,8 @@ class EventType(StrEnum):
     BILLING_PLAN_CHANGED = "billing.plan_changed"
     BILLING_INVOICE_CREATED = "billing.invoice_created"
     BILLING_PAYMENT_FAILED = "billing.payment_failed"
+    SUPPRESSION_CREATED = "suppression.created"
+    SUPPRESSION_REMOVED = "suppression.removed"
 
 
 ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})
@@ -41,3 +43,6 @@ EXITS = frozenset(
     }
 )
 """Events that take a delivery out of its queue."""
+
+NO_WEBHOOKS = {"fire_webhooks": False}
+"""In the data of an event that webhooks are not called for: somebody simulated it so."""

@@ -73,6 +73,8 @@ describe_enum(
         "SELECTOR_IN_USE": "Another key of the domain has this selector.",
         "ROTATION_IN_PROGRESS": "The key is being replaced already.",
         "NOT_CANCELLABLE": "It is too late to cancel it.",
+        "MESSAGE_NOT_SANDBOX": "The message is live; only sandbox mail can be simulated.",
+        "ALREADY_FINAL": "The recipient is final, and the outcome cannot follow.",
         "QUEUE_HELD": "The queue is held; release it first.",
         "VMTA_PAUSED": "The vMTA is paused; resume it first.",
         "AUTO_BLOCK_ACTIVE": "An auto-block stopped it; resolve the block.",

@@ -39,6 +39,8 @@ describe_enum(
         "BILLING_PLAN_CHANGED": "The organization has another plan.",
         "BILLING_INVOICE_CREATED": "An invoice was made.",
         "BILLING_PAYMENT_FAILED": "A payment was refused.",
+        "SUPPRESSION_CREATED": "An address gets no more mail.",
+        "SUPPRESSION_REMOVED": "An address gets mail again.",
     },
 )
 

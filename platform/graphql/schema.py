@@ -30,6 +30,7 @@ from . import (
     second_factors,
     sending,
     sessions,
+    simulating,
     subscriptions,
     suppressions,
     users,
@@ -105,6 +106,7 @@ class Mutation(
     second_factors.Mutation,
     sending.Mutation,
     sessions.Mutation,
+    simulating.Mutation,
     suppressions.Mutation,
     users.Mutation,
 ): ...

@@ -275,7 +275,8 @@ class CancelMessagePayload:
         return await info.context.loaders.load(load_messages, self.uuid)
 
 
-def _new_message(input: MessageInput) -> NewMessage:
+def new_message(input: MessageInput) -> NewMessage:
+    """Return the message that *input* is, not checked yet."""
     return NewMessage(
         sender=input.sender,
         to=input.to,
@@ -334,7 +335,7 @@ class Mutation:
     async def send_message(self, info: Info, input: SendMessageArgument) -> SendMessagePayload:
         receipt, replayed = await operations.send_message(
             actor_of(info),
-            _new_message(input),
+            new_message(input),
             key=input.idempotency_key or info.context.idempotency_key,
         )
         info.context.replayed |= replayed
@@ -351,7 +352,7 @@ class Mutation:
     ) -> SendMessagesPayload:
         batch = await operations.send_messages(
             actor_of(info),
-            [_new_message(message) for message in input.messages],
+            [new_message(message) for message in input.messages],
             batch_id=input.batch_id,
             atomic=input.atomic,
             key=input.idempotency_key or info.context.idempotency_key,

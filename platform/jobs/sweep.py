@@ -8,6 +8,7 @@ from datetime import timedelta
 from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import DueQueue, due_queues, go_on_flushing, roll_up
+from ..delivery.work.simulating import ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
 from ..notices.work import ask_for_due
 from .delivery import drain_key
@@ -27,6 +28,10 @@ SLOTS = 4
 
 DOMAINS_AT_ONCE = 100
 NOTICES_AT_ONCE = 100
+
+LOST_AT_ONCE = 100
+LOST_JOBS_EVERY = 15.0
+"""Seconds between two looks for work that has a job of its own, which may have been lost."""
 
 
 async def sweep() -> int:
@@ -60,15 +65,24 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
     return False
 
 
+async def find_lost() -> None:
+    """Ask again for the jobs of what should have been done by now."""
+    await ask_for_due_simulations(limit=LOST_AT_ONCE)
+
+
 async def keep_sweeping(stopping: asyncio.Event) -> None:
     """Sweep every few seconds until the process is to end.
 
     It is no job, so that it does not wait behind jobs.
     """
+    looked_at = -LOST_JOBS_EVERY
     while not stopping.is_set():
         started = time.monotonic()
         try:
             await sweep()
+            if started - looked_at >= LOST_JOBS_EVERY:
+                await find_lost()
+                looked_at = started
         except Exception as error:  # an edge: the next sweep finds what this one missed
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started

@@ -4,7 +4,12 @@ import logging
 from typing import Any
 
 from ..audit.work import remove_old_entries
-from ..delivery.work import remove_old_activity, remove_old_captured, remove_old_contents
+from ..delivery.work import (
+    remove_old_activity,
+    remove_old_captured,
+    remove_old_contents,
+    remove_unused_sandbox_mail,
+)
 from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
@@ -16,9 +21,13 @@ async def tidy(ctx: dict[str, Any]) -> None:
     """Remove what nobody may ask for any more."""
     contents = await remove_old_contents()
     captured = await remove_old_captured()
+    unused = await remove_unused_sandbox_mail()
     await remove_old_activity()
     await remove_old_entries()
     await remove_old_checks()
     await remove_old_notices()
     await tidy_security()
-    log.info("tidied", extra={"contents": contents, "captured_messages": captured})
+    log.info(
+        "tidied",
+        extra={"contents": contents, "captured_messages": captured, "sandbox_messages": unused},
+    )

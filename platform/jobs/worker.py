@@ -27,6 +27,7 @@ from .domains import check_domain
 from .notices import send_notice
 from .outbound import Outbound
 from .schedule import cron_jobs
+from .simulating import run
 from .sweep import keep_sweeping
 from .tidy import tidy
 from .transports import make_transport
@@ -42,6 +43,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.CLOSE_BOOKS: close_books,
     JobName.BILL: bill,
     JobName.TIDY: tidy,
+    JobName.SIMULATE: run,
 }
 """What each kind of job runs."""
 

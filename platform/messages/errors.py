@@ -42,6 +42,20 @@ class BatchRejected(InvalidInput):
         super().__init__(message, details=details)
 
 
+class MessageNotSandbox(Conflict):
+    """The message is live: what becomes of it is up to the receivers."""
+
+    code = ErrorCode.MESSAGE_NOT_SANDBOX
+    message = "This message is live; only sandbox messages can be simulated."
+
+
+class AlreadyFinal(Conflict):
+    """The recipient is final, and the outcome cannot follow."""
+
+    code = ErrorCode.ALREADY_FINAL
+    message = "No recipient is open any more that this outcome could follow for."
+
+
 class NotCancellable(Conflict):
     """Every delivery of the message is final already."""
 

@@ -46,7 +46,7 @@ async def add_suppression(
             "INSERT INTO suppressions (id, organization_id, project_id, address, address_key, "
             "reason, description, expires_at, created_at) "
             "VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}) "
-            "ON CONFLICT (organization_id, address_key, reason, project_id) DO UPDATE "
+            "ON CONFLICT (organization_id, address_key, reason, project_id, stream) DO UPDATE "
             "SET description = excluded.description, expires_at = excluded.expires_at "
             "RETURNING *",
             new_id(),

@@ -1,13 +1,16 @@
 """What the platform does with suppressions for itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
+from ..events.operations import NewEvent, append
+from ..events.rules import EventType
 from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason
 
 
@@ -31,6 +34,8 @@ class NewSuppression:
     reason: SuppressionReason
     description: str | None = None
     expires_at: datetime | None = None
+    stream: str | None = None
+    """The only stream it stops; None is every one, or what the reason says."""
 
     @property
     def address_key(self) -> str:
@@ -46,17 +51,19 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         return []
     rows = await fetch(
         "SELECT asked.nth, found.reason "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::boolean[]) WITH ORDINALITY "
-        "AS asked (organization_id, project_id, address_key, marketing, nth) "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[]) WITH ORDINALITY "
+        "AS asked (organization_id, project_id, address_key, stream, nth) "
         "JOIN suppressions found USING (organization_id, address_key) "
         "WHERE (found.project_id IS NULL OR found.project_id = asked.project_id) "
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
-        "AND (asked.marketing OR found.reason <> {})",
+        "AND (found.stream IS NULL OR found.stream = asked.stream) "
+        "AND (asked.stream = {} OR found.reason <> {})",
         [recipient.organization_id for recipient in recipients],
         [recipient.project_id for recipient in recipients],
         [recipient.address_key for recipient in recipients],
-        [recipient.stream == MARKETING for recipient in recipients],
+        [recipient.stream for recipient in recipients],
         clock.now(),
+        MARKETING,
         SuppressionReason.UNSUBSCRIBE.value,
     )
     weight = list(SuppressionReason)
@@ -69,34 +76,74 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     return answers
 
 
-async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> None:
-    """Stop sending to addresses; one that is stopped already stays so until the later end."""
+async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> int:
+    """Stop sending to addresses and return how many were not stopped like that before.
+
+    One that is stopped already stays so until the later end.
+    """
     distinct = {
-        (item.organization_id, item.address_key, item.reason.value, str(item.project_id)): item
+        (
+            item.organization_id,
+            item.address_key,
+            item.reason.value,
+            str(item.project_id),
+            item.stream or "",
+        ): item
         for item in sorted(suppressions, key=_end)
     }
     if not distinct:
-        return
+        return 0
     # In the order of the key, so that two workers that settle the same addresses never deadlock.
     items = [distinct[key] for key in sorted(distinct)]
-    await fetch(
+    rows = await fetch(
         "INSERT INTO suppressions AS old (id, organization_id, project_id, address, address_key, "
-        "reason, description, expires_at, created_at) "
+        "stream, reason, description, expires_at, created_at) "
         "SELECT *, {}::timestamptz FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
-        "{}::text[], {}::text[], {}::text[], {}::timestamptz[]) "
-        "ON CONFLICT (organization_id, address_key, reason, project_id) DO UPDATE "
+        "{}::text[], {}::text[], {}::text[], {}::text[], {}::timestamptz[]) "
+        "ON CONFLICT (organization_id, address_key, reason, project_id, stream) DO UPDATE "
         "SET expires_at = CASE WHEN old.expires_at IS NULL OR excluded.expires_at IS NULL "
-        "THEN NULL ELSE greatest(old.expires_at, excluded.expires_at) END",
+        "THEN NULL ELSE greatest(old.expires_at, excluded.expires_at) END "
+        # A row that was there before has been locked by this statement; a new one has not.
+        "RETURNING *, xmax = 0 AS is_new",
         clock.now(),
         [new_id() for _ in items],
         [item.organization_id for item in items],
         [item.project_id for item in items],
         [item.address for item in items],
         [item.address_key for item in items],
+        [item.stream for item in items],
         [item.reason.value for item in items],
         [item.description and item.description[:MAX_DESCRIPTION] for item in items],
         [item.expires_at for item in items],
     )
+    new = [row for row in rows if row["is_new"]]
+    await append(tx, [changed(EventType.SUPPRESSION_CREATED, row) for row in new])
+    return len(new)
+
+
+def changed(type: EventType, row: Mapping[str, Any]) -> NewEvent:
+    """Return the event that says that a suppression began or was taken away."""
+    expires_at: datetime | None = row["expires_at"]
+    return NewEvent(
+        organization_id=row["organization_id"],
+        project_id=row["project_id"],
+        message_id=None,
+        delivery_id=None,
+        type=type,
+        data={
+            "suppression_id": str(row["id"]),
+            "email": row["address"],
+            "reason": row["reason"],
+            "stream": row["stream"],
+            "description": row["description"],
+            "expires_at": expires_at and _rfc3339(expires_at),
+        },
+        occurred_at=clock.now(),
+    )
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _end(item: NewSuppression) -> tuple[bool, datetime]:

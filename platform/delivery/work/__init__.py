@@ -2,7 +2,8 @@
 
 `claims` takes due deliveries for one attempt each, `settling` writes down what became of
 them, `queues` says where work is waiting, `counting` sums up what is in each queue, `capture`
-keeps mail that is not sent away, and `tidying` removes what nobody may ask for any more.
+keeps mail that is not sent away, `simulating` makes up what becomes of sandbox mail, and
+`tidying` removes what nobody may ask for any more.
 """
 
 from .capture import Captured, keep_captured
@@ -44,7 +45,7 @@ from .queues import (
     spool_bytes,
 )
 from .settling import Settlement, settle_batch
-from .tidying import remove_old_captured, remove_old_contents
+from .tidying import remove_old_captured, remove_old_contents, remove_unused_sandbox_mail
 
 __all__ = [
     "CONNECTION_LEASE",
@@ -76,6 +77,7 @@ __all__ = [
     "remove_old_activity",
     "remove_old_captured",
     "remove_old_contents",
+    "remove_unused_sandbox_mail",
     "renew_claims",
     "rest_queue",
     "return_path_of",

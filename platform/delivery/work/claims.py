@@ -46,6 +46,9 @@ class Claim:
     expires_at: datetime
     cancel_requested: bool
     """While another worker had it, which died: it is not to be sent any more."""
+    simulated: bool = False
+    """Nobody is asked: it is sandbox mail, and what became of it was made up."""
+    calls_webhooks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

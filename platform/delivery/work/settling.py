@@ -3,7 +3,7 @@
 import json
 import random
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...credits.lots import Refund, refund_all
 from ...events.operations import NewEvent, append
-from ...events.rules import EventType
+from ...events.rules import NO_WEBHOOKS, EventType
 from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
 from ...suppressions.rules import SuppressionReason
 from ...suppressions.work import NewSuppression, add
@@ -33,6 +33,18 @@ COOLING_FOR = timedelta(hours=72)
 
 SOFT_CLASSES = tuple(
     each.value for each in BounceClass if each.type_for(Verdict.DEFERRED) is BounceType.SOFT
+)
+
+# The classes are written out, for the index holds these failures and no others; and of an
+# address no more are looked at than matter.
+FAILING = (
+    "SELECT asked.nth FROM unnest({}::uuid[], {}::text[]) WITH ORDINALITY "
+    "AS asked (organization_id, address_key, nth) CROSS JOIN LATERAL ("
+    "SELECT count(*) AS failures FROM (SELECT FROM deliveries "
+    "WHERE organization_id = asked.organization_id AND address_key = asked.address_key "
+    "AND settled_at > {} AND state IN ('bounced', 'expired') AND NOT simulated "
+    f"AND bounce_class IN ({', '.join(map(repr, SOFT_CLASSES))}) LIMIT {{}}) AS found"
+    ") AS counted WHERE counted.failures >= {}"
 )
 
 
@@ -97,20 +109,30 @@ async def settle_batch(settlements: Sequence[Settlement]) -> int:
     """
     if not settlements:
         return 0
+    async with transaction() as tx:
+        return await settle_in(tx, settlements)
+
+
+async def settle_in(tx: Tx, settlements: Sequence[Settlement]) -> int:
+    """Do what `settle_batch` does, as a part of the open transaction.
+
+    What a simulated claim came to is written down like any other and stays without
+    consequences: it stops no mail to the address and slows no queue down.
+    """
     now = clock.now()
     # In the order of ids, as renewing locks them.
     ordered = sorted(settlements, key=lambda item: item.claim.delivery_id)
     steps = {item.claim.delivery_id: _step(item, now) for item in ordered}
-    async with transaction() as tx:
-        await _lock_messages(steps.values())
-        settled = await _write_deliveries(steps, now)
-        if settled:
-            await _write_messages(settled, now)
-            await _write_attempts(settled)
-            await append(tx, [event for each in settled for event in _events(each, now)])
-            await refund_all(tx, _refunds(settled))
-            await _suppress(tx, settled, now)
-            await _slow_down(settled, now)
+    await _lock_messages(steps.values())
+    settled = await _write_deliveries(steps, now)
+    if settled:
+        await write_messages({each.step.claim.message_id for each in settled}, now)
+        await _write_attempts(settled)
+        await append(tx, [event for each in settled for event in _events(each, now)])
+        await refund_all(tx, _refunds(settled))
+        real = [each for each in settled if not each.step.claim.simulated]
+        await _suppress(tx, real, now)
+        await _slow_down(real, now)
     return len(settled)
 
 
@@ -157,14 +179,15 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
                 CASE WHEN new.attempted THEN new.bounce_class ELSE old.bounce_class END,
             last_attempt_at = coalesce(new.started_at, old.last_attempt_at),
             delivered_at = CASE WHEN new.state = 'delivered' THEN {}::timestamptz END,
-            settled_at = CASE WHEN new.due_at IS NULL OR old.cancel_requested
+            settled_at = CASE WHEN new.is_final OR old.cancel_requested
                 THEN {}::timestamptz END
         FROM unnest({}::uuid[], {}::integer[], {}::text[], {}::timestamptz[], {}::boolean[],
-            {}::integer[], {}::text[], {}::text[], {}::text[], {}::text[], {}::timestamptz[])
-            AS new (id, attempt, state, due_at, attempted, code, enhanced_code, reply, mx_host,
-            bounce_class, started_at)
+            {}::boolean[], {}::integer[], {}::text[], {}::text[], {}::text[], {}::text[],
+            {}::timestamptz[])
+            AS new (id, attempt, state, due_at, is_final, attempted, code, enhanced_code, reply,
+            mx_host, bounce_class, started_at)
         WHERE old.id = new.id AND old.attempts = new.attempt AND old.state = 'sending'
-        RETURNING old.id, old.state, old.due_at, old.attempts, old.code, old.reply,
+        RETURNING old.id, old.state, old.attempts, old.code, old.reply,
             old.bounce_class, old.cancelled_by, old.refund_entry_id
         """,
         [state.value for state in DeliveryState if state in OPEN or state == "expired"],
@@ -173,7 +196,9 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
         list(steps),
         [step.claim.attempt for step in steps.values()],
         [step.state.value for step in steps.values()],
-        [step.due_at for step in steps.values()],
+        # What is simulated is never due: no worker may come for it.
+        [None if step.claim.simulated else step.due_at for step in steps.values()],
+        [step.due_at is None for step in steps.values()],
         [outcome is not None for outcome in outcomes],
         [outcome and outcome.code for outcome in outcomes],
         [outcome and outcome.enhanced_code for outcome in outcomes],
@@ -186,7 +211,7 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
         _Settled(
             step=steps[row["id"]],
             state=DeliveryState(row["state"]),
-            due_at=row["due_at"],
+            due_at=None if row["state"] in FINAL else steps[row["id"]].due_at,
             attempts=row["attempts"],
             code=row["code"],
             reply=row["reply"],
@@ -211,7 +236,7 @@ def _refunds(settled: Sequence[_Settled]) -> list[Refund]:
     ]
 
 
-async def _write_messages(settled: Sequence[_Settled], now: datetime) -> None:
+async def write_messages(message_ids: Collection[uuid.UUID], now: datetime) -> None:
     """Sum up the messages; the same rule as `rules.message_status`, for many at once."""
     await fetch(
         """
@@ -234,7 +259,7 @@ async def _write_messages(settled: Sequence[_Settled], now: datetime) -> None:
         """,
         now,
         [state.value for state in OPEN],
-        list({each.step.claim.message_id for each in settled}),
+        list(message_ids),
     )
 
 
@@ -338,8 +363,9 @@ def _event(
         message_id=claim.message_id,
         delivery_id=claim.delivery_id,
         type=type,
-        data=data,
+        data=data if claim.calls_webhooks else {**data, **NO_WEBHOOKS},
         occurred_at=occurred_at,
+        simulated=claim.simulated,
         vmta_id=claim.vmta_id,
         ends_attempt=ends_attempt,
         isp=isp_of(claim.address.rpartition("@")[2], data.get("mx_host")) if ends_attempt else "",
@@ -359,8 +385,7 @@ async def _suppress(tx: Tx, settled: Sequence[_Settled], now: datetime) -> None:
             soft.append(each.step)
     cooling = [
         _suppression(step, SuppressionReason.SOFT_BOUNCE_COOLING, now + COOLING_FOR)
-        for step in soft
-        if await _keeps_failing(step.claim, now)
+        for step in await _keep_failing(soft, now)
     ]
     await add(tx, hard + cooling)
 
@@ -401,18 +426,19 @@ def _suppression(
     )
 
 
-async def _keeps_failing(claim: Claim, now: datetime) -> bool:
+async def _keep_failing(steps: Sequence[_Step], now: datetime) -> list[_Step]:
+    """Return those whose address has failed so often lately that mail to it has to pause."""
+    if not steps:
+        return []
     rows = await fetch(
-        "SELECT count(*) AS failures FROM deliveries "
-        "WHERE organization_id = {} AND address_key = {} AND state IN ('bounced', 'expired') "
-        "AND bounce_class = ANY({}::text[]) AND settled_at > {}",
-        claim.organization_id,
-        claim.address.lower(),
-        list(SOFT_CLASSES),
+        FAILING,
+        [step.claim.organization_id for step in steps],
+        [step.claim.address.lower() for step in steps],
         now - COOLING_WINDOW,
+        COOLING_AFTER,
+        COOLING_AFTER,
     )
-    failures: int = rows[0]["failures"]
-    return failures >= COOLING_AFTER
+    return [steps[row["nth"] - 1] for row in rows]
 
 
 def _response(code: int | None, text: str | None) -> str | None:

@@ -1,17 +1,21 @@
-"""Writes of messages: sending, one by one or in batches, and cancelling."""
+"""Writes of messages: sending, one by one or in batches, cancelling, and simulating."""
 
 from .cancel import Cancellation, cancel_message
 from .send import BatchReceipt, ItemResult, send_message, send_messages, send_raw_message
+from .simulate import NewSimulation, Simulated, simulate_delivery
 from .submission import Receipt, ReceiptRecipient
 
 __all__ = [
     "BatchReceipt",
     "Cancellation",
     "ItemResult",
+    "NewSimulation",
     "Receipt",
     "ReceiptRecipient",
+    "Simulated",
     "cancel_message",
     "send_message",
     "send_messages",
     "send_raw_message",
+    "simulate_delivery",
 ]

@@ -24,6 +24,7 @@ from ...delivery.operations import ring
 from ...domains import work as domains
 from ...security import idempotency
 from ...suppressions import work as suppressions
+from ...suppressions.rules import SuppressionReason
 from ...vmtas.queries import find_vmta_for
 from ..errors import BatchRejected, DomainNotAllowed, DomainNotVerified
 from ..rules import CheckedMessage, Source
@@ -229,6 +230,8 @@ async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
         for recipient in draft.checked.recipients:
             if reason := next(reasons):
                 draft.reasons[recipient.mailbox.key] = reason.value
+            elif recipient.mailbox.key in draft.dropped:
+                draft.reasons[recipient.mailbox.key] = SuppressionReason.MANUAL.value
         draft.deliveries = [
             new_delivery(draft, recipient.kind, recipient.mailbox)
             for recipient in draft.checked.recipients
@@ -268,6 +271,8 @@ async def _draft(
         deliveries=[],
         credits=0,
         created_at=clock.now(),
+        dropped=submission.dropped,
+        calls_webhooks=submission.calls_webhooks,
     )
 
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
 from ...core.database import Tx, fetch
@@ -15,7 +16,7 @@ from ...delivery.operations import NewDelivery, NewSpooledMessage, spool
 from ...delivery.rules import DeliveryState, Priority, message_status, queue_id
 from ...domains.work import SendingDomain
 from ...events.operations import NewEvent, append
-from ...events.rules import EventType
+from ...events.rules import NO_WEBHOOKS, EventType
 from ...mail.address import Mailbox
 from ...mail.compose import Parts
 from ...vmtas.rules import DEFAULT_POOL
@@ -59,6 +60,8 @@ class Draft:
     created_at: datetime
     entry_id: uuid.UUID | None = None
     balance_after: int | None = None
+    dropped: frozenset[str] = frozenset()
+    calls_webhooks: bool = True
 
     @property
     def pool(self) -> str | None:
@@ -168,6 +171,9 @@ def _events(draft: Draft) -> list[NewEvent]:
     found = []
     for delivery in draft.deliveries:
         reason = draft.reasons.get(delivery.address_key)
+        data: dict[str, Any] = {"scheduled_at": _rfc3339(send_at) if send_at else None}
+        if reason:
+            data = {"reason": reason}
         found.append(
             NewEvent(
                 organization_id=draft.owner.organization_id,
@@ -175,9 +181,7 @@ def _events(draft: Draft) -> list[NewEvent]:
                 message_id=draft.id,
                 delivery_id=delivery.id,
                 type=EventType.MESSAGE_SUPPRESSED if reason else EventType.MESSAGE_QUEUED,
-                data={"reason": reason}
-                if reason
-                else {"scheduled_at": _rfc3339(send_at) if send_at else None},
+                data=data if draft.calls_webhooks else {**data, **NO_WEBHOOKS},
                 occurred_at=draft.created_at,
                 simulated=simulated,
                 vmta_id=None if reason else draft.vmta_id,

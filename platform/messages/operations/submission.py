@@ -59,6 +59,9 @@ class Submission:
     key: str | None
     """Idempotency key."""
     fingerprint: bytes
+    dropped: frozenset[str] = frozenset()
+    """Keys of the recipients that are suppressed because a simulation says so."""
+    calls_webhooks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.SELECTOR_IN_USE: (409, "selector_in_use"),
     ErrorCode.ROTATION_IN_PROGRESS: (409, "rotation_in_progress"),
     ErrorCode.NOT_CANCELLABLE: (409, "not_cancellable"),
+    ErrorCode.MESSAGE_NOT_SANDBOX: (409, "message_not_sandbox"),
+    ErrorCode.ALREADY_FINAL: (409, "already_final"),
     ErrorCode.QUEUE_HELD: (409, "queue_held"),
     ErrorCode.VMTA_PAUSED: (409, "vmta_paused"),
     ErrorCode.AUTO_BLOCK_ACTIVE: (409, "auto_block_active"),

@@ -1,6 +1,18 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
-from . import api_keys, auth, batches, billing, credits, domains, messages, queues, sending, users
+from . import (
+    api_keys,
+    auth,
+    batches,
+    billing,
+    credits,
+    domains,
+    messages,
+    queues,
+    sending,
+    simulating,
+    users,
+)
 
 ROUTES = (
     *auth.ROUTES,
@@ -10,6 +22,7 @@ ROUTES = (
     sending.SEND,
     batches.SEND_BATCH,
     *messages.ROUTES,
+    simulating.SIMULATE,
     *queues.ROUTES,
     *domains.ROUTES,
     *billing.ROUTES,
