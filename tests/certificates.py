@@ -14,24 +14,33 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Three PEM files: the authority to trust, the server's chain, the server's key."""
+    """Three PEM files: the authority to trust, the server's chain, the server's key.
+
+    The chain ends with the authority, as a mail server's does that is found by DANE.
+    """
 
     ca_file: Path
     chain_file: Path
     key_file: Path
 
 
-@cache
-def make_certificate(*names: str) -> Certificate:
+def make_certificate(*names: str, expired: bool = False) -> Certificate:
     """Return a certificate that is good for *names*, made once for the same names."""
+    return _make_certificate(names, expired)
+
+
+@cache
+def _make_certificate(names: tuple[str, ...], expired: bool) -> Certificate:
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("Authority of the tests", ca_key, issuer=None, issuer_key=ca_key)
     key = ec.generate_private_key(ec.SECP256R1())
-    leaf = _certificate(names[0], key, issuer=ca, issuer_key=ca_key, names=names)
+    leaf = _certificate(names[0], key, issuer=ca, issuer_key=ca_key, names=names, expired=expired)
     folder = Path(tempfile.mkdtemp(prefix="postlane-tls-"))
     made = Certificate(folder / "ca.pem", folder / "chain.pem", folder / "key.pem")
     made.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    made.chain_file.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    made.chain_file.write_bytes(
+        leaf.public_bytes(serialization.Encoding.PEM) + ca.public_bytes(serialization.Encoding.PEM)
+    )
     made.key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -49,6 +58,7 @@ def _certificate(
     issuer: x509.Certificate | None,
     issuer_key: ec.EllipticCurvePrivateKey,
     names: tuple[str, ...] = (),
+    expired: bool = False,
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.now(UTC)
@@ -59,8 +69,8 @@ def _certificate(
         .issuer_name(subject if issuer is None else issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=7))
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now - timedelta(days=1) if expired else now + timedelta(days=7))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .add_extension(_key_usage(is_ca=is_ca), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -7,7 +7,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from dnslib import AAAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, TXT, A, DNSRecord
+from dnslib import AAAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, TLSA, TXT, A, DNSRecord
 
 LARGEST_DATAGRAM = 1_232
 """A longer answer is truncated, and the client has to come again over TCP."""
@@ -29,6 +29,7 @@ class DnsServer:
         self.tcp_queries: Counter[tuple[str, str]] = Counter()
         self._records: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
         self._failures: dict[str, str] = {}
+        self._signed: set[str] = set()
         self._servers: list[socketserver.BaseServer] = []
 
     @property
@@ -39,7 +40,8 @@ class DnsServer:
     def set(self, name: str, kind: str, *values: str, ttl: int = 60) -> None:
         """Give *name* these records of one type, in place of those it had; none removes them.
 
-        An MX value is `10 mx.example`; a TXT value of any length is one record.
+        An MX value is `10 mx.example`, a TLSA value `3 1 1 0af9...`; a TXT value of any length
+        is one record.
         """
         key = (_normal(name), kind.upper())
         self._failures.pop(key[0], None)
@@ -51,9 +53,14 @@ class DnsServer:
         """Answer SERVFAIL or REFUSED for *name*, or for TIMEOUT nothing at all."""
         self._failures[_normal(name)] = how
 
+    def sign(self, *zones: str) -> None:
+        """Say of every answer about a name in *zones* that DNSSEC has validated it."""
+        self._signed.update(_normal(zone) for zone in zones)
+
     def clear(self) -> None:
-        """Forget all records, failures and counts."""
+        """Forget all records, failures, signed zones and counts."""
         self._records.clear()
+        self._signed.clear()
         self._failures.clear()
         self.queries.clear()
         self.tcp_queries.clear()
@@ -107,6 +114,9 @@ class DnsServer:
             reply.header.rcode = getattr(RCODE, failure)
         else:
             self._fill(reply, name, kind)
+            names = [name, *(_normal(str(record.rname)) for record in reply.rr)]
+            # Only to whom asks for it, as a real one does; all names of a chain have to be safe.
+            reply.header.ad = question.header.ad and all(map(self._is_signed, names))
         packed: bytes = reply.pack()
         if not is_tcp and len(packed) > LARGEST_DATAGRAM:
             cut = question.reply()
@@ -129,6 +139,9 @@ class DnsServer:
                 reply.header.rcode = RCODE.NXDOMAIN
             soa = SOA("ns.invalid", "hostmaster.invalid", (1, 60, 60, 60, _TTL_OF_ABSENCE))
             reply.add_auth(RR("invalid", QTYPE.SOA, rdata=soa, ttl=_TTL_OF_ABSENCE))
+
+    def _is_signed(self, name: str) -> bool:
+        return any(name == zone or name.endswith(f".{zone}") for zone in self._signed)
 
     def _exists(self, name: str) -> bool:
         return any(known == name or known.endswith(f".{name}") for known, _ in list(self._records))
@@ -173,4 +186,7 @@ def _rdata(kind: str, value: str) -> object:
     if kind == "TXT":
         octets = value.encode()
         return TXT([octets[start : start + 255] for start in range(0, len(octets), 255)] or [b""])
+    if kind == "TLSA":
+        usage, selector, matching, data = value.split()
+        return TLSA(int(usage), int(selector), int(matching), bytes.fromhex(data))
     return {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "PTR": PTR}[kind](value)

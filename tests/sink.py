@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
-from .certificates import make_certificate
+from .certificates import Certificate, make_certificate
 
 _BEHAVIOUR = re.compile(
     r"(?P<code>[45][0-9][0-9])-at-(?P<step>mail|rcpt|data)|drop-(?P<drop>at-rcpt|at-data|after-data)"
@@ -82,6 +82,12 @@ class Manner:
     login: tuple[str, str] | None = None
     delay: float = 0.0
     certificate_names: tuple[str, ...] = ("sink.example", "localhost")
+    certificate_expired: bool = False
+
+    @property
+    def certificate(self) -> Certificate:
+        """What it shows, and who signed it."""
+        return make_certificate(*self.certificate_names, expired=self.certificate_expired)
 
 
 @dataclass(slots=True)
@@ -117,7 +123,7 @@ class Sink:
     @property
     def ca_file(self) -> str:
         """The authority that signed the sink's certificate."""
-        return str(make_certificate(*self.manner.certificate_names).ca_file)
+        return str(self.manner.certificate.ca_file)
 
     def start(self) -> Self:
         """Listen; *port* is known when this returns."""
@@ -378,7 +384,7 @@ class _Talk(asyncio.Protocol):
             self._upgrade = asyncio.get_running_loop().create_task(self._start_tls())
 
     async def _start_tls(self) -> None:
-        made = make_certificate(*self._manner.certificate_names)
+        made = self._manner.certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made.chain_file, made.key_file)
         assert self._transport is not None

@@ -170,8 +170,17 @@ class Settings:
     )
     relay_url: str = _setting("", _text, "`smtp://user:password@host:port` for `relay`.")
     mx_port: int = _setting("25", _number, "Port for direct delivery; another one for tests.")
+    ca_file: Path | None = _setting(
+        "",
+        _optional_path,
+        "PEM file with the certificate authorities to trust when mail is sent; empty is the "
+        "system's.",
+    )
     dns_servers: tuple[Address, ...] = _setting(
-        "", _addresses, "`host:port,...` for every look-up; empty is the system's resolvers."
+        "",
+        _addresses,
+        "`host:port,...` for every look-up; empty is the system's resolvers. Where they say that "
+        "DNSSEC has validated an answer they are believed, so the way to them has to be safe.",
     )
     hostname: str = _setting(
         socket.getfqdn(),

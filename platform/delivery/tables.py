@@ -219,6 +219,29 @@ class Attempt(Table, db=DB, tablename="attempts"):
     transcript = JSONB(default=[], help_text="Lines, without credentials and content.")
     started_at = Timestamptz()
     duration_ms = Integer()
+    tls_policy = Varchar(20, null=True, default=None, help_text="What decided about encryption.")
+
+
+class TlsRequirement(Table, db=DB, tablename="tls_requirements"):
+    """How much encryption an organization wants for its mail to one domain."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    domain = Varchar(253, help_text="Recipient domain, A-labels.")
+    tls = Varchar(20, help_text="disabled, opportunistic, required or verified.")
+    created_at = Timestamptz(default=clock.now)
+    updated_at = Timestamptz(default=clock.now)
+
+
+class StsPolicy(Table, db=DB, tablename="sts_policies"):
+    """The MTA-STS policy of a domain that mail goes to, as it published it last."""
+
+    id = UUID(primary_key=True, default=new_id)
+    domain = Varchar(253, help_text="A-labels.")
+    record_id = Varchar(32, help_text="The id that announced it.")
+    text = Text(help_text="The policy file.")
+    fetched_at = Timestamptz()
+    expires_at = Timestamptz()
 
 
 class CapturedMessage(Table, db=DB, tablename="captured_messages"):

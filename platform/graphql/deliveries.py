@@ -14,6 +14,7 @@ from ..delivery.rules import DeliveryState, RecipientKind
 from ..events.queries import Engagement, engagement_of_messages
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
+from ..mail.tls import TlsPolicy
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
@@ -70,6 +71,18 @@ describe_enum(
         "REPUTATION_BLOCK": "The sending address or domain is on a blocklist. Block.",
         "POLICY_REJECTED": "A rule of the server refused it. Block.",
         "UNCLASSIFIED": "The reply fits no other class.",
+    },
+)
+describe_enum(
+    TlsPolicy,
+    "What decided how much encryption an attempt took.",
+    {
+        "DISABLED": "The vMTA or the organization wants none.",
+        "OPPORTUNISTIC": "Nothing: encrypted where it works, with any certificate.",
+        "REQUIRED": "The vMTA or the organization wants encryption, with any certificate.",
+        "VERIFIED": "The vMTA or the organization wants a certificate that is good for the server.",
+        "MTA_STS": "The MTA-STS policy of the recipient's domain.",
+        "DANE": "TLSA records of the server, under DNSSEC.",
     },
 )
 
@@ -129,6 +142,12 @@ class Attempt:
     @strawberry.field(description="Whether the server's certificate was found good.")
     def tls_verified(self) -> bool | None:
         return self.row.tls_verified
+
+    @strawberry.field(
+        description="What decided how much encryption it took; null when no server was chosen."
+    )
+    def tls_policy(self) -> TlsPolicy | None:
+        return TlsPolicy(self.row.tls_policy) if self.row.tls_policy else None
 
     @strawberry.field(
         description="The dialogue, a line each, without credentials and without the message."

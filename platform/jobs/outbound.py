@@ -42,6 +42,8 @@ class Way:
     implicit_tls: bool = False
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    """In place of the system's certificate authorities."""
     site: str = ""
     """All exchangers, which limits hold for; empty where no limits hold."""
 
@@ -207,6 +209,7 @@ class Conversations:
             implicit_tls=way.implicit_tls,
             username=way.username,
             password=way.password,
+            ca_file=way.ca_file,
         )
         if isinstance(answer, Session):
             return Conversation(way, answer)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..audit.work import remove_old_entries
 from ..delivery.work import (
+    remove_expired_policies,
     remove_old_activity,
     remove_old_captured,
     remove_old_contents,
@@ -23,6 +24,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     captured = await remove_old_captured()
     unused = await remove_unused_sandbox_mail()
     await remove_old_activity()
+    await remove_expired_policies()
     await remove_old_entries()
     await remove_old_checks()
     await remove_old_notices()

@@ -2,16 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..core.settings import Address, Settings
 from ..delivery.work import QueueRoute
+from ..mail.destinations import Network
 from ..mail.dns import Resolver, route
 from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Host, Tls
 from .capture import CaptureListener
+from .encryption import Encryption
 from .outbound import Transport, Way, pick_family
+from .sts import StsPolicies
 
 
 class Capture:
@@ -28,21 +31,39 @@ class Capture:
 
 
 class Direct:
-    """Sends to the mail exchangers of the recipient's domain."""
+    """Sends to the mail exchangers of the recipient's domain.
 
-    def __init__(self, resolver: Resolver, *, port: int, hostname: str) -> None:
+    *allowed* are private networks in which MTA-STS policies may be; *ca_file* replaces the
+    system's certificate authorities.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        port: int,
+        hostname: str,
+        allowed: Collection[Network] = (),
+        ca_file: str | None = None,
+    ) -> None:
+        policies = StsPolicies(resolver, allowed=allowed, ca_file=ca_file)
+        self._encryption = Encryption(resolver, policies, port=port)
         self._resolver = resolver
         self._port = port
         self._hostname = hostname
+        self._ca_file = ca_file
 
     async def find_way(self, queue: QueueRoute) -> Way | Failure:
         """Return the exchangers of the queue's domain, each address on its own."""
         found = await route(self._resolver, queue.domain, own_names={self._hostname})
         if found.failure is not None:
             return found.failure
+        demands = await self._encryption.demands(queue.domain, found, asked=queue.tls)
+        if isinstance(demands, Failure):
+            return demands
         hosts = tuple(
-            Host(host.name, address, self._port)
-            for host in found.hosts
+            Host(host.name, address, self._port, demand)
+            for host, demand in demands
             for address in pick_family(host.addresses, queue.source_address)
         )
         if not hosts:
@@ -52,6 +73,7 @@ class Direct:
             queue.ehlo or self._hostname,
             source_address=queue.source_address,
             tls=queue.tls,
+            ca_file=self._ca_file,
             site=found.site,
         )
 
@@ -63,7 +85,7 @@ class Relay:
     `?tls=disabled`, `required` or `verified` says how much encryption `smtp://` needs.
     """
 
-    def __init__(self, url: str, *, hostname: str) -> None:
+    def __init__(self, url: str, *, hostname: str, ca_file: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("POSTLANE_RELAY_URL is written smtp://user:password@host:port")
@@ -73,6 +95,7 @@ class Relay:
         self._password = unquote(parts.password) if parts.password else None
         self._tls = Tls(parse_qs(parts.query).get("tls", [Tls.OPPORTUNISTIC.value])[0])
         self._hostname = hostname
+        self._ca_file = ca_file
 
     async def find_way(self, queue: QueueRoute) -> Way | Failure:
         """Return the way to the smarthost, whatever the queue's domain."""
@@ -86,6 +109,7 @@ class Relay:
             implicit_tls=self._implicit_tls,
             username=self._username,
             password=self._password,
+            ca_file=self._ca_file,
         )
 
 
@@ -93,10 +117,20 @@ def make_transport(settings: Settings, capture: CaptureListener) -> Transport:
     """Return the way out that `POSTLANE_DELIVERY` names."""
     if settings.delivery == "direct":
         servers = [(server.host, server.port) for server in settings.dns_servers]
-        return Direct(Resolver(servers), port=settings.mx_port, hostname=settings.hostname)
+        return Direct(
+            Resolver(servers),
+            port=settings.mx_port,
+            hostname=settings.hostname,
+            allowed=settings.private_destinations,
+            ca_file=_ca_file(settings),
+        )
     if settings.delivery == "relay":
-        return Relay(settings.relay_url, hostname=settings.hostname)
+        return Relay(settings.relay_url, hostname=settings.hostname, ca_file=_ca_file(settings))
     return Capture(capture, hostname=settings.hostname)
+
+
+def _ca_file(settings: Settings) -> str | None:
+    return str(settings.ca_file) if settings.ca_file else None
 
 
 async def _look_up(address: Address) -> Sequence[str]:

@@ -8,25 +8,12 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 
-from .tls import TlsFacts, context_for, read_facts
+from .tls import Demand, Tls, TlsFacts, context_for, is_pinned, read_facts
 from .wire import BrokenWire, Reply, Wire, open_wire
 
 _UNPRINTABLE = re.compile(r"[^\n\t -~\u00a1-\ud7ff\ue000-\uffff]")
 _LONGEST_TEXT = 2_000
-
-
-class Tls(StrEnum):
-    """How much encryption a conversation needs."""
-
-    DISABLED = "disabled"
-    OPPORTUNISTIC = "opportunistic"
-    """Where it is offered and works; in clear otherwise; any certificate."""
-    REQUIRED = "required"
-    """Always; any certificate."""
-    VERIFIED = "verified"
-    """Always, with a certificate that is good for the host's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +37,8 @@ class Host:
     name: str
     address: str
     port: int
+    demand: Demand | None = None
+    """How much encryption it needs; `None` leaves it to who opens the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +47,7 @@ class Opening:
 
     ehlo: str
     source_address: str | None
-    tls: Tls
+    demand: Demand
     implicit_tls: bool
     login: tuple[str, str] | None
     timeouts: Timeouts
@@ -93,7 +82,7 @@ class Connection:
 
     def __init__(self, host: Host, opening: Opening) -> None:
         self.host = host
-        self.facts = TlsFacts()
+        self.facts = TlsFacts(policy=opening.demand.policy)
         self.transcript: list[str] = []
         self._opening = opening
         self._wire = Wire()
@@ -123,12 +112,15 @@ class Connection:
         opening = self._opening
         await self._connect()
         await self._say_hello()
-        if opening.tls is not Tls.DISABLED and not opening.implicit_tls:
+        tls = opening.demand.tls
+        if tls is not Tls.DISABLED and not opening.implicit_tls:
             if self.offers("starttls"):
                 await self._start_tls()
-            elif opening.tls is not Tls.OPPORTUNISTIC:
+            elif tls is not Tls.OPPORTUNISTIC:
                 raise TlsFailed("encryption is required and the host does not offer it")
-        self.facts = read_facts(self._wire.ssl_object, self.host.name, ca_file=opening.ca_file)
+        self.facts = read_facts(
+            self._wire.ssl_object, self.host.name, opening.demand, ca_file=opening.ca_file
+        )
         if opening.login is not None:
             await self._sign_in(*opening.login)
 
@@ -189,7 +181,7 @@ class Connection:
 
     @property
     def _context(self) -> ssl.SSLContext:
-        is_strict = self._opening.tls is Tls.VERIFIED
+        is_strict = self._opening.demand.tls is Tls.VERIFIED
         return context_for(verified=is_strict, ca_file=self._opening.ca_file)
 
     async def _say_hello(self) -> None:
@@ -212,6 +204,9 @@ class Connection:
             self.say("STARTTLS")
             _expect(await self.hear())
             await self._wire.start_tls(self._context, server_name=self.host.name, seconds=seconds)
+            demand = self._opening.demand
+            if demand.pins and not is_pinned(self._wire.ssl_object, demand):
+                raise TlsFailed("the host's certificate is none that its TLSA records speak of")
             await self._say_hello()
         except (Refused, OSError, ValueError) as error:
             raise TlsFailed(f"STARTTLS failed: {error}") from error
@@ -250,11 +245,12 @@ async def connect(host: Host, opening: Opening) -> Connection:
         try:
             await connection.open()
         except TlsFailed as error:
-            if opening.tls is not Tls.OPPORTUNISTIC:
+            if opening.demand.tls is not Tls.OPPORTUNISTIC:
                 raise
             connection.close()
             notes = [*connection.transcript, f"{readable(str(error))}; once more in clear"]
-            connection = Connection(host, replace(opening, tls=Tls.DISABLED))
+            in_clear = replace(opening.demand, tls=Tls.DISABLED)
+            connection = Connection(host, replace(opening, demand=in_clear))
             connection.transcript = notes
             await connection.open()
     except (Refused, TlsFailed, OSError, ValueError) as error:

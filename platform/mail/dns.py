@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.message
 import dns.nameserver
 import dns.rdatatype
@@ -21,6 +23,7 @@ import dns.resolver
 import dns.reversename
 
 from ..core.settings import settings
+from .dane import Tlsa
 from .outcome import BounceClass, Failure, Verdict
 
 LONGEST_POSITIVE = timedelta(hours=1)
@@ -55,6 +58,8 @@ class Answer(Generic[T]):
 
     status: LookupStatus
     values: tuple[T, ...] = ()
+    is_secure: bool = False
+    """Whether a resolver that we trust has validated it by DNSSEC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class RouteHost:
     name: str
     preference: int
     addresses: tuple[str, ...]
+    is_secure: bool = False
+    """Whether DNSSEC protects all that led here, from the domain to the addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ class Resolver:
         self._cache: OrderedDict[tuple[str, str], tuple[float, Answer[Any]]] = OrderedDict()
         self._running: dict[tuple[str, str], asyncio.Task[Answer[Any]]] = {}
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._is_trusted = False
 
     async def txt(self, name: str, *, fresh: bool = False) -> Answer[str]:
         """Return the TXT records, the strings of each joined."""
@@ -125,15 +133,25 @@ class Resolver:
     async def addresses(self, host: str, *, fresh: bool = False) -> Answer[str]:
         """Return the IPv4 and then the IPv6 addresses.
 
-        One family is enough: `FAILED` only if the other has none.
+        One family is enough: `FAILED` only if the other has none. Secure only if all are.
         """
-        v4, v6 = await asyncio.gather(
-            self._look_up(host, "A", fresh=fresh), self._look_up(host, "AAAA", fresh=fresh)
-        )
+        kept = None if fresh else (self._kept((host, "A")), self._kept((host, "AAAA")))
+        if kept is not None and kept[0] is not None and kept[1] is not None:
+            # Asked for every connection; two tasks for nothing would be felt.
+            v4, v6 = kept[0], kept[1]
+        else:
+            v4, v6 = await asyncio.gather(
+                self._look_up(host, "A", fresh=fresh), self._look_up(host, "AAAA", fresh=fresh)
+            )
         values = v4.values + v6.values
         if values:
-            return Answer(LookupStatus.FOUND, values)
+            is_secure = all(each.is_secure for each in (v4, v6) if each.values)
+            return Answer(LookupStatus.FOUND, values, is_secure)
         return v4 if LookupStatus.FAILED is v4.status else v6
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        """Return what the DNS says of the certificates at *name*, such as `_25._tcp.mx.example`."""
+        return await self._look_up(name, "TLSA", fresh=False)
 
     async def ptr(self, ip: str, *, fresh: bool = False) -> Answer[str]:
         """Return the names of an address.
@@ -149,9 +167,8 @@ class Resolver:
 
     async def _look_up(self, name: str, kind: str, *, fresh: bool) -> Answer[Any]:
         key = (name.rstrip(".").lower(), kind)
-        if not fresh and (kept := self._cache.get(key)) and kept[0] > time.monotonic():
-            self._cache.move_to_end(key)
-            return kept[1]
+        if not fresh and (kept := self._kept(key)) is not None:
+            return kept
         task = self._running.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._ask(*key))
@@ -159,6 +176,13 @@ class Resolver:
             task.add_done_callback(lambda _: self._running.pop(key, None))
         # Shielded: whoever gives up waiting must not take the answer from the others.
         return await asyncio.shield(task)
+
+    def _kept(self, key: tuple[str, str]) -> Answer[Any] | None:
+        kept = self._cache.get(key)
+        if kept is None or kept[0] <= time.monotonic():
+            return None
+        self._cache.move_to_end(key)
+        return kept[1]
 
     async def _ask(self, name: str, kind: str) -> Answer[Any]:
         answer, lifetime = await self._resolve(name, kind)
@@ -173,7 +197,7 @@ class Resolver:
     async def _resolve(self, name: str, kind: str) -> tuple[Answer[Any], float]:
         """Return the answer and for how many seconds it holds."""
         try:
-            found = await self._chase(name, kind)
+            found, is_secure = await self._chase(name, kind)
         except dns.resolver.NXDOMAIN as error:
             responses: dict[Any, dns.message.QueryMessage] = error.kwargs["responses"]
             ttl = min(each.resolve_chaining().minimum_ttl for each in responses.values())
@@ -183,13 +207,14 @@ class Resolver:
             return Answer(LookupStatus.FAILED), FAILURE_KEPT.total_seconds()
         ttl = found.chaining_result.minimum_ttl
         if found.rrset is None:
-            return Answer(LookupStatus.NO_DATA), _within(ttl, LONGEST_NEGATIVE)
+            return Answer(LookupStatus.NO_DATA, (), is_secure), _within(ttl, LONGEST_NEGATIVE)
         values = tuple(_READERS[kind](rdata) for rdata in islice(found.rrset, _MAX_VALUES))
-        return Answer(LookupStatus.FOUND, values), _within(ttl, LONGEST_POSITIVE)
+        return Answer(LookupStatus.FOUND, values, is_secure), _within(ttl, LONGEST_POSITIVE)
 
-    async def _chase(self, name: str, kind: str) -> dns.resolver.Answer:
-        """Follow aliases where the server does not; most do."""
+    async def _chase(self, name: str, kind: str) -> tuple[dns.resolver.Answer, bool]:
+        """Follow aliases where the server does not, most do; say whether all is validated."""
         resolver = self._open()
+        is_secure = self._is_trusted
         for _ in range(_MAX_CHAIN):
             found = await resolver.resolve(
                 name,
@@ -198,8 +223,9 @@ class Resolver:
                 search=False,
                 lifetime=self._timeout.total_seconds(),
             )
+            is_secure = is_secure and bool(found.response.flags & dns.flags.AD)
             if found.rrset is not None or found.canonical_name == found.qname:
-                return found
+                return found, is_secure
             name = found.canonical_name.to_text()
         raise dns.message.ChainTooLong
 
@@ -212,6 +238,13 @@ class Resolver:
                 ]
             # Two tries per look-up: a lost datagram is not a dead server.
             resolver.timeout = self._timeout.total_seconds() / 2
+            # AD in a question asks for AD in the answer (RFC 6840 section 5.7).
+            resolver.flags = int(dns.flags.RD | dns.flags.AD)
+            # Whoever is on the way to a server can set AD in its answers. Servers that the
+            # operator named are his to answer for; of others, only one on this machine counts.
+            self._is_trusted = bool(self._servers) or all(
+                map(_is_on_this_machine, resolver.nameservers)
+            )
             self._resolver = resolver
         return self._resolver
 
@@ -227,8 +260,8 @@ async def route(
 ) -> Route:
     """Return the hosts that take mail for *domain*, best first, equals in random order.
 
-    *own_names* are this deployment's host names: nothing is sent to them, nor to what is no
-    better than them.
+    *own_names* are this deployment's host names: nothing is sent to them or their addresses,
+    nor to what is no better than them.
     Source: RFC 5321 section 5.1, RFC 7505.
     """
     found = await resolver.mx(domain)
@@ -246,11 +279,14 @@ async def route(
     exchangers = _in_order(exchangers)[:_MAX_EXCHANGERS]
     answers = await asyncio.gather(*(resolver.addresses(each.host) for each in exchangers))
     hosts = tuple(
-        RouteHost(each.host, each.preference, answer.values)
+        RouteHost(each.host, each.preference, answer.values, found.is_secure and answer.is_secure)
         for each, answer in zip(exchangers, answers, strict=True)
         if answer.values
     )
     if hosts:
+        hosts = _before_us(hosts, await _addresses(resolver, own_names))
+        if not hosts:
+            return _no_route(_LOOP)
         return Route(hosts, exchangers=named)
     has_failed = any(answer.status is LookupStatus.FAILED for answer in answers)
     return _no_route(_DNS_FAILED if has_failed else _NO_HOST)
@@ -281,9 +317,29 @@ def _better_than_us(exchangers: list[Exchanger], own_names: Collection[str]) -> 
     return [each for each in exchangers if each.preference < min(ours)] if ours else exchangers
 
 
+def _before_us(hosts: tuple[RouteHost, ...], own: frozenset[str]) -> tuple[RouteHost, ...]:
+    """Return the hosts that are better than whichever of them is us under another name."""
+    ours = [host.preference for host in hosts if not own.isdisjoint(host.addresses)]
+    return tuple(host for host in hosts if host.preference < min(ours)) if ours else hosts
+
+
+async def _addresses(resolver: Resolver, names: Collection[str]) -> frozenset[str]:
+    found: list[str] = []
+    for name in names:
+        found += (await resolver.addresses(name)).values
+    return frozenset(found)
+
+
 def _in_order(exchangers: list[Exchanger]) -> list[Exchanger]:
     shuffled = random.sample(exchangers, len(exchangers))
     return sorted(shuffled, key=lambda each: each.preference)
+
+
+def _is_on_this_machine(server: str | dns.nameserver.Nameserver) -> bool:
+    try:
+        return ip_address(str(server)).is_loopback
+    except ValueError:
+        return False
 
 
 def _within(ttl: int, longest: timedelta) -> float:
@@ -301,5 +357,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "TXT": lambda rdata: b"".join(rdata.strings).decode("utf-8", "replace"),
     "CNAME": lambda rdata: _host(rdata.target),
     "PTR": lambda rdata: _host(rdata.target),
+    "TLSA": lambda rdata: Tlsa(rdata.usage, rdata.selector, rdata.mtype, bytes(rdata.cert)),
     "MX": lambda rdata: Exchanger(rdata.preference, _host(rdata.exchange)),
 }

@@ -79,6 +79,15 @@ def has_id(record: str) -> bool:
     return _ID.fullmatch(_tags(record).get("id", "")) is not None
 
 
+def announced_id(values: Sequence[str]) -> str | None:
+    """Return the id of the policy that a name's TXT values announce, if they announce one.
+
+    Source: RFC 8461 section 3.1.
+    """
+    records = sts_records(values)
+    return _tags(records[0])["id"] if len(records) == 1 and has_id(records[0]) else None
+
+
 def report_records(values: Sequence[str]) -> list[str]:
     """Return those of a name's TXT values that say where reports go."""
     return [value for value in values if _REPORT_START.match(value)]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from .tls import TlsPolicy
+
 LONGEST_TEXT = 2000
 """Characters of a reply that are read for its words: a stranger chooses how many there are."""
 
@@ -70,7 +72,8 @@ class Outcome:
     *code* and *enhanced_code* are the deciding reply's, `None` where there was no reply;
     *bounce_class* is `None` only for what was delivered. The rest says with whom we talked and
     how: *tls_verified* is whether the certificate was good for *mx_host*, `None` without TLS or
-    where this machine has no certificates to compare with. *transcript* has neither credentials
+    where this machine has no certificates to compare with; *tls_policy* is what decided how much
+    encryption it took, `None` where nobody was talked to. *transcript* has neither credentials
     nor content.
     """
 
@@ -87,6 +90,7 @@ class Outcome:
     started_at: datetime
     duration: timedelta
     transcript: tuple[str, ...]
+    tls_policy: TlsPolicy | None = None
 
     @property
     def bounce_type(self) -> BounceType | None:

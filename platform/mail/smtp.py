@@ -15,7 +15,7 @@ from .connection import (
     Opening,
     Refused,
     Timeouts,
-    Tls,
+    TlsFailed,
     connect,
     readable,
 )
@@ -27,7 +27,7 @@ from .outcome import (
     outcome_of_failure,
     outcome_of_reply,
 )
-from .tls import TlsFacts
+from .tls import Tls, TlsFacts, demand_of
 from .wire import BrokenWire, Reply
 
 __all__ = ["Envelope", "Host", "Session", "Timeouts", "Tls"]
@@ -98,7 +98,8 @@ class Session:
         """Return a session that is ready for messages, or the outcome of not getting one.
 
         *ehlo* is our name. With a *username* the conversation is encrypted unless *tls* says
-        `DISABLED`: opportunistic encryption would hand the password to whoever breaks it.
+        `DISABLED`: opportunistic encryption would hand the password to whoever breaks it. What
+        the host itself demands comes before *tls*.
         *ca_file* replaces the system's certificate authorities.
         """
         if username is not None and tls is Tls.OPPORTUNISTIC:
@@ -106,7 +107,7 @@ class Session:
         opening = Opening(
             ehlo=ehlo,
             source_address=source_address,
-            tls=tls,
+            demand=host.demand or demand_of(tls),
             implicit_tls=implicit_tls,
             login=None if username is None else (username, password or ""),
             timeouts=timeouts,
@@ -117,7 +118,8 @@ class Session:
             return cls(await connect(host, opening))
         except ConnectionFailed as error:
             outcome = _outcome_of_error(error.__cause__, "before any message", start)
-            return _placed(outcome, host, TlsFacts(), error.transcript)
+            facts = TlsFacts(policy=opening.demand.policy)
+            return _placed(outcome, host, facts, error.transcript)
 
     async def deliver(self, envelope: Envelope) -> Outcome:
         """Send one message and return what came of it.
@@ -306,7 +308,8 @@ def _outcome_of_error(error: BaseException | None, where: str, start: _Start) ->
         text = f"no answer in time {where}"
     else:
         text = f"the connection failed {where}: {readable(str(error)) or type(error).__name__}"
-    failure = Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, text, "4.4.2")
+    status = "4.7.5" if isinstance(error, TlsFailed) else "4.4.2"
+    failure = Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, text, status)
     return outcome_of_failure(failure, started_at=start.at, duration=start.elapsed)
 
 
@@ -318,5 +321,6 @@ def _placed(outcome: Outcome, host: Host, facts: TlsFacts, transcript: Sequence[
         tls_version=facts.version,
         tls_cipher=facts.cipher,
         tls_verified=facts.verified,
+        tls_policy=facts.policy,
         transcript=tuple(transcript),
     )

@@ -3,11 +3,58 @@
 import ssl
 import warnings
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from .dane import Tlsa, is_authentic
+
+
+class Tls(StrEnum):
+    """How much encryption a conversation needs."""
+
+    DISABLED = "disabled"
+    OPPORTUNISTIC = "opportunistic"
+    """Where it is offered and works; in clear otherwise; any certificate."""
+    REQUIRED = "required"
+    """Always; any certificate."""
+    VERIFIED = "verified"
+    """Always, with a certificate that is good for the host's name."""
+
+
+class TlsPolicy(StrEnum):
+    """What decided how much encryption a conversation needs."""
+
+    DISABLED = "disabled"
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRED = "required"
+    VERIFIED = "verified"
+    MTA_STS = "mta_sts"
+    """The policy of the recipient's domain (RFC 8461)."""
+    DANE = "dane"
+    """What the DNS says of the host, under DNSSEC (RFC 7672)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How much encryption a host needs, and what says so.
+
+    With *pins*, its certificate has to be one that they speak of, and nothing else counts;
+    *names* are what it may be for where they speak of who signed it.
+    """
+
+    tls: Tls
+    policy: TlsPolicy
+    pins: tuple[Tlsa, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def demand_of(tls: Tls) -> Demand:
+    """Return what *tls* demands by itself."""
+    return Demand(tls, TlsPolicy(tls.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +68,8 @@ class TlsFacts:
     version: str | None = None
     cipher: str | None = None
     verified: bool | None = None
+    policy: TlsPolicy | None = None
+    """What decided; `None` where no connection came about."""
 
 
 @lru_cache(maxsize=32)
@@ -36,15 +85,21 @@ def context_for(*, verified: bool, ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def read_facts(ssl_object: Any, host_name: str, *, ca_file: str | None) -> TlsFacts:
+def read_facts(ssl_object: Any, host_name: str, demand: Demand, *, ca_file: str | None) -> TlsFacts:
     """Return what *ssl_object* agreed on; `None` means that the connection is in clear."""
     if ssl_object is None:
-        return TlsFacts()
+        return TlsFacts(policy=demand.policy)
     cipher = ssl_object.cipher()
     verified: bool | None = True
-    if ssl_object.context.verify_mode is ssl.CERT_NONE:
+    if ssl_object.context.verify_mode is ssl.CERT_NONE and not demand.pins:
         verified = _is_good(_chain(ssl_object), host_name, ca_file)
-    return TlsFacts(ssl_object.version(), cipher[0] if cipher else None, verified)
+    name = cipher[0] if cipher else None
+    return TlsFacts(ssl_object.version(), name, verified, demand.policy)
+
+
+def is_pinned(ssl_object: Any, demand: Demand) -> bool:
+    """Return whether the certificate is one that the pins of *demand* speak of."""
+    return is_authentic(_chain(ssl_object), demand.pins, demand.names)
 
 
 def _is_good(chain: list[bytes], host_name: str, ca_file: str | None) -> bool | None:

@@ -223,9 +223,30 @@ async def test_only_hosts_better_than_us_are_tried(dns_server, resolver):
     dns_server.set(
         "example.com", "MX", "5 a.example.com", "10 us.example.net", "10 b.example.com", "20 c.x"
     )
-    for name in ("a.example.com", "b.example.com", "us.example.net", "c.x"):
+    for name in ("a.example.com", "b.example.com", "c.x"):
         dns_server.set(name, "A", "192.0.2.1")
+    dns_server.set("us.example.net", "A", "192.0.2.9")
 
     way = await route(resolver, "example.com", own_names=["us.example.net"])
 
     assert [host.name for host in way.hosts] == ["a.example.com"]
+
+
+@pytest.mark.parametrize("alias", ["address", "CNAME"])
+async def test_our_address_under_another_name_is_us(dns_server, resolver, alias):
+    dns_server.set("us.example.net", "A", "192.0.2.9")
+    dns_server.set("example.com", "MX", "5 a.example.com", "10 not-us.example.com", "20 c.x")
+    dns_server.set("loop.example.com", "MX", "10 not-us.example.com", "20 a.example.com")
+    dns_server.set("a.example.com", "A", "192.0.2.1")
+    dns_server.set("c.x", "A", "192.0.2.2")
+    if alias == "CNAME":
+        dns_server.set("not-us.example.com", "CNAME", "us.example.net")
+    else:
+        dns_server.set("not-us.example.com", "A", "192.0.2.3", "192.0.2.9")
+
+    way = await route(resolver, "example.com", own_names=["us.example.net"])
+    loop = await route(resolver, "loop.example.com", own_names=["us.example.net"])
+
+    assert [host.name for host in way.hosts] == ["a.example.com"]
+    assert loop.failure is not None
+    assert loop.failure.enhanced_code == "5.4.6"

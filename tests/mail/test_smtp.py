@@ -11,6 +11,7 @@ import pytest
 from postlane.mail.address import InvalidAddress
 from postlane.mail.outcome import BounceClass, Outcome, Verdict
 from postlane.mail.smtp import Envelope, Host, Session, Timeouts, Tls
+from postlane.mail.tls import TlsPolicy
 from tests.sink import Sink
 
 DATA = b"From: ann@example.com\r\nSubject: x\r\n\r\nHello\r\n"
@@ -83,6 +84,7 @@ async def test_a_message_arrives_and_the_outcome_tells_how(sink):
             f"C: ({len(DATA)} octets)",
             "S: 250 2.0.0 Taken",
         ),
+        tls_policy=TlsPolicy.OPPORTUNISTIC,
     )
     assert timedelta() < outcome.duration < timedelta(seconds=1)
 

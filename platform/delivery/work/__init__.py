@@ -2,7 +2,8 @@
 
 `claims` takes due deliveries for one attempt each, `settling` writes down what became of
 them, `queues` says where work is waiting, `counting` sums up what is in each queue, `capture`
-keeps mail that is not sent away, `simulating` makes up what becomes of sandbox mail, and
+keeps mail that is not sent away, `simulating` makes up what becomes of sandbox mail, `policies`
+are what domains demand of whoever sends to them, and
 `tidying` removes what nobody may ask for any more.
 """
 
@@ -33,6 +34,7 @@ from .leases import (
     take_messages,
     wanted_by_others,
 )
+from .policies import KeptPolicy, find_policy, keep_policy, remove_expired_policies
 from .queues import (
     DueQueue,
     QueueNote,
@@ -54,6 +56,7 @@ __all__ = [
     "Claim",
     "Content",
     "DueQueue",
+    "KeptPolicy",
     "Leased",
     "QueueNote",
     "QueueRoute",
@@ -65,15 +68,18 @@ __all__ = [
     "due_queues",
     "end_leases",
     "ensure_scopes",
+    "find_policy",
     "find_queue",
     "give_back_messages",
     "go_on_flushing",
     "has_due",
     "keep_captured",
+    "keep_policy",
     "lease_connections",
     "note_queues",
     "oldest_due",
     "read_contents",
+    "remove_expired_policies",
     "remove_old_activity",
     "remove_old_captured",
     "remove_old_contents",

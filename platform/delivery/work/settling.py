@@ -271,16 +271,17 @@ async def _write_attempts(settled: Sequence[_Settled]) -> None:
     await fetch(
         "INSERT INTO attempts (id, organization_id, delivery_id, number, verdict, code, "
         "enhanced_code, reply, bounce_class, mx_host, mx_address, source_address, tls_version, "
-        "tls_cipher, tls_verified, transcript, started_at, duration_ms) "
+        "tls_cipher, tls_verified, tls_policy, transcript, started_at, duration_ms) "
         "SELECT id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
         "bounce_class, mx_host, mx_address, source_address, tls_version, tls_cipher, "
-        "tls_verified, transcript::jsonb, started_at, duration_ms "
+        "tls_verified, tls_policy, transcript::jsonb, started_at, duration_ms "
         "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::integer[], {}::text[], "
         "{}::integer[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], "
-        "{}::text[], {}::text[], {}::boolean[], {}::text[], {}::timestamptz[], {}::integer[]) "
+        "{}::text[], {}::text[], {}::boolean[], {}::text[], {}::text[], {}::timestamptz[], "
+        "{}::integer[]) "
         "AS new (id, organization_id, delivery_id, number, verdict, code, enhanced_code, reply, "
         "bounce_class, mx_host, mx_address, source_address, tls_version, tls_cipher, "
-        "tls_verified, transcript, started_at, duration_ms)",
+        "tls_verified, tls_policy, transcript, started_at, duration_ms)",
         [new_id() for _ in made],
         [settlement.claim.organization_id for settlement in made],
         [settlement.claim.delivery_id for settlement in made],
@@ -296,6 +297,7 @@ async def _write_attempts(settled: Sequence[_Settled]) -> None:
         [outcome.tls_version for outcome in outcomes],
         [outcome.tls_cipher for outcome in outcomes],
         [outcome.tls_verified for outcome in outcomes],
+        [outcome.tls_policy and outcome.tls_policy.value for outcome in outcomes],
         [json.dumps(outcome.transcript) for outcome in outcomes],
         [outcome.started_at for outcome in outcomes],
         [_milliseconds(outcome) for outcome in outcomes],
