@@ -1,6 +1,7 @@
 """Making invoices out, and settling them: numbers without gaps, and each grant once."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from ..events.rules import EventType
 from .plans import offer_of
 from .rules import (
     CURRENCY,
+    SMALLEST_CHARGE,
     DunningStage,
     InvoiceReason,
     InvoiceStatus,
@@ -37,6 +39,8 @@ from .subscribing import (
     tell,
 )
 from .tables import BillingAccount, Invoice, InvoiceLine, Subscription
+
+log = logging.getLogger(__name__)
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -189,13 +193,15 @@ async def book(
     )
     if rows and invoice_id is None:
         await lock_account(tx, organization_id)
-        await fetch(
+        credited = await fetch(
             "UPDATE billing_accounts SET balance = balance + {} "
-            "WHERE organization_id = {} AND currency = {}",
+            "WHERE organization_id = {} AND currency = {} RETURNING id",
             receipt.amount.amount,
             organization_id,
             receipt.amount.currency,
         )
+        if not credited:
+            log.error("money of another currency was paid", extra={"payment_id": rows[0]["id"]})
     return bool(rows)
 
 
@@ -283,6 +289,9 @@ async def _take_from_balance(
     if account.currency != new.currency:
         return 0
     taken = min(account.balance, amount)
+    if 0 < amount - taken < SMALLEST_CHARGE:
+        # What is left over has to be an amount that a provider collects.
+        taken = max(0, amount - SMALLEST_CHARGE)
     account.balance -= taken
     await account.save([BillingAccount.balance])
     return int(taken)
@@ -356,6 +365,9 @@ async def _grant_plan(
         until = subscription.period_end
         await grant_included(tx, organization_id, plan, until=until, beyond=previous)
         return
+    if subscription.changing_invoice_id not in (None, row.id):
+        # One of two ways to pay was first; what the other brings goes to the balance.
+        await void(tx, subscription.changing_invoice_id)
     await put_on_plan(
         tx,
         subscription,

@@ -1,17 +1,24 @@
 """Telling those who look after the money, by mail."""
 
+from ..accounts.rules import email_key
 from ..accounts.work import contacts_of
 from ..core.actor import OrganizationId
-from ..core.database import Tx
+from ..core.database import Tx, fetch
 from ..core.settings import settings
 from ..notices import operations as notices
 from ..notices.rules import Notice
 
 
 async def notify(tx: Tx, organization_id: OrganizationId, *, headline: str, what: str) -> None:
-    """Have owners and billing users mailed once *tx* has committed."""
+    """Have owners, billing users and the address for bills mailed once *tx* has committed."""
     contacts = (await contacts_of([organization_id]))[organization_id]
-    for address in contacts.addresses:
+    rows = await fetch(
+        "SELECT billing_email FROM billing_accounts "
+        "WHERE organization_id = {} AND billing_email IS NOT NULL",
+        organization_id,
+    )
+    addresses = [*contacts.addresses, *(row["billing_email"] for row in rows)]
+    for address in {email_key(each): each for each in addresses}.values():
         await notices.send(
             tx,
             to=address,

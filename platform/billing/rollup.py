@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ..core import clock
 from ..core.actor import Actor, Permission
@@ -23,6 +23,9 @@ from .rules import (
 )
 
 USUAL_PERIODS = 12
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+"""Which times are asked for; near the ends of the calendar there are no periods before or after."""
+
 COUNTED = (
     "messages",
     "recipients",
@@ -68,10 +71,14 @@ async def list_usage(
     Without times, the last twelve; a time within a period asks for the whole of it.
 
     Raises:
-        InvalidInput: the range ends before it begins.
+        InvalidInput: the range ends before it begins, or is not of this or the next millennium.
         RangeTooLarge: it holds more than 400 periods.
     """
     actor.require(Permission.READ_BILLING)
+    for field, at in (("since", since), ("until", until)):
+        if at is not None and not EARLIEST <= at < LATEST:
+            code = DetailCode.TOO_SMALL if at < EARLIEST else DetailCode.TOO_LARGE
+            raise InvalidInput.of(field, code, "Write a time from 1970 to 2999.")
     last = until or clock.now()
     first = since or earlier(
         granularity, period_start(granularity, last), periods=USUAL_PERIODS - 1

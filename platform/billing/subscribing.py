@@ -109,7 +109,12 @@ async def grant_included(
     until: datetime,
     beyond: str | None = None,
 ) -> None:
-    """Grant what *plan* includes until its period ends; only what it has more than *beyond*."""
+    """Grant what *plan* includes until its period ends; only what it has more than *beyond*.
+
+    Of a period that is over nothing is granted.
+    """
+    if until <= clock.now():
+        return
     had: Mapping[CreditType, int] = offer_of(beyond).included if beyond else {}
     for credit_type, amount in offer_of(plan).included.items():
         more = amount - had.get(credit_type, 0)

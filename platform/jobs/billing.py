@@ -18,7 +18,6 @@ async def bill(ctx: dict[str, Any]) -> None:
     overdue = await work.chase_all()
     await work.expire_checkouts()
     hours = await work.roll_up(bytes_delivered)
-    log.info(
-        "billed",
-        extra={"begun": begun, "charged": charged, "overdue": overdue, "hours": hours},
-    )
+    done = {"begun": begun, "charged": charged, "overdue": overdue, "hours": hours}
+    if any(done.values()):
+        log.info("billed", extra=done)

@@ -13,15 +13,15 @@ AFTER_MIDNIGHT = "5 0 * * *"
 """Lots end with a day, and the books show it the same night."""
 
 DAILY = "17 3 * * *"
-HOURLY = "12 * * * *"
-"""When the events of the last hour have come."""
+EVERY_MINUTE = "* * * * *"
+"""Credits of a plan end with its month; the next ones are to be there at once."""
 
 
 def cron_jobs() -> list[CronJob[Any]]:
     """Return the jobs that come by the clock, each once in the whole deployment."""
     jobs = (
         (JobName.CLOSE_BOOKS, close_books, AFTER_MIDNIGHT),
-        (JobName.BILL, bill, HOURLY),
+        (JobName.BILL, bill, EVERY_MINUTE),
         (JobName.TIDY, tidy, DAILY),
     )
     return [

@@ -128,3 +128,20 @@ async def test_details_that_cannot_be_are_refused(
     )
 
     assert body["errors"][0]["extensions"]["details"][0]["field"] == field
+
+
+async def test_names_of_every_script_are_in_the_file_or_stand_as_boxes(database: None) -> None:
+    name = "中文有限公司 شركة 😀 עברית"
+    organization = await make_organization(name=name)
+    invoice = await make_invoice(OrganizationId(organization.id), name=name)
+    lines = await InvoiceLine.objects().where(InvoiceLine.invoice_id == invoice.id)
+
+    page = as_html(invoice, lines)
+    pdf = base64.b64decode(await as_pdf(invoice, lines))
+    (sheet,) = PdfReader(BytesIO(pdf)).pages
+
+    assert name in page
+    text = sheet.extract_text()
+    assert text.count("شركة") == text.count("עברית") == 2
+    # The fonts have neither Chinese nor emoji; what is missing is drawn all the same, as glyph 0.
+    assert sheet["/Contents"].get_data().count(b"<0000") + text.count("\0") >= 2

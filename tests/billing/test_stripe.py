@@ -214,7 +214,7 @@ async def test_another_amount_than_asked_for_grants_nothing(
     told = stripe.pay(next(iter(stripe.books.sessions)))
     told["data"]["object"]["amount_total"] = 1
 
-    assert await outcome(client, told) == "ignored"
+    assert await outcome(client, told) == "done"
     assert await granted(organization.id) == []
 
 

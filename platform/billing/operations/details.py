@@ -17,6 +17,8 @@ from ..tables import BillingAccount
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 LENGTHS = {"legal_name": 200, "tax_id": 40, "postal_code": 20}
 USUAL_LENGTH = 100
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what is around them, the rest of the invoice too. Source: UAX 9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ def _checked(details: BillingDetails) -> dict[str, str | None]:
         longest = LENGTHS.get(name, USUAL_LENGTH)
         if len(text) > longest and name != "billing_email":
             wrong.append(_wrong(name, DetailCode.TOO_LONG, f"At most {longest} characters."))
-        elif any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+        elif any(
+            character in TURNING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+            for character in text
+        ):
             wrong.append(_wrong(name, DetailCode.INVALID_FORMAT, "No control characters."))
     country = found["country"]
     if country is not None and not _COUNTRY.fullmatch(country):

@@ -176,6 +176,10 @@ async def _pay(
     async with transaction() as tx:
         row = await lock_subscription(tx, actor.organization_id)
         invoice = (await find_invoice(charge.invoice_id)).row
+        if invoice.status != InvoiceStatus.PAID:
+            raise PaymentFailed(
+                "Your plan was changed in another way meanwhile; what was paid is in your balance."
+            )
         answer = _answer(row, begun.previous_plan, invoice)
         changes = {"plan": {"from": begun.previous_plan, "to": row.plan}, "invoice": invoice.number}
         await _record(tx, actor, "billing.upgraded", changes)

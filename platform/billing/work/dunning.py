@@ -1,5 +1,6 @@
 """Going after what is overdue, a step at a time."""
 
+import logging
 from datetime import datetime
 
 from ...accounts import operations as accounts
@@ -8,6 +9,7 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
+from ..invoicing import void
 from ..notifying import notify
 from ..rules import (
     CANCELLED_AFTER,
@@ -22,6 +24,8 @@ from ..rules import (
 )
 from ..subscribing import change, lock_subscription, put_on_plan
 from ..tables import Subscription
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 STEPS = list(DunningStage)
@@ -72,8 +76,11 @@ async def chase_all() -> int:
         AT_ONCE,
     )
     for row in rows:
-        async with transaction() as tx:
-            await _chase(tx, OrganizationId(row["organization_id"]))
+        try:
+            async with transaction() as tx:
+                await _chase(tx, OrganizationId(row["organization_id"]))
+        except Exception:  # an edge: one that cannot be told must not stop the others
+            log.exception("a step of dunning failed", extra=row)
     return len(rows)
 
 
@@ -107,7 +114,9 @@ async def _step(tx: Tx, row: Subscription, stage: DunningStage) -> None:
         if stage is DunningStage.SUSPENDED:
             await accounts.suspend_for_debt(tx, organization_id)
         return
-    await put_on_plan(tx, row, Plan.TRIAL, pending_plan=None, **values)
+    if row.changing_invoice_id is not None:
+        await void(tx, row.changing_invoice_id)
+    await put_on_plan(tx, row, Plan.TRIAL, pending_plan=None, changing_invoice_id=None, **values)
     await fetch(
         "UPDATE invoices SET status = {}, next_charge_at = NULL, updated_at = {} "
         "WHERE organization_id = {} AND status = {} AND reason = {}",

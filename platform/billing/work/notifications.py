@@ -117,8 +117,8 @@ async def _complete(
     due = Money(row.amount, row.currency)
     if row.amount and told.amount != due:
         log.error("a checkout was paid with another amount", extra={"checkout_id": str(row.id)})
-        return None
-    receipt = Receipt(provider.name, told.payment_ref or str(told.checkout_ref), due)
+        return await _credit(tx, provider, told, organization_id)
+    receipt = Receipt(provider.name, _reference(told), due)
     is_second = row.type == CheckoutType.PLAN and (
         subscription.plan not in NEVER_PAID and subscription.status != SubscriptionStatus.CANCELLED
     )
@@ -143,12 +143,28 @@ async def _complete(
     return organization_id
 
 
+def _reference(told: Notification) -> str:
+    return told.payment_ref or str(told.checkout_ref)
+
+
+async def _credit(
+    tx: Tx, provider: PaymentProvider, told: Notification, organization_id: OrganizationId
+) -> OrganizationId | None:
+    """Keep money that buys nothing for whom it came from."""
+    if told.amount is None or told.amount.amount <= 0:
+        return None
+    receipt = Receipt(provider.name, _reference(told), told.amount)
+    is_new = await book(tx, organization_id, receipt, invoice_id=None)
+    return organization_id if is_new else None
+
+
 def _invoice(row: Checkout) -> NewInvoice:
     now = clock.now()
     lines = [NewLine(**line) for line in json.loads(row.lines)]
     if row.type == CheckoutType.CREDITS:
         return NewInvoice(InvoiceReason.CREDITS, row.provider, row.currency, lines, due_at=now)
-    start = period_start(Granularity.MONTH, now)
+    # What was offered is the rest of that month, even if it is paid in the next one.
+    start = period_start(Granularity.MONTH, row.created_at)
     return NewInvoice(
         InvoiceReason.PLAN,
         row.provider,

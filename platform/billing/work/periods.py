@@ -1,5 +1,6 @@
 """Beginning the first period of an organization, and every next one."""
 
+import logging
 from datetime import datetime, timedelta
 
 from ...accounts.rules import Plan
@@ -23,6 +24,8 @@ from ..rules import (
 from ..subscribing import NEVER_PAID, change, grant_included, lock_subscription, put_on_plan
 from ..tables import Subscription
 from ..using import exceeded
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Subscriptions that one run begins a period of; the next run finds the others."""
@@ -51,8 +54,11 @@ async def begin_periods() -> int:
         AT_ONCE,
     )
     for row in rows:
-        async with transaction() as tx:
-            await _begin_next(tx, OrganizationId(row["organization_id"]))
+        try:
+            async with transaction() as tx:
+                await _begin_next(tx, OrganizationId(row["organization_id"]))
+        except Exception:  # an edge: one that cannot be renewed must not stop the others
+            log.exception("a period could not begin", extra=row)
     return len(rows)
 
 
@@ -77,7 +83,8 @@ async def _begin_next(tx: Tx, organization_id: OrganizationId) -> None:
         start = period_start(Granularity.MONTH, now)
         await change(tx, row, period_start=start, period_end=period_end(Granularity.MONTH, start))
         return
-    await _renew(tx, row, start=row.period_end)
+    # A month that nobody began brought no credits, so that it is not charged either.
+    await _renew(tx, row, start=max(row.period_end, period_start(Granularity.MONTH, now)))
 
 
 async def _downgrade(tx: Tx, row: Subscription) -> None:
