@@ -1,7 +1,7 @@
 """Writing to the audit log, always in the transaction of what is logged."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
@@ -38,6 +38,36 @@ async def record(
         changes=storable(redacted(changes)),
         source_address=actor.source_address,
         request_id=actor.request_id,
+    )
+
+
+async def record_each(
+    tx: Tx,
+    actor: Actor,
+    *,
+    action: str,
+    target_type: str,
+    target_ids: Collection[uuid.UUID],
+) -> None:
+    """Log that *actor* did *action* to each of several targets, with one statement."""
+    if not target_ids:
+        return
+    await AuditEntry.insert(
+        *(
+            AuditEntry(
+                actor_kind=actor.kind.value,
+                organization_id=actor.organization_id,
+                user_id=actor.user_id,
+                api_key_id=actor.api_key_id,
+                action=action,
+                target_type=target_type,
+                target_id=str(target_id),
+                changes=storable({}),
+                source_address=actor.source_address,
+                request_id=actor.request_id,
+            )
+            for target_id in target_ids
+        )
     )
 
 

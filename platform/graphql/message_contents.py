@@ -1,12 +1,12 @@
 """What a message says, for those who may read it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import strawberry
 
 from ..core.actor import Actor
-from ..messages import tables
 from ..messages.operations import read
 from ..messages.rules import Disposition
 from .enums import describe_enum
@@ -53,11 +53,23 @@ class MessageContent:
     )
 
 
-async def read_content(actor: Actor, message: tables.Message) -> MessageContent | None:
-    """Return what *message* says, or None when it is no longer kept."""
-    found = await read.read_content(actor, message)
-    if found is None:
-        return None
+Said = tuple[UUID, UUID]
+"""The ids of a message and of what it says."""
+
+
+async def load_contents(actor: Actor, keys: Sequence[Said]) -> Mapping[Said, MessageContent]:
+    """Return what messages say, as far as it is kept."""
+    found = await read.read_contents(actor, dict(keys))
+    return {key: _content(found[key[0]]) for key in keys if key[0] in found}
+
+
+async def load_outlines(actor: Actor, keys: Sequence[Said]) -> Mapping[Said, MessageOutline]:
+    """Return what messages carry beside their text, as far as it is kept."""
+    found = await read.read_outlines(actor, dict(keys))
+    return {key: _outline(found[key[0]]) for key in keys if key[0] in found}
+
+
+def _content(found: read.ReadContent) -> MessageContent:
     return MessageContent(
         html=found.html,
         text=found.text,
@@ -68,11 +80,7 @@ async def read_content(actor: Actor, message: tables.Message) -> MessageContent 
     )
 
 
-async def read_outline(actor: Actor, message: tables.Message) -> MessageOutline | None:
-    """Return what *message* carries beside its text, or None when it is no longer kept."""
-    found = await read.read_outline(actor, message)
-    if found is None:
-        return None
+def _outline(found: read.ReadOutline) -> MessageOutline:
     return MessageOutline(
         headers=_headers(found.headers),
         reply_to=list(found.reply_to),

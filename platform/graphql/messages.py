@@ -25,7 +25,7 @@ from . import events
 from .context import Info, actor_of
 from .deliveries import Delivery, delivery_type, load_engagement
 from .enums import describe_enum
-from .message_contents import MessageContent, MessageOutline, read_content, read_outline
+from .message_contents import MessageContent, MessageOutline, load_contents, load_outlines
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt, Json
@@ -199,17 +199,17 @@ class Message(events.MessageFields, Node):
         return await info.context.loaders.load(load_deliveries_of, self.row.id) or []
 
     @strawberry.field(
-        description="What it says; null when it is no longer kept. Needs `messages:write`, and "
-        "each reading is noted in the audit log."
+        description="What it says; null when it is no longer kept. Of several messages 64 MiB are "
+        "read at once. Needs `messages:write`, and each reading is noted in the audit log."
     )
     async def content(self, info: Info) -> MessageContent | None:
-        return await read_content(actor_of(info), self.row)
+        return await info.context.loaders.load(load_contents, (self.row.id, self.row.content_id))
 
     @strawberry.field(
         description="What it carries beside its text; null when it is no longer kept."
     )
     async def outline(self, info: Info) -> MessageOutline | None:
-        return await read_outline(actor_of(info), self.row)
+        return await info.context.loaders.load(load_outlines, (self.row.id, self.row.content_id))
 
 
 def _addresses(row: tables.Message, kind: str) -> list[str]:

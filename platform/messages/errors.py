@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..core.errors import Conflict, Detail, ErrorCode, InvalidInput, NotPermitted
+from ..core.errors import Conflict, Detail, ErrorCode, InvalidInput, LimitReached, NotPermitted
 
 
 class DomainNotVerified(NotPermitted):
@@ -61,3 +61,9 @@ class NotCancellable(Conflict):
 
     code = ErrorCode.NOT_CANCELLABLE
     message = "Every recipient of this message is final already; there is nothing to cancel."
+
+
+class ContentsTooLarge(LimitReached):
+    """What was asked for at once would not fit into memory."""
+
+    code = ErrorCode.DOCUMENT_TOO_COMPLEX

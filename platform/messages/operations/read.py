@@ -1,15 +1,22 @@
 """Reading what a message says: it is other people's mail, so each reading is on record."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...audit import operations as audit
 from ...core.actor import Actor, Permission
 from ...core.database import transaction
 from ...delivery.contents import decode_parts
-from ...delivery.queries import find_content
+from ...delivery.queries import find_contents, sizes_of_contents
+from ...delivery.tables import Content
 from ...mail.compose import Parts, compose
-from ..tables import Message
+from ..errors import ContentsTooLarge
+
+MOST_BYTES = 64 * 2**20
+"""Of contents that are read together: a process holds each several times while it answers."""
+PORTION_BYTES = 16 * 2**20
+"""Of contents that are held at a time while only their outlines are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +52,71 @@ class ReadContent:
     """The whole message as RFC 5322, unsigned."""
 
 
-async def read_content(actor: Actor, message: Message) -> ReadContent | None:
-    """Return what *message* says, or None when it is no longer kept; the reading is audited."""
+async def read_contents(
+    actor: Actor, contents: Mapping[uuid.UUID, uuid.UUID]
+) -> dict[uuid.UUID, ReadContent]:
+    """Return what messages say, by message; each reading is audited.
+
+    *contents* are the ids of what they say, by message. What is no longer kept is left out.
+
+    Raises:
+        ContentsTooLarge: together they are too large to be read at once.
+    """
     actor.require(Permission.WRITE_MESSAGES)
-    content = await find_content(actor, message.content_id)
-    if content is None:
-        return None
+    if len(contents) > 1:
+        size = sum((await sizes_of_contents(actor, contents.values())).values())
+        if size > MOST_BYTES:
+            raise ContentsTooLarge(
+                f"These messages have {size} bytes together, and {MOST_BYTES} are read at once; "
+                "ask for fewer of them."
+            )
+    found = await find_contents(actor, contents.values())
+    read = [message for message, content in contents.items() if content in found]
     async with transaction() as tx:
-        await audit.record(
-            tx,
-            actor,
-            action="message.content_read",
-            target_type="message",
-            target_id=message.id,
+        await audit.record_each(
+            tx, actor, action="message.content_read", target_type="message", target_ids=read
         )
+    return {message: _content(found[contents[message]]) for message in read}
+
+
+async def read_outlines(
+    actor: Actor, contents: Mapping[uuid.UUID, uuid.UUID]
+) -> dict[uuid.UUID, ReadOutline]:
+    """Return what messages carry beside their text, by message; see `read_contents`.
+
+    It says nothing of what the mail says, so that reading it is not on record. A message
+    that the customer built shows nothing here.
+    """
+    actor.require(Permission.READ_MESSAGES)
+    outlines: dict[uuid.UUID, ReadOutline] = {}
+    for some in await _portions(actor, contents.values()):
+        for content in (await find_contents(actor, some)).values():
+            outlines[content.id] = (
+                ReadOutline((), (), ())
+                if content.format == "raw"
+                else _outline(decode_parts(content.body))
+            )
+    return {
+        message: outlines[content] for message, content in contents.items() if content in outlines
+    }
+
+
+async def _portions(actor: Actor, ids: Collection[uuid.UUID]) -> list[list[uuid.UUID]]:
+    """Return *ids* in portions, each of which fits into memory."""
+    if len(ids) == 1:
+        return [list(ids)]
+    portions: list[list[uuid.UUID]] = []
+    room = 0
+    for content, size in (await sizes_of_contents(actor, ids)).items():
+        if not portions or size > room:
+            portions.append([])
+            room = PORTION_BYTES
+        portions[-1].append(content)
+        room -= size
+    return portions
+
+
+def _content(content: Content) -> ReadContent:
     if content.format == "raw":
         return ReadContent(None, None, (), (), (), content.body)
     parts = decode_parts(content.body)
@@ -71,21 +129,6 @@ async def read_content(actor: Actor, message: Message) -> ReadContent | None:
         attachments=outline.attachments,
         source=compose(parts),
     )
-
-
-async def read_outline(actor: Actor, message: Message) -> ReadOutline | None:
-    """Return what *message* carries beside its text, or None when it is no longer kept.
-
-    It says nothing of what the mail says, so that reading it is not on record. A message
-    that the customer built shows nothing here.
-    """
-    actor.require(Permission.READ_MESSAGES)
-    content = await find_content(actor, message.content_id)
-    if content is None:
-        return None
-    if content.format == "raw":
-        return ReadOutline((), (), ())
-    return _outline(decode_parts(content.body))
 
 
 def _outline(parts: Parts) -> ReadOutline:
