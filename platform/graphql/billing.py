@@ -22,7 +22,7 @@ from ..billing.rules import (
 from ..core.actor import Actor
 from ..core.money import Money as Amount
 from ..credits.rules import CreditType
-from . import credits as _credits  # noqa: F401 it describes the types of credits
+from . import credit_enums as _enums  # noqa: F401 it describes the types of credits
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register

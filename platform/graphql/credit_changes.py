@@ -12,7 +12,7 @@ from ..core.errors import DetailCode, InvalidInput
 from ..credits import alerts, consumption, granting, packages
 from ..credits.rules import AlertChannel, AlertUnit, CreditType
 from .context import Info, actor_of
-from .credits import CreditAlert, CreditEntry, CreditPackage, alert_type, entry_type
+from .credit_types import CreditAlert, CreditEntry, CreditPackage, alert_type, entry_type
 from .nodes import parse_id
 from .scalars import BigInt, EmailAddress, Json
 
