@@ -34,6 +34,7 @@ class CreditLot(Table, db=DB, tablename="credit_lots"):
     starts_at = Timestamptz(default=clock.now)
     expires_at = Timestamptz(null=True, default=None)
     expired = BigInt(help_text="Whole credits that were left when it ended; 0 until then.")
+    settled = BigInt(help_text="Whole credits taken by entries that are forgotten.")
     created_at = Timestamptz(default=clock.now)
 
 
@@ -81,6 +82,19 @@ class CreditUsage(Table, db=DB, tablename="credit_usage"):
     entries = BigInt(help_text="How many.")
     amount = BigInt(help_text="Whole credits that the entries moved, whichever way.")
     counted = BigInt(help_text="Of the amount, what changed a balance; of unlimited plans 0.")
+
+
+class CreditCarried(Table, db=DB, tablename="credit_carried"):
+    """What the entries moved that are forgotten, so that the rest of the ledger still adds up."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    type = Varchar(20)
+    source = Varchar(20, help_text="Of the entries.")
+    entries = BigInt(help_text="How many.")
+    amount = BigInt(help_text="Whole credits that they moved, whichever way.")
+    counted = BigInt(help_text="Of the amount, what changed a balance.")
+    change = BigInt(help_text="What they changed the balance by.")
 
 
 class CreditReference(Table, db=DB, tablename="credit_references"):

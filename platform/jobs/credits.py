@@ -6,7 +6,13 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from ..credits.work import end_lots, forget_references, look_at_alerts, reconcile
+from ..credits.work import (
+    end_lots,
+    forget_entries,
+    forget_references,
+    look_at_alerts,
+    reconcile,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +25,7 @@ async def close_books(ctx: dict[str, Any]) -> None:
     """End the lots whose time is up, and say so if the ledger and the balances disagree."""
     ended = await end_lots()
     await forget_references()
+    forgotten = await forget_entries()
     disagreements = await reconcile()
     for each in disagreements:
         log.error(
@@ -34,7 +41,11 @@ async def close_books(ctx: dict[str, Any]) -> None:
         )
     log.info(
         "closed the books of credits",
-        extra={"ended_credits": ended, "disagreements": len(disagreements)},
+        extra={
+            "ended_credits": ended,
+            "forgotten_entries": forgotten,
+            "disagreements": len(disagreements),
+        },
     )
 
 

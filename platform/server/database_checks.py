@@ -93,7 +93,7 @@ async def sealed_keys() -> Sequence[Finding]:
 async def credits() -> Sequence[Finding]:
     """Check that the ledger of credits, the balances, the lots and the sums agree."""
     [table] = await fetch(
-        "SELECT to_regclass('credit_references') IS NOT NULL AS made, (SELECT reltuples::bigint "
+        "SELECT to_regclass('credit_carried') IS NOT NULL AS made, (SELECT reltuples::bigint "
         "FROM pg_class WHERE oid = to_regclass('credit_entries')) AS entries"
     )
     if not table["made"]:

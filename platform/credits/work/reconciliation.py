@@ -8,17 +8,25 @@ from ...core.database import fetch
 
 # One statement, so that everything is read as of one moment, while others spend.
 DISAGREEMENTS = """
-    WITH moved AS (
+    WITH known AS (
         SELECT organization_id, type, source, count(*) AS entries, sum(amount) AS amount,
             coalesce(sum(amount) FILTER (WHERE balance_after IS NOT NULL), 0) AS counted,
             sum(CASE WHEN balance_after IS NULL THEN 0 WHEN to_account = 'balance' THEN amount
                 ELSE -amount END) AS change
         FROM credit_entries GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT organization_id, type, source, entries, amount, counted, change
+        FROM credit_carried
+    ), moved AS (
+        SELECT organization_id, type, source, sum(entries) AS entries, sum(amount) AS amount,
+            sum(counted) AS counted, sum(change) AS change
+        FROM known GROUP BY 1, 2, 3
     ), spent AS (
         SELECT each.key::uuid AS lot_id, sum(each.value::bigint) AS amount
         FROM credit_entries, jsonb_each_text(lots) AS each GROUP BY 1
     ), lots AS (
-        SELECT l.id, l.organization_id, l.type, l.granted, coalesce(sum(s.remaining), 0) AS left
+        SELECT l.id, l.organization_id, l.type, l.granted - l.settled AS granted,
+            coalesce(sum(s.remaining), 0) AS left
         FROM credit_lots l LEFT JOIN credit_shares s ON s.lot_id = l.id GROUP BY l.id
     ), balances AS (
         SELECT organization_id, type, sum(change) AS expected FROM moved GROUP BY 1, 2
@@ -65,9 +73,10 @@ class Disagreement:
 async def reconcile() -> list[Disagreement]:
     """Return what disagrees with the ledger: balances, lots, sums; nothing if all is well.
 
-    It reads the whole ledger. For every organization and type, what the ledger moved into
-    the balance less what it moved out must be what the lots hold; for every lot, what was
-    granted less what entries took must be what it holds; the sums must be those of the entries.
+    It reads the whole ledger, and of what is forgotten the sums. For every organization and
+    type, what the ledger moved into the balance less what it moved out must be what the lots
+    hold; for every lot, what was granted less what entries took must be what it holds; the sums
+    must be those of the entries.
     """
     rows: list[dict[str, Any]] = list(await fetch(DISAGREEMENTS))
     return [Disagreement(**row) for row in rows]
