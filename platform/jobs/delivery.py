@@ -63,8 +63,11 @@ async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
     queue = await find_queue(uuid.UUID(queue_id))
     if queue is not None and (queue.resume_at is None or queue.resume_at <= clock.now()):
         job, outbound = ctx.get("job"), ctx["outbound"]
+        ctx["organization_id"] = queue.organization_id
         if outbound.at_work[queue.organization_id] >= outbound.places:
-            return  # The sweep comes again; others have their place meanwhile.
+            # The sweep comes again; others have their place meanwhile.
+            ctx["gave_way"] = True
+            return
         running = Drain(outbound, queue, alive=job.update if job else None).run()
         # The job queue may give a job up, as it does with those that it has not heard of
         # while the database was away. What is on the wire is finished all the same: mail
@@ -79,14 +82,16 @@ async def look_again(ctx: dict[str, Any]) -> None:
 
     While a job runs its key is taken, and a wake-up under that key is refused. This runs
     when the key is free again. A worker that is to end leaves it to the sweep of others, or
-    it would take the job itself, over and over.
+    it would take the job itself, over and over; so does a drain that gave way to others.
     """
-    job = ctx.get("job")
-    if job is None or job.function != JobName.DRAIN.value or ctx["outbound"].stopping.is_set():
+    job, outbound = ctx.get("job"), ctx["outbound"]
+    if job is None or job.function != JobName.DRAIN.value or outbound.stopping.is_set():
         return
     queue_id = job.kwargs["queue_id"]
-    if await has_due(uuid.UUID(queue_id)):
-        await enqueue(JobName.DRAIN, key=drain_key(queue_id), queue_id=queue_id)
+    if not ctx.get("gave_way") and await has_due(uuid.UUID(queue_id)):
+        # Behind the queues of organizations that have fewer drains at work.
+        priority = outbound.at_work[ctx.get("organization_id")] + 1
+        await enqueue(JobName.DRAIN, key=drain_key(queue_id), priority=priority, queue_id=queue_id)
 
 
 def drain_key(queue_id: str, slot: int = 0) -> str:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from saq import Job
+
 from postlane.core import clock
 from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
@@ -13,7 +15,7 @@ from postlane.core.ids import new_id
 from postlane.delivery.operations import ring
 from postlane.delivery.work import claim_batch, due_queues, roll_up
 from postlane.delivery.work.queues import DUE_QUEUES
-from postlane.jobs.delivery import drain
+from postlane.jobs.delivery import drain, look_again
 from postlane.jobs.outbound import Outbound
 from tests.delivery.spool import Spooled, make_spooled
 from tests.factories import make_organization
@@ -150,3 +152,45 @@ async def test_one_organization_never_has_all_places_of_a_worker(
     assert (await own.state(), await others.state()) == ("queued", "delivered")
     await job
     assert not outbound.at_work
+
+
+async def test_a_drain_that_gives_way_does_not_ask_for_itself_at_once(
+    own_database: str, outbound: Outbound
+) -> None:
+    outbound.places = 0
+    waiting = await make_spooled("a@dest.example")
+
+    await run_job(outbound, waiting)
+
+    assert await fetch("SELECT key FROM saq_jobs") == []
+
+
+async def test_a_drain_that_goes_on_goes_behind_the_first_queue_of_others(
+    own_database: str, outbound: Outbound
+) -> None:
+    outbound.places = 10
+    busy = await make_spooled("a@dest.example")
+    context = await run_job(outbound, busy, looks=False)
+    await make_spooled("b@dest.example", organization=busy.organization)
+    outbound.at_work[OrganizationId(busy.organization.id)] += 3
+
+    await look_again(context)
+
+    assert await fetch("SELECT priority FROM saq_jobs") == [{"priority": 4}]
+
+
+async def run_job(outbound: Outbound, spooled: Spooled, *, looks: bool = True) -> dict[str, Any]:
+    """Drain a queue as the worker does, and look again unless told otherwise."""
+    queue_id = str(spooled.queue_id)
+    context = {"outbound": outbound, "job": QuietJob("drain", kwargs={"queue_id": queue_id})}
+    await drain(context, queue_id=queue_id)
+    if looks:
+        await look_again(context)
+    return context
+
+
+class QuietJob(Job):
+    """A job that is in no job queue and says there no sign of life."""
+
+    async def update(self, **changes: Any) -> None:
+        """Do nothing."""
