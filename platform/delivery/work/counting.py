@@ -23,10 +23,10 @@ async def roll_up() -> int:
 
     While another process does it, nothing is done.
     """
+    await _end_holds()
     async with transaction():
         if not await _is_ours():
             return 0
-        await _end_holds()
         return await _add_changes()
 
 
@@ -39,14 +39,16 @@ async def _end_holds() -> None:
     await fetch(
         "UPDATE queues SET state = 'active', hold_reason = NULL, hold_source = NULL, "
         "held_by = NULL, held_at = NULL, held_until = NULL "
-        "WHERE state = 'held' AND held_until <= {}",
+        "WHERE id = ANY(ARRAY(SELECT id FROM queues WHERE state = 'held' AND held_until <= {} "
+        "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))",
         clock.now(),
     )
 
 
 async def _add_changes() -> int:
     # One statement, so that what it removes and what it looks at are of one moment: a change
-    # that it does not see stays for the next.
+    # that it does not see stays for the next. Queues are locked in the order of their ids, as
+    # slowing down does, so that the two never deadlock.
     rows = await fetch(
         """
         WITH taken AS (
@@ -59,7 +61,10 @@ async def _add_changes() -> int:
                 sum(delivered)::int AS delivered, sum(bounced)::int AS bounced,
                 max(created_at) AS changed_at
             FROM taken GROUP BY queue_id
-        ), found AS (
+        ), locked AS MATERIALIZED (
+            SELECT id, organization_id, vmta_id, depth FROM queues
+            WHERE id = ANY(ARRAY(SELECT queue_id FROM sums)) ORDER BY id FOR NO KEY UPDATE
+        ), found AS MATERIALIZED (
             SELECT sums.*, queues.organization_id, queues.vmta_id,
                 queues.depth + sums.queued + sums.sending + sums.deferred AS depth,
                 (SELECT created_at FROM deliveries WHERE deliveries.queue_id = sums.queue_id
@@ -70,7 +75,7 @@ async def _add_changes() -> int:
                         WHERE deliveries.queue_id = sums.queue_id AND priority = turn.n
                         AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) AS first
                 ) AS next_due_at
-            FROM sums JOIN queues ON queues.id = sums.queue_id
+            FROM locked AS queues JOIN sums ON queues.id = sums.queue_id
         ), added AS (
             UPDATE queues SET
                 scheduled = queues.scheduled + found.scheduled,

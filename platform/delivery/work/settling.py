@@ -120,9 +120,7 @@ async def settle_in(tx: Tx, settlements: Sequence[Settlement]) -> int:
     consequences: it stops no mail to the address and slows no queue down.
     """
     now = clock.now()
-    # In the order of ids, as renewing locks them.
-    ordered = sorted(settlements, key=lambda item: item.claim.delivery_id)
-    steps = {item.claim.delivery_id: _step(item, now) for item in ordered}
+    steps = {item.claim.delivery_id: _step(item, now) for item in settlements}
     await _lock_messages(steps.values())
     settled = await _write_deliveries(steps, now)
     if settled:
@@ -161,7 +159,10 @@ async def _lock_messages(steps: Iterable[_Step]) -> None:
 
 
 async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> list[_Settled]:
-    """Change each delivery that is still at the attempt of its claim."""
+    """Change each delivery that is still at the attempt of its claim.
+
+    They are locked in the order of ids, as renewing does, so that the two never deadlock.
+    """
     outcomes = [step.settlement.outcome for step in steps.values()]
     rows = await fetch(
         """
@@ -187,6 +188,8 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
             AS new (id, attempt, state, due_at, is_final, attempted, code, enhanced_code, reply,
             mx_host, bounce_class, started_at)
         WHERE old.id = new.id AND old.attempts = new.attempt AND old.state = 'sending'
+        AND old.id = ANY(ARRAY(SELECT id FROM deliveries WHERE id = ANY({}::uuid[])
+            ORDER BY id FOR NO KEY UPDATE))
         RETURNING old.id, old.state, old.attempts, old.code, old.reply,
             old.bounce_class, old.cancelled_by, old.refund_entry_id
         """,
@@ -206,6 +209,7 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
         [outcome and outcome.mx_host for outcome in outcomes],
         [outcome and _value(outcome.bounce_class) for outcome in outcomes],
         [outcome and outcome.started_at for outcome in outcomes],
+        list(steps),
     )
     return [
         _Settled(
