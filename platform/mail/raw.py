@@ -27,6 +27,10 @@ _NESTED = re.compile(
     rb"^content-type[ \t]*:\s*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE
 )
 
+_MESSAGE_ID = re.compile(
+    rb"\r\nmessage-id[ \t]*:(?:\r\n)?[ \t]*<?([!-;=?-~]{1,998})", re.IGNORECASE
+)
+
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _DROPPED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
@@ -94,6 +98,13 @@ def prepare_raw(
         message_id=own_id,
         recipients=_recipients(values),
     )
+
+
+def read_message_id(raw: bytes) -> str | None:
+    """Return the Message-ID of a message that may be no message at all, without brackets."""
+    head = raw[:MAX_HEADER_OCTETS].partition(b"\r\n\r\n")[0]
+    match = _MESSAGE_ID.search(b"\r\n" + head)
+    return match[1].decode("latin-1") if match else None
 
 
 def _clean_lines(raw: bytes) -> bytes:

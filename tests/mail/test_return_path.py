@@ -2,7 +2,12 @@
 
 import pytest
 
-from postlane.mail.return_path import make_return_path, read_return_path
+from postlane.mail.return_path import (
+    Kind,
+    find_return_path,
+    make_return_path,
+    read_return_path,
+)
 
 SECRET = b"s" * 32
 TOKEN = "0197a00000007000800000000000030a"
@@ -54,3 +59,23 @@ def test_another_secret_makes_another_return_path():
 def test_a_token_that_would_not_come_back_is_refused(token):
     with pytest.raises(ValueError, match="token"):
         make_return_path(SECRET, token, "example.com")
+
+
+def test_an_address_for_one_thing_is_not_believed_for_another():
+    leave = make_return_path(SECRET, TOKEN, "x", kind=Kind.UNSUBSCRIBE).partition("@")[0]
+    bounce = make_return_path(SECRET, TOKEN, "x").partition("@")[0]
+
+    assert read_return_path(SECRET, leave, kind=Kind.UNSUBSCRIBE) == TOKEN
+    assert read_return_path(SECRET, leave) is None
+    assert read_return_path(SECRET, "b" + leave[1:]) is None
+    assert read_return_path(SECRET, bounce, kind=Kind.UNSUBSCRIBE) is None
+
+
+def test_a_return_path_is_found_within_a_text():
+    path = make_return_path(SECRET, TOKEN, "bounce.example.com")
+    forged = f"b+{TOKEN}.{'a' * 16}@x"
+
+    assert find_return_path(SECRET, f"<{path}>") == TOKEN
+    assert find_return_path(SECRET, f"{forged} <{path.upper()}>") == TOKEN
+    assert find_return_path(SECRET, forged * 1000) is None
+    assert find_return_path(SECRET, f"a{path}") is None
