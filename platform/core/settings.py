@@ -157,10 +157,23 @@ class Settings:
     tls_key: Path | None = _setting(
         "", _optional_path, "PEM file with the private key of the certificate."
     )
+    smtps_listen: Address | None = _setting(
+        "",
+        _address,
+        "SMTP submission that is encrypted from the start, usually port 465; empty turns it off. "
+        "It needs the certificate.",
+    )
+    smtp_once: str = _setting(
+        "off",
+        _one_of("off", "message_id"),
+        "`message_id` takes a message that comes again by SMTP within 24 hours, with the same "
+        "Message-ID to the same recipients, for the same one and sends it once.",
+    )
     inbound_listen: Address | None = _setting(
         "127.0.0.1:2525",
         _address,
-        "Inbound mail; empty turns it off. Not part of this version: nothing listens.",
+        "Bounces, complaints and unsubscribes from other mail servers; empty turns it off. The "
+        "MX of `bounce.` and the host name leads here, from port 25.",
     )
     delivery: str = _setting(
         "capture",
@@ -305,6 +318,8 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("POSTLANE_TOKEN_LIFETIME_SECONDS must be 300 to 604800.")
     if bool(found.tls_certificate) != bool(found.tls_key):
         raise SettingsError("POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY need each other.")
+    if found.smtps_listen is not None and found.tls_certificate is None:
+        raise SettingsError("POSTLANE_SMTPS_LISTEN needs POSTLANE_TLS_CERTIFICATE.")
     if found.documents == "trusted" and not found.trusted_documents:
         raise SettingsError("POSTLANE_DOCUMENTS=trusted needs POSTLANE_TRUSTED_DOCUMENTS.")
     if bool(found.stripe_secret_key) != bool(found.stripe_webhook_secret):

@@ -270,3 +270,17 @@ class PendingSimulation(Table, db=DB, tablename="simulations"):
     fire_webhooks = Boolean(default=True)
     due_at = Timestamptz()
     created_at = Timestamptz(default=clock.now)
+
+
+class InfrastructureReport(Table, db=DB, tablename="infrastructure_reports"):
+    """A report that is about us, not about a recipient: our address is listed, our mail abused."""
+
+    id = UUID(primary_key=True, default=new_id)
+    kind = Varchar(20, help_text="block, feedback or mail.")
+    delivery_id = UUID(null=True, default=None, help_text="Where it names one of ours.")
+    reporter = Varchar(320, help_text="Sender of the envelope; empty is the null sender.")
+    peer = Varchar(45, help_text="Address it came from.")
+    recipient = Varchar(320)
+    reason = Text(default="")
+    data = Bytea(help_text="Its beginning.")
+    created_at = Timestamptz(default=clock.now)

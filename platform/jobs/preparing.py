@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ..core.settings import settings
 from ..delivery.contents import ContentFormat, decode_parts
 from ..delivery.rules import Priority
-from ..delivery.work import Claim, Content, read_contents, return_path_of
+from ..delivery.work import Claim, Content, leave_address_of, read_contents, return_path_of
 from ..domains.work import bimi_selectors, signing_keys
 from ..mail.compose import Parts, compose, needs_smtputf8
 from ..mail.dkim import SigningKey, sign
@@ -196,9 +197,12 @@ def _unsubscribe_fields(claim: Claim) -> bytes:
         claim.delivery_id,
         claim.address,
     )
-    # The link stays in one piece: some receivers do not unfold it.
+    # Mail to it is taken only where something listens for it.
+    mailbox = leave_address_of(claim) if settings().inbound_listen is not None else None
+    # The link stays in one piece: some receivers do not unfold it. The mailbox is folded.
     return "".join(
-        f"{name}: {value}\r\n" for name, value in unsubscribe_headers(recipient)
+        f"{name}: {value}\r\n".replace(", <", ",\r\n <")
+        for name, value in unsubscribe_headers(recipient, mailbox=mailbox)
     ).encode()
 
 

@@ -85,7 +85,8 @@ COMMANDS = (
     ),
     Command(
         "smtp",
-        "Take mail for sending over SMTP, signed in to with an API key as the password.",
+        "Take mail over SMTP: for sending, signed in to with an API key as the password; and "
+        "bounces, complaints and unsubscribes from other mail servers.",
         "smtp:run",
         ("POSTLANE_SMTP_LISTEN=127.0.0.1:2587 postlane smtp",),
         (),

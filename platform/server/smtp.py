@@ -1,20 +1,21 @@
-"""The SMTP processes: mail from customers' programs."""
+"""The SMTP processes: mail from customers' programs, and what comes back."""
 
 import argparse
 import asyncio
 import logging
 import signal
+import ssl
 
 from ..core.actor import Actor, Origin
 from ..core.database import close_pool, start_pool
 from ..core.logs import start_logging
 from ..core.queue import close_queue, open_queue
-from ..core.settings import settings
+from ..core.settings import PREFIX, Address, Settings, settings
 from ..core.tracing import start_tracing, stop_tracing
 from ..graphql.execute import check_documents
 from ..security import limits, uses
 from ..security.credentials import actor_from_api_key
-from ..smtp.listener import SubmissionListener
+from ..smtp.listener import InboundListener, Listener, SubmissionListener
 from .certificates import tls_context
 from .connection import require_database
 from .faults import CommandFailed
@@ -23,33 +24,67 @@ from .listening import ensure_free
 log = logging.getLogger(__name__)
 
 POOL_SIZE = 5
+LISTENING = ("SMTP_LISTEN", "SMTPS_LISTEN", "INBOUND_LISTEN")
+"""Settings that say where."""
 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Listen until a signal comes; messages that are being handed over then are finished."""
     found = settings()
     start_logging(form=found.log_format, level=found.log_level)
-    if found.smtp_listen is None:
-        raise CommandFailed("POSTLANE_SMTP_LISTEN is empty, which turns SMTP submission off.")
-    ensure_free(found.smtp_listen, setting="POSTLANE_SMTP_LISTEN")
+    addresses = listened(found)
+    if not addresses:
+        names = ", ".join(f"{PREFIX}{name}" for name in LISTENING)
+        raise CommandFailed(f"{names} are empty, which turns SMTP off.")
+    for setting, address in addresses.items():
+        ensure_free(address, setting=setting)
     tls = tls_context(found)
     url = require_database(found)
     check_documents()
     start_tracing("smtp")
     await start_pool(url, size=POOL_SIZE)
     await open_queue(url)
-    listener = SubmissionListener(admit, hostname=found.hostname, tls=tls)
+    listeners: list[Listener] = []
     try:
-        await listener.start(found.smtp_listen)
-        log.info("SMTP submission at %s", found.smtp_listen)
+        listeners = await _start(found, tls)
         await _told_to_stop()
-        await listener.stop()
     finally:
+        await asyncio.gather(*(listener.stop() for listener in listeners))
         await uses.flush()
         await close_queue()
         await close_pool()
         stop_tracing()
     return 0
+
+
+def listened(found: Settings) -> dict[str, Address]:
+    """Return where SMTP is to be listened for, by setting."""
+    addresses = {f"{PREFIX}{name}": getattr(found, name.lower()) for name in LISTENING}
+    return {name: address for name, address in addresses.items() if address is not None}
+
+
+async def _start(found: Settings, tls: ssl.SSLContext | None) -> list[Listener]:
+    listeners: list[Listener] = []
+    if found.smtp_listen is not None or found.smtps_listen is not None:
+        submission = SubmissionListener(
+            admit,
+            hostname=found.hostname,
+            tls=tls,
+            once_by_message_id=found.smtp_once == "message_id",
+        )
+        listeners.append(submission)
+        if found.smtp_listen is not None:
+            await submission.start(found.smtp_listen)
+            log.info("SMTP submission at %s", found.smtp_listen)
+        if found.smtps_listen is not None:
+            await submission.start(found.smtps_listen, encrypted=True)
+            log.info("SMTP submission, encrypted, at %s", found.smtps_listen)
+    if found.inbound_listen is not None:
+        inbound = InboundListener(hostname=found.hostname, tls=tls)
+        listeners.append(inbound)
+        await inbound.start(found.inbound_listen)
+        log.info("inbound SMTP at %s", found.inbound_listen)
+    return listeners
 
 
 async def admit(key: str, address: str | None) -> Actor:

@@ -22,6 +22,7 @@ from .demo_dns import DemoNameServer
 from .embedded import EmbeddedDatabase
 from .faults import CommandFailed
 from .listening import ensure_free
+from .smtp import listened
 from .supervisor import Program, Supervisor
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
     with claim(found.data_dir):
         forget_in(found.data_dir)
         ensure_free(found.listen, setting=f"{PREFIX}LISTEN")
-        if found.smtp_listen is not None:
-            ensure_free(found.smtp_listen, setting=f"{PREFIX}SMTP_LISTEN")
+        for setting, address in listened(found).items():
+            ensure_free(address, setting=setting)
         if not found.secret_key and ensure_secret(found.data_dir):
             log.info("made a secret key in %s", found.data_dir / "secret_key")
         names = DemoNameServer(demo.ZONE) if with_demo else None
@@ -118,7 +119,7 @@ async def _start(
         )
     )
     # Added last, so stopped first: nothing is accepted while the rest stops.
-    if found.smtp_listen is not None:
+    if listened(found):
         await supervisor.add(
             _program("smtp", environment, form=form, patience_seconds=SMTP_PATIENCE_SECONDS)
         )

@@ -1,50 +1,84 @@
-"""A listener for submission: connections counted, each with a conversation of its own."""
+"""Listeners: connections counted and bounded, each with a conversation of its own."""
 
 import asyncio
+import ipaddress
 import ssl
+from collections import Counter
 from typing import Any
 
-from aiosmtpd.smtp import SMTP
-
 from ..core.settings import Address
+from .conversation import Bounds, Conversation
+from .inbound import Inbound
 from .replies import reply
 from .submission import Admit, Submission, decoded_only
 
-LARGEST_BYTES = 25 * 1024 * 1024
 MOST_CONNECTIONS = 200
 """Conversations at a time in one process; each may hold one message in memory."""
-IDLE_SECONDS = 300.0
-"""How long a client may say nothing (RFC 5321 section 4.5.3.2.7)."""
 FINISH_SECONDS = 20.0
+HANDSHAKE_SECONDS = 30.0
+
+SUBMISSION = Bounds(size_bytes=25 * 1024 * 1024, connections=MOST_CONNECTIONS)
+INBOUND = Bounds(
+    # A report may return the whole message; only its beginning is kept.
+    size_bytes=40 * 1024 * 1024,
+    kept_bytes=512 * 1024,
+    connections=MOST_CONNECTIONS,
+    per_address=20,
+    per_address_a_minute=300,
+    longest_seconds=900.0,
+    of_each_command=100,
+    refusals=20,
+)
 
 
-class SubmissionListener:
-    """Takes mail at one address until it is stopped."""
+class Listener:
+    """Takes mail at one address until it is stopped; *handler* decides about it."""
 
-    def __init__(self, admit: Admit, *, hostname: str, tls: ssl.SSLContext | None = None) -> None:
-        self._handler = Submission(admit, offers_tls=tls is not None)
+    def __init__(
+        self,
+        handler: Any,
+        *,
+        bounds: Bounds,
+        hostname: str,
+        tls: ssl.SSLContext | None = None,
+        **options: Any,
+    ) -> None:
+        self._handler = handler
+        self._bounds = bounds
         self._hostname = hostname
         self._tls = tls
-        self._server: asyncio.Server | None = None
-        self.open: set[_Conversation] = set()
+        self._options = options
+        self._servers: list[asyncio.Server] = []
+        self._arrivals: Counter[str] = Counter()
+        self._counted_since = 0.0
+        self.open: dict[Conversation, str] = {}
+        """By whom they are with."""
 
-    async def start(self, address: Address) -> None:
-        """Begin to listen."""
+    async def start(self, address: Address, *, encrypted: bool = False) -> None:
+        """Begin to listen; *encrypted* is without asking for STARTTLS first (RFC 8314)."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._conversation, address.host, address.port)
+        tls = self._tls if encrypted else None
+        server = await loop.create_server(
+            lambda: self._conversation(encrypted=encrypted),
+            address.host,
+            address.port,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None,
+        )
+        self._servers.append(server)
 
     @property
     def port(self) -> int:
         """Where it listens; it has to be started."""
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("The listener has not been started.")
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = self._servers[-1].sockets[0].getsockname()[1]
         return port
 
     async def stop(self) -> None:
         """Take no more connections, and let those finish that are handing over a message."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
         for conversation in list(self.open):
             conversation.end_when_idle()
@@ -54,60 +88,122 @@ class SubmissionListener:
         for conversation in list(self.open):
             conversation.cut()
 
-    def _conversation(self) -> "_Conversation":
-        return _Conversation(
+    def admits(self, conversation: Conversation, peer: Any) -> bool:
+        """Count a connection from *peer*, unless there are too many."""
+        who = _network(peer)
+        now = asyncio.get_running_loop().time()
+        if now - self._counted_since > 60:
+            self._arrivals.clear()
+            self._counted_since = now
+        self._arrivals[who] += 1
+        bounds = self._bounds
+        if (
+            len(self.open) >= bounds.connections
+            or _is_over(self._arrivals[who], bounds.per_address_a_minute)
+            or _is_over(list(self.open.values()).count(who) + 1, bounds.per_address)
+        ):
+            return False
+        self.open[conversation] = who
+        return True
+
+    def _forget(self, conversation: Conversation) -> None:
+        self.open.pop(conversation, None)
+
+    def _conversation(self, *, encrypted: bool) -> "_Counted":
+        return _Counted(
             self,
             self._handler,
+            bounds=self._bounds,
+            on_end=self._forget,
             hostname=self._hostname,
             ident="Postlane",
-            data_size_limit=LARGEST_BYTES,
             enable_SMTPUTF8=True,
-            tls_context=self._tls,
-            authenticator=decoded_only,
-            # Whether a key may be sent is the handler's to decide: on this machine it may.
-            auth_require_tls=False,
-            timeout=IDLE_SECONDS,
+            tls_context=None if encrypted else self._tls,
             loop=asyncio.get_running_loop(),
+            **self._options,
         )
 
 
-class _Conversation(SMTP):
-    """aiosmtpd's conversation, counted, and ended politely when the process stops."""
+class SubmissionListener(Listener):
+    """Takes mail from customers' programs."""
 
-    def __init__(self, listener: SubmissionListener, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        admit: Admit,
+        *,
+        hostname: str,
+        tls: ssl.SSLContext | None = None,
+        once_by_message_id: bool = False,
+    ) -> None:
+        handler = Submission(
+            admit, offers_tls=tls is not None, once_by_message_id=once_by_message_id
+        )
+        super().__init__(
+            handler,
+            bounds=SUBMISSION,
+            hostname=hostname,
+            tls=tls,
+            authenticator=decoded_only,
+            # Whether a key may be sent is the handler's to decide: on this machine it may.
+            auth_require_tls=False,
+        )
+
+
+class InboundListener(Listener):
+    """Takes bounces, complaints and unsubscribes from anybody."""
+
+    def __init__(
+        self,
+        *,
+        hostname: str,
+        tls: ssl.SSLContext | None = None,
+        bounds: Bounds = INBOUND,
+    ) -> None:
+        super().__init__(
+            Inbound(hostname=hostname),
+            bounds=bounds,
+            hostname=hostname,
+            tls=tls,
+            auth_exclude_mechanism=("LOGIN", "PLAIN"),
+        )
+
+
+class _Counted(Conversation):
+    """A conversation that its listener counts."""
+
+    def __init__(self, listener: Listener, handler: Any, **options: Any) -> None:
+        super().__init__(handler, **options)
         self._listener = listener
-        self._stopping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
-        if self not in self._listener.open and len(self._listener.open) >= MOST_CONNECTIONS:
+        peer = transport.get_extra_info("peername")
+        if self not in self._listener.open and not self._listener.admits(self, peer):
             assert isinstance(transport, asyncio.WriteTransport)
             transport.write(reply(421, "4.3.2", "Too many connections.").encode() + b"\r\n")
             transport.close()
             return
-        self._listener.open.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Count the connection no more."""
         if self in self._listener.open:
-            self._listener.open.discard(self)
             super().connection_lost(error)
 
-    def end_when_idle(self) -> None:
-        """End after the message that is being handed over, or now if there is none."""
-        self._stopping = True
-        if self.envelope is None or not self.envelope.rcpt_tos:
-            self.cut()
 
-    async def push(self, status: Any) -> None:
-        """Send a reply; while stopping, the one to a message is the last."""
-        await super().push(status)
-        if self._stopping and str(status).startswith(("250 2.0.0", "4", "5")):
-            self.cut()
+def _is_over(count: int, most: int | None) -> bool:
+    return most is not None and count > most
 
-    def cut(self) -> None:
-        """Close the connection."""
-        if self.transport is not None:
-            self.transport.close()
+
+def _network(peer: Any) -> str:
+    """Return whom a connection is from: an IPv4 address, or the network of an IPv6 one."""
+    host = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) and peer else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host

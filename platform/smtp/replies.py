@@ -1,7 +1,13 @@
 """What a refusal is in SMTP: a reply code, an enhanced code, one line of text."""
 
+import logging
+
+from aiosmtpd.smtp import Session
+
 from ..core.errors import ErrorCode, OperationError
-from ..graphql.errors import Refusal
+from ..graphql.errors import Refusal, is_unreachable
+
+log = logging.getLogger(__name__)
 
 LONGEST_TEXT = 400
 """Of a reply line's 512 bytes (RFC 5321 section 4.5.3.1.5)."""
@@ -59,3 +65,18 @@ def reply(number: int, enhanced: str, text: str) -> str:
     """Return one reply line; nothing in *text* can end it or begin another."""
     plain = "".join(c if c.isascii() and c.isprintable() else " " for c in text)
     return f"{number} {enhanced} {' '.join(plain.split())[:LONGEST_TEXT]}"
+
+
+def reply_to_failure(error: Exception) -> str:
+    """Log what nobody foresaw, and return a reply that says nothing of it."""
+    if is_unreachable(error):
+        log.error("a conversation failed: %r", error)
+    else:
+        log.error("a conversation failed", exc_info=error)
+    return reply(451, "4.3.0", "Something went wrong on our side; try again later.")
+
+
+def peer_address(session: Session) -> str | None:
+    """Return the client's address, without a zone."""
+    peer = session.peer
+    return str(peer[0]).partition("%")[0] if isinstance(peer, tuple) and peer else None

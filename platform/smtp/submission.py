@@ -1,6 +1,7 @@
 """What a submission listener does with a conversation: signs in, takes mail, answers."""
 
 import base64
+import hashlib
 import ipaddress
 import logging
 import uuid
@@ -16,7 +17,9 @@ from ..core.logs import bound
 from ..graphql.context import Context
 from ..graphql.errors import is_unreachable
 from ..graphql.execute import Document, execute
-from .replies import refusal_reply, reply
+from ..mail.address import InvalidAddress, parse_mailbox
+from ..mail.raw import read_message_id
+from .replies import peer_address, refusal_reply, reply, reply_to_failure
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +46,9 @@ mutation SubmitMessage($input: SendRawMessageInput!) {
 class Submission:
     """The handler of every conversation of one listener; aiosmtpd calls it by its names."""
 
-    def __init__(self, admit: Admit, *, offers_tls: bool) -> None:
+    def __init__(self, admit: Admit, *, offers_tls: bool, once_by_message_id: bool = False) -> None:
         self._admit = admit
+        self._once_by_message_id = once_by_message_id
         self._offers_tls = offers_tls
         self._failures: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
 
@@ -53,6 +57,7 @@ class Submission:
     ) -> list[str]:
         """Offer AUTH only where a key does not travel in the clear."""
         session.host_name = host
+        lines.insert(1, "250-PIPELINING")
         if may_sign_in(session, offers_tls=self._offers_tls):
             return lines
         return [line for line in lines if not line.startswith("250-AUTH")]
@@ -91,7 +96,11 @@ class Submission:
         address: str,
         options: list[str],
     ) -> str:
-        """Take a recipient; what is wrong with it is said with the message's fate."""
+        """Take a recipient that is an address; the rest is said with the message's fate."""
+        try:
+            parse_mailbox(address)
+        except InvalidAddress:
+            return reply(553, "5.1.3", "Write one email address.")
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return reply(452, "4.5.3", f"A message has {MOST_RECIPIENTS} recipients at most.")
         envelope.rcpt_tos.append(address)
@@ -108,11 +117,14 @@ class Submission:
                 actor = await self._admitted(str(session.auth_data), session)
             except OperationError as refused:
                 return refusal_reply(refused)
-            context = Context(actor=actor, request_id=request_id, source_address=_address(session))
+            context = Context(
+                actor=actor, request_id=request_id, source_address=peer_address(session)
+            )
             content = envelope.original_content or b""
             given = {
                 "data": base64.b64encode(content).decode("ascii"),
                 "recipients": list(envelope.rcpt_tos),
+                "idempotencyKey": self._idempotency_key(content, envelope.rcpt_tos),
             }
             result = await execute(SEND, {"input": given}, context)
         if result.errors or result.data is None:
@@ -122,8 +134,18 @@ class Submission:
 
     async def handle_exception(self, error: Exception) -> str:
         """Log what nobody foresaw, and say nothing of it."""
-        log.error("a conversation failed", exc_info=error)
-        return reply(451, "4.3.0", "Something went wrong on our side; try again later.")
+        return reply_to_failure(error)
+
+    def _idempotency_key(self, content: bytes, recipients: list[str]) -> str | None:
+        """Return what a repeat has as well; None where repeats are messages of their own."""
+        if not self._once_by_message_id:
+            return None
+        message_id = read_message_id(content)
+        if message_id is None:
+            return None
+        # A message to many comes in several parts, each to other recipients.
+        said = "\0".join([message_id, *sorted(recipients)])
+        return "smtp-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
     async def _sign_in(
         self,
@@ -156,7 +178,7 @@ class Submission:
 
     async def _admitted(self, key: str, session: Session) -> Actor:
         try:
-            return await self._admit(key, _address(session))
+            return await self._admit(key, peer_address(session))
         except Exception as error:
             if is_unreachable(error):
                 log.error("a credential could not be looked up: %r", error)
@@ -175,13 +197,8 @@ def may_sign_in(session: Session, *, offers_tls: bool) -> bool:
     """Say whether a key may be sent now: encrypted, or without a certificate on this machine."""
     if session.ssl is not None:
         return True
-    address = _address(session)
+    address = peer_address(session)
     return not offers_tls and address is not None and ipaddress.ip_address(address).is_loopback
-
-
-def _address(session: Session) -> str | None:
-    peer = session.peer
-    return str(peer[0]).partition("%")[0] if isinstance(peer, tuple) and peer else None
 
 
 def _refused(sentence: str) -> AuthResult:

@@ -13,14 +13,21 @@ UNSUBSCRIBE = "unsubscribe"
 PATH = "/track/unsubscribe/"
 
 
-def unsubscribe_headers(recipient: Recipient) -> tuple[tuple[str, str], ...]:
+def unsubscribe_headers(
+    recipient: Recipient, *, mailbox: str | None = None
+) -> tuple[tuple[str, str], ...]:
     """Return the header fields that let a recipient leave with one click.
 
-    Source: RFC 8058 section 3.1.
+    *mailbox* is an address that does the same, for programs that only write mail.
+
+    Source: RFC 8058 section 3.1, RFC 2369 section 3.2.
     """
     token = make_token(recipient, purpose=UNSUBSCRIBE)
+    ways = f"<{settings().public_url}{PATH}{token}>"
+    if mailbox is not None:
+        ways += f", <mailto:{mailbox}?subject=unsubscribe>"
     return (
-        ("List-Unsubscribe", f"<{settings().public_url}{PATH}{token}>"),
+        ("List-Unsubscribe", ways),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     )
 
@@ -33,13 +40,19 @@ async def unsubscribe(token: str) -> bool:
     recipient = read_token(token, purpose=UNSUBSCRIBE)
     if recipient is None:
         return False
+    await leave(recipient, method="one_click")
+    return True
+
+
+async def leave(recipient: Recipient, *, method: str) -> None:
+    """Send *recipient* no more marketing mail; twice is the same as once."""
     asked = suppressions.Recipient(
         recipient.organization_id, recipient.project_id, MARKETING, recipient.address.lower()
     )
     async with transaction() as tx:
         (known,) = await suppressions.suppressed([asked])
         if known is SuppressionReason.UNSUBSCRIBE:
-            return True
+            return
         await suppressions.add(
             tx,
             [
@@ -60,9 +73,8 @@ async def unsubscribe(token: str) -> bool:
                     message_id=recipient.message_id,
                     delivery_id=recipient.delivery_id,
                     type=EventType.MESSAGE_UNSUBSCRIBED,
-                    data={"method": "one_click"},
+                    data={"method": method},
                     occurred_at=clock.now(),
                 )
             ],
         )
-    return True

@@ -31,7 +31,7 @@ def token_of(received: Received) -> str:
     """Return the token in the link to unsubscribe with."""
     link: str = parsed(received)["List-Unsubscribe"]
     assert link.startswith("<http://postlane.test/track/unsubscribe/")
-    return link.rpartition("/")[2].removesuffix(">")
+    return link.partition(">")[0].rpartition("/")[2]
 
 
 async def test_html_alone_gets_a_text_beside_it(outbound: Outbound, sink: Sink) -> None:

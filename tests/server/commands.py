@@ -28,7 +28,7 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     Nothing takes mail over SMTP unless they say where: tests run side by side.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
-    settings = {"smtp_listen": ""} | settings
+    settings = {"smtp_listen": "", "inbound_listen": ""} | settings
     given = {f"POSTLANE_{name.upper()}": value for name, value in settings.items()}
     return {**kept, "PYTHONPATH": SOURCE, "POSTLANE_DATA_DIR": str(data_dir), **given}
 

@@ -104,7 +104,7 @@ async def test_smtp_that_is_turned_off_says_so(tmp_path: Path) -> None:
     answer = await postlane_command("smtp", env=env)
 
     assert answer.code == 1
-    assert "POSTLANE_SMTP_LISTEN is empty" in answer.err
+    assert "which turns SMTP off" in answer.err
 
 
 async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import smtplib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from email.message import EmailMessage
+from email.policy import SMTP
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ async def test_a_message_is_accepted_for_each_recipient_of_the_envelope(
         client.mail("bounces@elsewhere.example")
         client.rcpt("one@there.example")
         client.rcpt("two@there.example")
-        return client.data(mail(sender).as_bytes())
+        return client.data(mail(sender).as_bytes(policy=SMTP))
 
     code, text = await talk(listener, send)
 
@@ -180,7 +181,7 @@ async def test_more_recipients_than_a_message_has_come_in_another_one(
         client.login("user", key)
         client.mail("bounces@elsewhere.example")
         codes = [client.rcpt(f"r{n}@there.example")[0] for n in range(52)]
-        client.data(mail(sender).as_bytes())
+        client.data(mail(sender).as_bytes(policy=SMTP))
         return codes
 
     assert await talk(listener, send) == [250] * 50 + [452] * 2
@@ -240,7 +241,7 @@ async def test_a_certificate_makes_starttls_needed_before_a_key(
         assert await recipients_of(organization) == ["you@there.example"]
     finally:
         await listener.stop()
-    assert listener.open == set()
+    assert not listener.open
 
 
 async def test_what_is_no_smtp_is_survived(listener: SubmissionListener) -> None:
@@ -270,6 +271,123 @@ async def test_too_many_connections_are_turned_away(listener: SubmissionListener
     finally:
         for _, writer in opened:
             writer.close()
+
+
+async def test_every_common_extension_is_offered(listener: SubmissionListener) -> None:
+    def ask(client: smtplib.SMTP) -> dict[str, str]:
+        client.ehlo()
+        return client.esmtp_features
+
+    offered = await talk(listener, ask)
+
+    assert offered["size"] == str(25 * 1024 * 1024)
+    assert {"pipelining", "8bitmime", "smtputf8", "auth"} <= set(offered)
+
+
+async def test_what_is_no_address_is_refused_at_rcpt(
+    listener: SubmissionListener, key: str
+) -> None:
+    def send(client: smtplib.SMTP) -> list[int]:
+        client.login("user", key)
+        client.mail("bounces@elsewhere.example")
+        wrong = [
+            "nobody",
+            "a@localhost",
+            "a@b@c.example",
+            "ada@-x.example",
+            "x" * 70 + "@y.example",
+        ]
+        return [client.rcpt(each)[0] for each in [*wrong, "you@there.example"]]
+
+    assert await talk(listener, send) == [553] * 5 + [250]
+
+
+@pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"x\ny"])
+async def test_a_message_with_another_line_end_is_refused(
+    listener: SubmissionListener, organization: Organization, key: str, sender: str, end: bytes
+) -> None:
+    def send(client: smtplib.SMTP) -> bytes:
+        client.login("user", key)
+        client.mail("bounces@elsewhere.example")
+        client.rcpt("you@there.example")
+        client.docmd("DATA")
+        head = f"From: {sender}\r\nTo: you@there.example\r\nSubject: x\r\n\r\nHello".encode()
+        hidden = b"MAIL FROM:<x@y.example>\r\nRCPT TO:<eve@there.example>\r\nDATA\r\n" + head
+        assert client.sock is not None
+        client.sock.sendall(head + end + hidden + b"\r\n.\r\nNOOP\r\n")
+        answer = b""
+        while octets := client.sock.recv(1000):
+            answer += octets
+        return answer
+
+    answer = await talk(listener, send)
+
+    assert answer.startswith(b"554 5.6.0 ")
+    assert b"250" not in answer
+    assert await recipients_of(organization) == []
+
+
+async def test_encryption_from_the_start_needs_no_starttls(
+    database: None, key: str, organization: Organization, sender: str
+) -> None:
+    made = make_certificate("localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.chain_file, made.key_file)
+    listener = SubmissionListener(admit, hostname="localhost", tls=context)
+    await listener.start(ANYWHERE, encrypted=True)
+    trusting = ssl.create_default_context(cafile=made.ca_file)
+
+    def send() -> tuple[bool, bool]:
+        with smtplib.SMTP_SSL("localhost", listener.port, context=trusting, timeout=20) as client:
+            client.login("user", key)
+            client.send_message(mail(sender))
+            return client.has_extn("starttls"), client.has_extn("auth")
+
+    try:
+        assert await asyncio.to_thread(send) == (False, True)
+        assert await recipients_of(organization) == ["you@there.example"]
+    finally:
+        await listener.stop()
+
+
+async def test_a_message_that_comes_again_is_taken_once_where_that_is_wished(
+    database: None, key: str, organization: Organization, sender: str
+) -> None:
+    listener = SubmissionListener(admit, hostname="localhost", once_by_message_id=True)
+    await listener.start(ANYWHERE)
+
+    def send(client: smtplib.SMTP) -> list[str]:
+        client.login("user", key)
+        named, other, unnamed = mail(sender), mail(sender), mail(sender)
+        named["Message-ID"] = other["Message-ID"] = "<once@acme.example>"
+        other.replace_header("Subject", "Changed")
+        said = []
+        for message, to in (
+            (named, "one@there.example"),
+            (named, "one@there.example"),
+            (named, "two@there.example"),
+            (other, "one@there.example"),
+            (unnamed, "three@there.example"),
+            (unnamed, "three@there.example"),
+        ):
+            client.mail("bounces@elsewhere.example")
+            client.rcpt(to)
+            code, text = client.data(message.as_bytes(policy=SMTP))
+            said.append(f"{code} {text.decode().rpartition(' ')[2]}")
+        return said
+
+    try:
+        said = await talk(listener, send)
+    finally:
+        await listener.stop()
+    assert said[0] == said[1] != said[2]
+    assert [each[:3] for each in said] == ["250", "250", "250", "550", "250", "250"]
+    assert await recipients_of(organization) == [
+        "one@there.example",
+        "three@there.example",
+        "three@there.example",
+        "two@there.example",
+    ]
 
 
 async def test_stopping_turns_away_those_who_wait(listener: SubmissionListener) -> None:

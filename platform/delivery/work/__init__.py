@@ -3,8 +3,8 @@
 `claims` takes due deliveries for one attempt each, `settling` writes down what became of
 them, `queues` says where work is waiting, `counting` sums up what is in each queue, `capture`
 keeps mail that is not sent away, `simulating` makes up what becomes of sandbox mail, `policies`
-are what domains demand of whoever sends to them, and
-`tidying` removes what nobody may ask for any more.
+are what domains demand of whoever sends to them, `returning` takes in what receivers say later,
+and `tidying` removes what nobody may ask for any more.
 """
 
 from .capture import Captured, keep_captured
@@ -13,6 +13,8 @@ from .claims import (
     Claim,
     Content,
     claim_batch,
+    delivery_named_by,
+    leave_address_of,
     read_contents,
     renew_claims,
     return_path_of,
@@ -46,28 +48,48 @@ from .queues import (
     oldest_due,
     spool_bytes,
 )
+from .returning import (
+    Addressee,
+    FromOutside,
+    Reception,
+    find_addressee,
+    keep_report,
+    named_in,
+    take_complaint,
+    take_report,
+)
 from .settling import Settlement, settle_batch
-from .tidying import remove_old_captured, remove_old_contents, remove_unused_sandbox_mail
+from .tidying import (
+    remove_old_captured,
+    remove_old_contents,
+    remove_old_reports,
+    remove_unused_sandbox_mail,
+)
 
 __all__ = [
     "CONNECTION_LEASE",
     "LEASE",
+    "Addressee",
     "Captured",
     "Claim",
     "Content",
     "DueQueue",
+    "FromOutside",
     "KeptPolicy",
     "Leased",
     "QueueNote",
     "QueueRoute",
+    "Reception",
     "ScopeKey",
     "Settlement",
     "Taken",
     "Wish",
     "claim_batch",
+    "delivery_named_by",
     "due_queues",
     "end_leases",
     "ensure_scopes",
+    "find_addressee",
     "find_policy",
     "find_queue",
     "give_back_messages",
@@ -75,7 +97,10 @@ __all__ = [
     "has_due",
     "keep_captured",
     "keep_policy",
+    "keep_report",
     "lease_connections",
+    "leave_address_of",
+    "named_in",
     "note_queues",
     "oldest_due",
     "read_contents",
@@ -83,6 +108,7 @@ __all__ = [
     "remove_old_activity",
     "remove_old_captured",
     "remove_old_contents",
+    "remove_old_reports",
     "remove_unused_sandbox_mail",
     "renew_claims",
     "rest_queue",
@@ -91,6 +117,8 @@ __all__ = [
     "settle_batch",
     "spool_bytes",
     "suspend",
+    "take_complaint",
     "take_messages",
+    "take_report",
     "wanted_by_others",
 ]

@@ -10,7 +10,7 @@ from ...core.actor import OrganizationId, ProjectId
 from ...core.crypto import derived_key
 from ...core.database import fetch
 from ...core.settings import settings
-from ...mail.return_path import make_return_path, read_return_path
+from ...mail.return_path import Kind, make_return_path, read_return_path
 from ..contents import ContentFormat
 
 LEASE = timedelta(seconds=60)
@@ -175,7 +175,14 @@ def return_path_of(claim: Claim) -> str:
     return make_return_path(derived_key(RETURN_PATH_PURPOSE), str(claim.delivery_id), domain)
 
 
-def delivery_named_by(local_part: str) -> uuid.UUID | None:
-    """Return the delivery that a return path of ours names; None for anything else."""
-    token = read_return_path(derived_key(RETURN_PATH_PURPOSE), local_part)
+def leave_address_of(claim: Claim) -> str:
+    """Return where mail goes that says its recipient wants no more of it."""
+    domain = claim.return_path_domain or settings().hostname
+    secret = derived_key(RETURN_PATH_PURPOSE)
+    return make_return_path(secret, str(claim.delivery_id), domain, kind=Kind.UNSUBSCRIBE)
+
+
+def delivery_named_by(local_part: str, *, kind: Kind = Kind.BOUNCE) -> uuid.UUID | None:
+    """Return the delivery that an address of ours names; None for anything else."""
+    token = read_return_path(derived_key(RETURN_PATH_PURPOSE), local_part, kind=kind)
     return uuid.UUID(token) if token else None

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...core import clock
+from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...credits.lots import Refund, refund_all
@@ -433,18 +434,23 @@ def _suppression(
 
 
 async def _keep_failing(steps: Sequence[_Step], now: datetime) -> list[_Step]:
-    """Return those whose address has failed so often lately that mail to it has to pause."""
-    if not steps:
+    addresses = [(step.claim.organization_id, step.claim.address.lower()) for step in steps]
+    return [steps[nth] for nth in await keep_failing(addresses, now)]
+
+
+async def keep_failing(addresses: Sequence[tuple[OrganizationId, str]], now: datetime) -> list[int]:
+    """Return which of *addresses* have failed so often lately that mail to them has to pause."""
+    if not addresses:
         return []
     rows = await fetch(
         FAILING,
-        [step.claim.organization_id for step in steps],
-        [step.claim.address.lower() for step in steps],
+        [organization_id for organization_id, _ in addresses],
+        [address_key for _, address_key in addresses],
         now - COOLING_WINDOW,
         COOLING_AFTER,
         COOLING_AFTER,
     )
-    return [steps[row["nth"] - 1] for row in rows]
+    return [row["nth"] - 1 for row in rows]
 
 
 def _response(code: int | None, text: str | None) -> str | None:

@@ -24,6 +24,8 @@ REMOVE_MESSAGES = (
     "DELETE FROM messages WHERE id = ANY({}::uuid[])",
 )
 
+REPORTS_KEPT = timedelta(days=30)
+
 BATCH = 1000
 """Rows removed by one statement, so that none holds its locks for long."""
 
@@ -96,6 +98,20 @@ async def remove_old_captured() -> int:
     while rows := await fetch(
         "DELETE FROM captured_messages WHERE id = ANY(ARRAY("
         "SELECT id FROM captured_messages WHERE id < {} ORDER BY id LIMIT {})) RETURNING id",
+        first_id_at(before),
+        BATCH,
+    ):
+        removed += len(rows)
+    return removed
+
+
+async def remove_old_reports() -> int:
+    """Remove reports about ourselves that have been kept long enough; return how many."""
+    before = clock.now() - REPORTS_KEPT
+    removed = 0
+    while rows := await fetch(
+        "DELETE FROM infrastructure_reports WHERE id = ANY(ARRAY("
+        "SELECT id FROM infrastructure_reports WHERE id < {} ORDER BY id LIMIT {})) RETURNING id",
         first_id_at(before),
         BATCH,
     ):
