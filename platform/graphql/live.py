@@ -1,7 +1,7 @@
 """Subscriptions as they run: what happens becomes answers, for whoever may still have them.
 
-Rights are asked for again before each event is sent, and every second while nothing happens.
-What is sent was decided upon after the event was there.
+Rights are asked for again when events are there, every second while they wait to be taken,
+and every second while nothing happens.
 """
 
 import asyncio
@@ -137,6 +137,8 @@ class Subscribed:
                 for result in await asyncio.gather(
                     *(self._answer(each, context) for each in happened)
                 ):
+                    # The one before may have waited long for a client that reads slowly.
+                    self.stream.check(await self._answered(self.credential.lately))
                     yield result
         finally:
             self.stream.close()
