@@ -54,8 +54,8 @@ class DnsServer:
         self._failures[_normal(name)] = how
 
     def sign(self, *zones: str) -> None:
-        """Say of every answer about a name in *zones* that DNSSEC has validated it."""
-        self._signed.update(_normal(zone) for zone in zones)
+        """Say of every answer about a name in *zones*, and no other, that DNSSEC validated it."""
+        self._signed = {_normal(zone) for zone in zones}
 
     def clear(self) -> None:
         """Forget all records, failures, signed zones and counts."""

@@ -286,6 +286,9 @@ async def make_world(client: Client) -> World:
           sendMessage(input: $send) { message { uuid deliveries { uuid } } }
           inviteMember(input: $invite) { invitation { uuid } }
           setCreditAlert(input: {type: EMAIL, threshold: 5}) { alert { uuid } }
+          setTlsRequirement(input: {domain: "bank.example", tls: VERIFIED}) {
+            requirement { uuid }
+          }
         }""",
         {
             "send": MESSAGE | {"from": f"shop@{domain.name}", "sendAt": write_time(tomorrow)},
@@ -326,6 +329,7 @@ async def make_world(client: Client) -> World:
         "Queue": queues[0]["id"],
         "Session": session.id,
         "Suppression": suppression.id,
+        "TlsRequirement": UUID(sent["setTlsRequirement"]["requirement"]["uuid"]),
         "User": member.user_id,
         "Vmta": vmta.id,
     }

@@ -18,6 +18,7 @@ from . import (
     messages,
     queues,
     suppressions,
+    tls_requirements,
     users,
     vmtas,
 )
@@ -38,6 +39,7 @@ class Organization(
     messages.OrganizationFields,
     queues.OrganizationFields,
     suppressions.OrganizationFields,
+    tls_requirements.OrganizationFields,
     users.OrganizationFields,
     vmtas.OrganizationFields,
     Node,

@@ -33,6 +33,7 @@ from . import (
     simulating,
     subscriptions,
     suppressions,
+    tls_requirements,
     users,
 )
 from . import enums as _enums  # noqa: F401 it describes those of core
@@ -108,6 +109,7 @@ class Mutation(
     sessions.Mutation,
     simulating.Mutation,
     suppressions.Mutation,
+    tls_requirements.Mutation,
     users.Mutation,
 ): ...
 

@@ -78,10 +78,13 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
     """Return how a queue is sent, or None if there is no such queue or vMTA."""
     # A queue and its vMTA in one statement: this runs for every drain.
     rows = await fetch(
-        "SELECT queues.id, queues.organization_id, vmta_id, domain, name, hostname, ip_address, "
-        "tls, backoff_until, resume_at, max_connections, max_messages_per_connection, "
+        "SELECT queues.id, queues.organization_id, vmta_id, queues.domain, name, hostname, "
+        "ip_address, coalesce(wanted.tls, vmtas.tls) AS tls, backoff_until, resume_at, "
+        "max_connections, max_messages_per_connection, "
         f"max_messages_per_hour, max_messages_per_day, {PLACES_SQL}::text AS places "
-        "FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id WHERE queues.id = {}",
+        "FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id "
+        "LEFT JOIN tls_requirements AS wanted ON wanted.organization_id = queues.organization_id "
+        "AND wanted.domain = queues.domain WHERE queues.id = {}",
         queue_id,
     )
     if not rows:
