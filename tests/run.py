@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +120,17 @@ def run_checks() -> list[str]:
 
 def run_tests(arguments: Sequence[str]) -> int:
     """Run pytest with *arguments* and return its exit code."""
-    process = subprocess.Popen((sys.executable, "-m", "pytest", *arguments), cwd=ROOT)
+    # pytest's usual folder is closed to other users whenever a run begins, and as root the
+    # database of another run is another user's.
+    folder = tempfile.mkdtemp(prefix="postlane-pytest-")
+    command = (sys.executable, "-m", "pytest", f"--basetemp={folder}", *arguments)
+    try:
+        return _finished(subprocess.Popen(command, cwd=ROOT))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _finished(process: subprocess.Popen[bytes]) -> int:
     # Ctrl-C reaches pytest by itself; here it would only end the wait for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

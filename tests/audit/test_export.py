@@ -171,7 +171,10 @@ async def test_whoever_loses_the_right_loses_the_rest_of_the_file(client: Client
         "http_version": "1.1",
         "server": ("postlane.test", 80),
         "client": ("192.0.2.1", 40000),
-        "headers": [(b"authorization", f"Bearer {person['token']}".encode())],
+        "headers": [
+            (b"host", b"postlane.test"),
+            (b"authorization", f"Bearer {person['token']}".encode()),
+        ],
         "state": {},
     }
 
