@@ -17,6 +17,7 @@ from postlane.audit import operations as audit
 from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.database import fetch, transaction
+from postlane.delivery.tables import TlsRequirement
 from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batch
 from postlane.domains.tables import DomainCheck
 from postlane.graphql.schema import CORE
@@ -114,6 +115,9 @@ async def populate(client: Client, actor: Actor) -> None:
         await make_suppression(organization_id, f"gone{number}@example.net")
         await Pool(organization_id=organization_id, name=f"pool-{number}").save()
         await Vmta(organization_id=organization_id, name=f"vmta-{number}").save()
+        await TlsRequirement(
+            organization_id=organization_id, domain=f"d{number}.example", tls="required"
+        ).save()
         await make_session(actor)
         await make_invoice(organization_id)
         await DomainCheck(domain_id=domain.id, status="verified").save()

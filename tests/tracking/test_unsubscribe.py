@@ -49,8 +49,7 @@ async def test_one_post_unsubscribes_and_a_second_changes_nothing(client: Client
     assert (first.status_code, second.status_code) == (200, 200)
     assert await suppressions(recipient) == [("ada@example.net", "unsubscribe")]
     rows = await fetch(
-        "SELECT type, delivery_id FROM events WHERE organization_id = {} "
-        "AND type LIKE 'message.%'",
+        "SELECT type, delivery_id FROM events WHERE organization_id = {} AND type LIKE 'message.%'",
         recipient.organization_id,
     )
     assert rows == [{"type": "message.unsubscribed", "delivery_id": recipient.delivery_id}]
