@@ -68,14 +68,15 @@ async def refund_all(tx: Tx, refunds: Sequence[Refund]) -> None:
 
 
 async def _give_back(back: Lots) -> None:
-    # Locked in id order, as debits do, so that the two never wait for each other.
+    # Locked by owner and then in id order, as debits do, so that the two never wait for each
+    # other: an organization that is older may well have the newer lots.
     await fetch(
         """
         WITH held AS (
             SELECT s.id, n.amount
             FROM credit_shares s JOIN unnest({}::uuid[], {}::bigint[]) AS n (lot_id, amount)
                 ON s.lot_id = n.lot_id AND s.slot = {}
-            ORDER BY s.id FOR NO KEY UPDATE OF s
+            ORDER BY s.organization_id, s.type, s.id FOR NO KEY UPDATE OF s
         )
         UPDATE credit_shares c SET remaining = c.remaining + held.amount
         FROM held WHERE c.id = held.id
