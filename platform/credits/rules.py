@@ -34,6 +34,8 @@ MAX_ALERTS = 10
 """Alerts of one type of credits."""
 
 MAX_RECIPIENTS = 20
+MOST_ALERT_MAILS = 100
+"""Mails that an organization's alerts may send in an hour: anybody can be named in one."""
 
 
 class CreditType(StrEnum):

@@ -323,3 +323,17 @@ def test_the_mail_says_what_is_left() -> None:
     assert "That is below 20, where an alert was set." in text
     assert empty == "Acme has no email credits left"
     assert "What needs them is refused until there are more." in html
+
+
+async def test_alerts_set_anew_again_and_again_mail_a_hundred_times_an_hour(
+    client: Client, owner: Actor
+) -> None:
+    await take(owner.organization_id, 95)
+    strangers = [f"stranger-{n}@example.net" for n in range(20)]
+
+    for threshold in (20, 21, 22, 23, 24, 25):
+        await put(client, owner, threshold=threshold, recipients=strangers)
+        await look_at_alerts()
+
+    assert len(await mailed(owner)) == 100
+    assert [kind for kind, _ in await events(owner)] == ["credits.low"] * 6

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ...accounts.work import Contacts, contacts_of
@@ -13,8 +13,17 @@ from ...core.database import Tx, fetch, transaction
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
 from ...notices import operations as notices
+from ...notices.queries import count_sent
 from ...notices.rules import Notice
-from ..rules import AlertChannel, AlertLevel, AlertUnit, is_unlimited, level_of, period_of
+from ..rules import (
+    MOST_ALERT_MAILS,
+    AlertChannel,
+    AlertLevel,
+    AlertUnit,
+    is_unlimited,
+    level_of,
+    period_of,
+)
 
 # What lots hold that have not ended, and what there was to spend in this period: what the
 # plan included, and what was left of the rest when the period began, which is what is left
@@ -195,17 +204,26 @@ def _event(change: _Change, type: EventType) -> NewEvent:
 async def _send_mail(
     tx: Tx, fired: Iterable[_Change], told: Mapping[OrganizationId, Contacts]
 ) -> None:
+    room: dict[OrganizationId, int] = {}
+    an_hour_ago = clock.now() - timedelta(hours=1)
     for change in fired:
         if AlertChannel.EMAIL not in change.channels:
             continue
-        contacts = told[change.organization_id]
+        owner = change.organization_id
+        if owner not in room:
+            sent = await count_sent(tx, owner, Notice.CREDITS_LOW, since=an_hour_ago)
+            room[owner] = max(0, MOST_ALERT_MAILS - sent)
+        contacts = told[owner]
         unit = " %" if change.unit is AlertUnit.PERCENT else ""
-        for address in change.recipients or contacts.addresses:
+        # Alerts can be set anew at will, and would else be a way to write to strangers at will.
+        addresses = (change.recipients or contacts.addresses)[: room[owner]]
+        room[owner] -= len(addresses)
+        for address in addresses:
             await notices.send(
                 tx,
                 to=address,
                 notice=Notice.CREDITS_LOW,
-                organization_id=change.organization_id,
+                organization_id=owner,
                 values={
                     "organization": contacts.name,
                     "type": change.type,
