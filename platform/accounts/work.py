@@ -3,11 +3,15 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ..core import clock
 from ..core.actor import OrganizationId, ProjectId, Role
 from ..core.database import fetch
 from .rules import DEFAULT_PROJECT, UserStatus
+
+INVITATIONS_KEPT = timedelta(days=30)
+"""After their end; until then they can be mailed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,11 @@ async def find_organization(
         "SELECT id FROM organizations WHERE id = {}::uuid OR slug = {}::text", id, slug
     )
     return OrganizationId(rows[0]["id"]) if rows else None
+
+
+async def remove_old_invitations() -> None:
+    """Forget invitations a month after their end; the audit log says who joined by one."""
+    await fetch("DELETE FROM invitations WHERE expires_at < {}", clock.now() - INVITATIONS_KEPT)
 
 
 @dataclass(frozen=True, slots=True)

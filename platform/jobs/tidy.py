@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from ..accounts.work import remove_old_invitations
 from ..audit.work import remove_old_entries
 from ..delivery.work import (
     remove_expired_policies,
@@ -28,6 +29,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     await remove_old_reports()
     await remove_expired_policies()
     await remove_old_entries()
+    await remove_old_invitations()
     await remove_old_checks()
     await remove_old_notices()
     await tidy_security()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from postlane.accounts.tables import Invitation, Membership, User
+from postlane.accounts.work import remove_old_invitations
 from postlane.core import clock
 from postlane.core.actor import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from tests.client import Client
@@ -331,3 +332,17 @@ async def test_fifty_invitations_an_hour_are_mailed(client: Client) -> None:
     assert await client.refusal(INVITE, variables, actor=actor) == "RATE_LIMITED"
     with clock.frozen(clock.now() + timedelta(hours=1, minutes=1)):
         await client.data(INVITE, variables, actor=actor)
+
+
+async def test_invitations_are_forgotten_a_month_after_their_end(client: Client) -> None:
+    actor = await make_actor(role=Role.ADMIN)
+    with clock.frozen(NOON):
+        await invited(client, actor, "old@example.org")
+    with clock.frozen(NOON + timedelta(days=2)):
+        await invited(client, actor, "newer@example.org")
+
+    with clock.frozen(NOON + timedelta(days=38)):
+        await remove_old_invitations()
+
+    rows = await Invitation.objects().where(Invitation.organization_id == actor.organization_id)
+    assert [row.email for row in rows] == ["newer@example.org"]
