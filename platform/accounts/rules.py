@@ -24,6 +24,11 @@ NAME_LENGTH = 100
 MOST_DOMAINS = 50
 MOST_PER_MINUTE = 1_000_000
 SLUG_LENGTH = 63
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates; marks, which names in Hebrew and Arabic need, are fine.
+
+Source: Unicode Standard Annex 9, section 2.
+"""
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -96,7 +101,11 @@ def checked_name(text: str, *, field: str) -> str:
             field, DetailCode.TOO_LONG, f"{field} has at most {NAME_LENGTH} characters."
         )
     # Cc are controls, Cs lone surrogates, which the database cannot hold; Zl and Zp break lines.
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+    # The others turn text around: a name is shown in mail beside what strangers wrote.
+    if any(
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in TURNING
+        for character in name
+    ):
         raise InvalidInput.of(
             field, DetailCode.INVALID_FORMAT, f"{field} must not hold control characters."
         )

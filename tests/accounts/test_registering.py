@@ -159,6 +159,7 @@ async def test_weak_passwords_are_refused(client: Client, password: str, why: st
         ("name", "x" * 101, "TOO_LONG"),
         ("name", "Ada\x00Admin", "INVALID_FORMAT"),
         ("name", "Ada\nAdmin", "INVALID_FORMAT"),
+        ("name", "Ada \u202emdA", "INVALID_FORMAT"),
         ("organizationName", "", "REQUIRED"),
         ("organizationName", None, "REQUIRED"),
         ("timezone", "Mars/Olympus", "NOT_ALLOWED"),
