@@ -196,11 +196,7 @@ class Actor:
             NotPermitted: role, scope, a missing second factor or a suspended organization
                 forbids it.
         """
-        if self.must_set_up_second_factor:
-            raise NotPermitted(
-                "The organization asks for a second factor: set one up first.",
-                code=ErrorCode.SECOND_FACTOR_SETUP_REQUIRED,
-            )
+        self.require_second_factor()
         if permission not in self.permissions:
             if self.kind is ActorKind.API_KEY:
                 raise NotPermitted(
@@ -216,6 +212,20 @@ class Actor:
             raise NotPermitted(
                 "The organization is suspended: it can read, but not change anything.",
                 code=ErrorCode.ORGANIZATION_SUSPENDED,
+            )
+
+    def require_second_factor(self) -> None:
+        """Do nothing unless the organization asks for a second factor and the person has none.
+
+        For what needs no permission; `require` looks at it, too.
+
+        Raises:
+            NotPermitted: it does, and the person has none.
+        """
+        if self.must_set_up_second_factor:
+            raise NotPermitted(
+                "The organization asks for a second factor: set one up first.",
+                code=ErrorCode.SECOND_FACTOR_SETUP_REQUIRED,
             )
 
 

@@ -91,13 +91,15 @@ async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
     """Make another organization, owned by the signed-in person.
 
     Raises:
-        NotPermitted: an API key owns nothing, and a suspended organization changes nothing.
+        NotPermitted: an API key owns nothing, a suspended organization changes nothing, and one
+            that asks for a second factor waits for it.
         RegistrationClosed: the deployment takes no new organizations from anybody else than
             whoever looks after it.
         InvalidInput: the name cannot be one.
     """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    actor.require_second_factor()
     if actor.suspended:
         raise NotPermitted(
             "Your organization is suspended, so you cannot begin another one.",

@@ -332,6 +332,21 @@ async def test_members_without_one_can_only_set_one_up(client: Client, person: P
             "mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { token } }",
             {"input": {"email": "x@example.org", "role": "VIEWER"}},
         ),
+        (
+            "mutation ($input: CreateOrganizationInput!) { createOrganization(input: $input) "
+            "{ token } }",
+            {"input": {"name": "Way round"}},
+        ),
+        (
+            "mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) "
+            "{ token } }",
+            {"input": {"token": "x" * 43}},
+        ),
+        (
+            "mutation ($input: UpdateViewerInput!) { updateViewer(input: $input) "
+            "{ user { name } } }",
+            {"input": {"name": "Somebody Else"}},
+        ),
     ):
         code = await client.refusal(document, variables, token=member.token)
         assert code == "SECOND_FACTOR_SETUP_REQUIRED"

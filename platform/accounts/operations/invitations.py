@@ -166,13 +166,14 @@ async def accept_invitation(actor: Actor, *, token: str) -> OrganizationId:
     """Make the signed-in person a member of the inviting organization, and return it.
 
     Raises:
-        NotPermitted: an API key cannot accept.
+        NotPermitted: an API key cannot accept, nor who has to set up a second factor first.
         InvitationInvalid: the token is unknown, withdrawn, used or too old.
         InvalidInput: the invitation is for another address.
         MemberExists: the person belongs to the organization already.
     """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("An invitation is accepted by a person who is signed in.")
+    actor.require_second_factor()
     async with transaction() as tx:
         user = await User.objects().where(User.id == actor.user_id).first()
         if user is None:

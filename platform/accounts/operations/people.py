@@ -118,11 +118,12 @@ async def update_user(
     """Change the signed-in person's own name or time zone; None leaves it.
 
     Raises:
-        NotPermitted: an API key is nobody.
+        NotPermitted: an API key is nobody, and a second factor comes first where it is asked for.
         InvalidInput: the name or the time zone cannot be one.
     """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("A person changes this for themselves, signed in.")
+    actor.require_second_factor()
     changes: dict[str, str] = {}
     if name is not None:
         changes["name"] = checked_name(name, field="name")
