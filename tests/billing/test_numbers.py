@@ -145,3 +145,15 @@ async def test_names_of_every_script_are_in_the_file_or_stand_as_boxes(database:
     assert text.count("شركة") == text.count("עברית") == 2
     # The fonts have neither Chinese nor emoji; what is missing is drawn all the same, as glyph 0.
     assert sheet["/Contents"].get_data().count(b"<0000") + text.count("\0") >= 2
+
+
+async def test_files_cost_more_than_what_is_written_in_them(client: Client) -> None:
+    actor = await make_actor()
+    asked = "{ organization { billing { invoices(first: 100) { nodes { %s } } } } }"
+
+    number, pdf = [
+        (await client.graphql(asked % name, actor=actor))["extensions"]["cost"]["requested"]
+        for name in ("number", "pdf")
+    ]
+
+    assert pdf - number == 1_900
