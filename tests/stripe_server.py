@@ -140,7 +140,7 @@ class StripeServer:
             "metadata": asked["metadata"],
             "amount_total": total if lines else None,
             "currency": lines[0]["price_data"]["currency"] if lines else None,
-            "expires_at": int(asked["expires_at"]),
+            "expires_at": int(time.time()) + 86_400,
             "payment_intent": None,
             "setup_intent": None,
         }

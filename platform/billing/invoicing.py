@@ -205,6 +205,17 @@ async def book(
     return bool(rows)
 
 
+async def is_booked(receipt: Receipt) -> bool:
+    """Say whether a receipt has been booked, for whatever."""
+    return bool(
+        await fetch(
+            "SELECT 1 FROM payments WHERE provider = {} AND reference = {}",
+            receipt.provider,
+            receipt.reference,
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PlanInvoice:
     """An invoice, and the plan it sells, if any."""

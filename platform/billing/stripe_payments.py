@@ -16,7 +16,7 @@ from stripe._http_client import HTTPXClient
 
 from ..core.actor import OrganizationId
 from ..core.ids import parse_id
-from ..core.money import Money
+from ..core.money import CURRENCY, Money
 from .errors import PaymentProviderError
 from .provider import (
     STRIPE,
@@ -32,6 +32,9 @@ from .provider import (
 )
 
 SECONDS = 20.0
+LARGEST_AMOUNT = 10**12
+"""Minor units; more than that is no payment. Source: Stripe, at most twelve digits."""
+
 TOLERANCE_SECONDS = 300
 """How old a signature may be. Source: https://docs.stripe.com/webhooks#replay-attacks."""
 
@@ -44,6 +47,7 @@ _KINDS = {
     "payment_intent.payment_failed": NotificationKind.PAYMENT_FAILED,
     "payment_method.detached": NotificationKind.METHOD_REMOVED,
 }
+_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _ATTEMPT = re.compile("[1-9][0-9]?", re.ASCII)
 _STATES = {"succeeded": ChargeState.SUCCEEDED, "processing": ChargeState.PENDING}
 
@@ -165,7 +169,7 @@ class StripePayments:
             return _notification(event)
         except stripe.SignatureVerificationError as error:
             raise NotGenuine("The signature does not fit, or is too old.") from error
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except _NO_EVENT as error:
             raise NotGenuine("This is no event of Stripe's.") from error
 
 
@@ -186,7 +190,8 @@ def _session(order: Order) -> Any:
         "metadata": metadata,
         "success_url": order.success_url,
         "cancel_url": order.cancel_url,
-        "expires_at": int(order.expires_at.timestamp()),
+        # It ends after a day, which is also the longest that may be asked for: said by a clock
+        # that is a second ahead of theirs, it would be refused.
     }
     if not order.lines:
         return asked | {"currency": "usd"}
@@ -262,11 +267,13 @@ def _amount(about: Mapping[str, Any], *, is_checkout: bool, is_payment: bool) ->
     amount, currency = about.get(name), about.get("currency")
     if type(amount) is not int or not isinstance(currency, str):
         return None
-    return Money(amount, currency.upper())
+    code = currency.upper()
+    is_money = 0 <= amount <= LARGEST_AMOUNT and CURRENCY.fullmatch(code)
+    return Money(amount, code) if is_money else None
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= 255 or "\0" in value:
+    if not isinstance(value, str) or not 1 <= len(value) <= 255 or not value.isprintable():
         raise ValueError("no id or type")
     return value
 

@@ -51,8 +51,7 @@ async def balance(organization: Organization) -> int:
     rows = await fetch(
         "SELECT balance FROM billing_accounts WHERE organization_id = {}", organization.id
     )
-    found: int = rows[0]["balance"]
-    return found
+    return rows[0]["balance"] if rows else 0
 
 
 @pytest.mark.parametrize(
@@ -107,6 +106,46 @@ async def test_money_of_another_amount_is_kept_for_whom_it_came_from(
     assert (first, again) == ("done", "ignored")
     assert await granted(organization.id) == []
     assert await balance(organization) == 3_999
+
+
+async def test_one_payment_pays_for_one_checkout(
+    client: Client, stripe: StripeServer, organization: Organization, owner: Actor
+) -> None:
+    for _ in range(2):
+        await buy(client, owner, type="CREDITS", packageId="email-100k")
+    first, second = map(stripe.pay, list(stripe.books.sessions))
+    second["data"]["object"]["payment_intent"] = first["data"]["object"]["payment_intent"]
+
+    outcomes = [await outcome(client, first), await outcome(client, second)]
+
+    assert outcomes == ["done", "ignored"]
+    assert await granted(organization.id) == [100_000]
+    assert await statuses(organization) == ["paid"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount_total": 10**30},
+        {"amount_total": -5},
+        {"currency": "dollars"},
+        {"currency": "\ud800"},
+    ],
+)
+async def test_what_is_no_money_is_not_booked(
+    client: Client,
+    stripe: StripeServer,
+    organization: Organization,
+    owner: Actor,
+    change: dict[str, object],
+) -> None:
+    await buy(client, owner, type="CREDITS", packageId="email-100k")
+    told = stripe.pay(next(iter(stripe.books.sessions)))
+    told["data"]["object"] |= change
+
+    assert await outcome(client, told) == "ignored"
+    assert await granted(organization.id) == []
+    assert await balance(organization) == 0
 
 
 async def test_a_plan_bought_while_an_upgrade_is_paid_is_granted_once(

@@ -173,6 +173,8 @@ async def test_what_is_not_signed_now_by_the_provider_is_refused(
         (b'{"id": "e", "type": "x", "created": 1e400, "data": {"object": {}}}', "signed"),
         (b'{"id": "e", "type": "x", "created": "x", "data": {"object": []}}', "signed"),
         (b"null", "signed"),
+        (b'{"id": "e\\ud800", "type": "x", "created": 1, "data": {"object": {}}}', "signed"),
+        (b"[" * 100_000, "signed"),
     ],
 )
 async def test_what_is_no_event_is_refused(

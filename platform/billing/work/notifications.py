@@ -14,7 +14,7 @@ from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...core.money import Money
 from ..charging import refused
-from ..invoicing import NewInvoice, NewLine, Receipt, book, issue, lock_account, settle
+from ..invoicing import NewInvoice, NewLine, Receipt, book, is_booked, issue, lock_account, settle
 from ..provider import MANUAL, Charge, Notification, NotificationKind, PaymentProvider, StoredMethod
 from ..rules import (
     CheckoutStatus,
@@ -119,6 +119,9 @@ async def _complete(
         log.error("a checkout was paid with another amount", extra={"checkout_id": str(row.id)})
         return await _credit(tx, provider, told, organization_id)
     receipt = Receipt(provider.name, _reference(told), due)
+    if row.amount and await is_booked(receipt):
+        log.error("a payment was told of two checkouts", extra={"checkout_id": str(row.id)})
+        return None
     is_second = row.type == CheckoutType.PLAN and (
         subscription.plan not in NEVER_PAID and subscription.status != SubscriptionStatus.CANCELLED
     )
