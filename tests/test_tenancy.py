@@ -36,6 +36,7 @@ from postlane.graphql.live import Credential, subscribe
 from postlane.graphql.nodes import global_id, registered
 from postlane.graphql.scalars import write_time
 from postlane.graphql.schema import CORE
+from postlane.suppressions.tables import SuppressionImport
 from postlane.vmtas.tables import Pool, Vmta
 from tests.billing.setup import make_invoice
 from tests.client import Client
@@ -65,6 +66,8 @@ KINDS = {
     "Mutation.checkInboundTls(input.domain.id)": "Domain",
     "Mutation.checkInboundTls(input.domain.name)": "Domain name",
     "Mutation.createDomain(input.defaultPool)": "Pool name",
+    "Mutation.addSuppression(input.projectId)": "Project",
+    "Mutation.importSuppressions(input.projectId)": "Project",
     "Mutation.createApiKey(input.projectId)": "Project",
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.deleteCreditAlert(input.id)": "CreditAlert",
@@ -150,10 +153,12 @@ PERSONAL = frozenset(
 def given(field: str, world: "World") -> dict[str, Any]:
     """Return what a mutation needs beside the reference."""
     needed: dict[str, dict[str, Any]] = {
+        "addSuppression": {"address": "ada@example.net"},
         "changeRole": {"role": "VIEWER"},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
         "createDomain": {"name": f"other-{world.domain}"},
         "grantCredits": {"type": "EMAIL", "amount": 1},
+        "importSuppressions": {"data": "YWRhQGV4YW1wbGUubmV0"},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "simulateDelivery": {"message": MESSAGE | {"from": f"shop@{world.domain}"}},
         "updateApiKey": {"name": "Renamed"},
@@ -276,6 +281,8 @@ async def make_world(client: Client) -> World:
     check = DomainCheck(domain_id=domain.id, status="verified")
     await check.save()
     suppression = await make_suppression(organization.id, f"gone@{domain.name}")
+    imported = SuppressionImport(organization_id=organization.id, reason="manual")
+    await imported.save()
     pool = Pool(organization_id=organization.id, name=f"pool-{domain.name}")
     await pool.save()
     vmta = Vmta(organization_id=organization.id, name=f"vmta-{domain.name}")
@@ -330,6 +337,7 @@ async def make_world(client: Client) -> World:
         "Session": session.id,
         "Suppression": suppression.id,
         "TlsRequirement": UUID(sent["setTlsRequirement"]["requirement"]["uuid"]),
+        "SuppressionImport": imported.id,
         "User": member.user_id,
         "Vmta": vmta.id,
     }

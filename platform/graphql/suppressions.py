@@ -7,7 +7,8 @@ from uuid import UUID
 
 import strawberry
 
-from ..core.actor import Actor
+from ..core.actor import Actor, ProjectId
+from ..messages.rules import Stream
 from ..suppressions import operations, queries, tables
 from ..suppressions.rules import MAX_DESCRIPTION, SuppressionReason
 from .context import Info, actor_of
@@ -48,6 +49,12 @@ class Suppression(Node):
     @strawberry.field(description="UUID of the only project that it holds for; null is all.")
     def project_uuid(self) -> UUID | None:
         return self.row.project_id
+
+    @strawberry.field(
+        description="The only stream that it holds for; null is what the reason says."
+    )
+    def stream(self) -> Stream | None:
+        return Stream(self.row.stream) if self.row.stream else None
 
     @strawberry.field(description="When it ends; null is never.")
     def expires_at(self) -> datetime | None:
@@ -99,7 +106,7 @@ class OrganizationFields:
         wanted = filter or SuppressionFilter()
         found = await queries.list_suppressions(
             actor_of(info),
-            page=page_request(first, after, last, before),
+            page=page_request(first, after, last, before, maximum=500),
             reason=wanted.reason,
             address=wanted.address,
         )
@@ -109,6 +116,16 @@ class OrganizationFields:
 @strawberry.input(description="An address to stop sending to.")
 class AddSuppressionInput:
     address: EmailAddress = strawberry.field(description="One email address.")
+    reason: SuppressionReason = strawberry.field(
+        default=SuppressionReason.MANUAL,
+        description="Why; `SOFT_BOUNCE_COOLING` begins by itself only.",
+    )
+    project_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Id or UUID of the only project it holds for."
+    )
+    stream: Stream | None = strawberry.field(
+        default=None, description="The only stream it holds for."
+    )
     description: str | None = strawberry.field(
         default=None, description=f"A note of at most {MAX_DESCRIPTION} characters."
     )
@@ -156,6 +173,8 @@ class Mutation:
         row = await operations.add_suppression(
             actor_of(info),
             address=input.address,
+            reason=input.reason,
+            scope=scope_of(input.project_id, input.stream),
             description=input.description,
             expires_at=input.expires_at,
         )
@@ -175,3 +194,9 @@ def _read_ref(ref: SuppressionRef) -> operations.SuppressionRef:
     if ref.id is not None and ref.id is not strawberry.UNSET:
         return operations.SuppressionRef(id=parse_id(ref.id, "Suppression"))
     return operations.SuppressionRef(address=ref.address)
+
+
+def scope_of(project_id: strawberry.ID | None, stream: Stream | None) -> operations.Scope:
+    """Return which mail a suppression stops."""
+    project = None if project_id is None else ProjectId(parse_id(project_id, "Project"))
+    return operations.Scope(project, stream and stream.value)

@@ -11,6 +11,7 @@ from ..delivery.work import DueQueue, due_queues, go_on_flushing, roll_up
 from ..delivery.work.simulating import ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
 from ..notices.work import ask_for_due
+from ..suppressions.work import ask_for_open_imports
 from .delivery import drain_key
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
 async def find_lost() -> None:
     """Ask again for the jobs of what should have been done by now."""
     await ask_for_due_simulations(limit=LOST_AT_ONCE)
+    await ask_for_open_imports(limit=LOST_AT_ONCE)
 
 
 async def keep_sweeping(stopping: asyncio.Event) -> None:

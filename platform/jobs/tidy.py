@@ -16,6 +16,7 @@ from ..delivery.work import (
 from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
+from ..suppressions.work import remove_old_imports
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     await remove_old_invitations()
     await remove_old_checks()
     await remove_old_notices()
+    await remove_old_imports()
     await tidy_security()
     log.info(
         "tidied",

@@ -28,6 +28,7 @@ from .notices import send_notice
 from .outbound import Outbound
 from .schedule import cron_jobs
 from .simulating import run
+from .suppressions import import_suppressions
 from .sweep import keep_sweeping
 from .tidy import tidy
 from .transports import make_transport
@@ -44,6 +45,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.BILL: bill,
     JobName.TIDY: tidy,
     JobName.SIMULATE: run,
+    JobName.IMPORT_SUPPRESSIONS: import_suppressions,
 }
 """What each kind of job runs."""
 

@@ -33,11 +33,13 @@ from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
 from ..security import idempotency, limits, seen, uses
 from . import auth, billing, unsubscribe
-from .audit_export import audit_export_handler
+from .audit_export import AUDIT_LOG
+from .csv_export import export_handler
 from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
+from .suppression_export import SUPPRESSIONS
 from .web import LEAVE
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ def build_app(
             openapi_handler(dialects.openapi(found.public_url)),
             *build_handlers(monitor),
             metrics_handler(gate, found),
-            audit_export_handler(gate),
+            *(export_handler(export, gate) for export in (AUDIT_LOG, SUPPRESSIONS)),
             *unsubscribe.build_handlers(),
             *billing.build_handlers(authenticate),
         ],

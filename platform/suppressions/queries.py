@@ -1,18 +1,21 @@
 """Reading suppressions."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from piccolo.columns.combination import WhereRaw
+from piccolo.query import Objects
 
 from ..core import clock
 from ..core.actor import Actor, Permission
-from ..core.paging import Page, PageRequest, by_id, fetch_page
+from ..core.errors import NotFound
+from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import comparable
 from .rules import SuppressionReason
-from .tables import Suppression
+from .tables import RefusedLine, Suppression, SuppressionImport
 
 NEWEST_FIRST = by_id()
+IN_ORDER = Order("id", "id", lambda line: line.id)
 
 
 async def list_suppressions(
@@ -40,6 +43,40 @@ async def find_suppressions(actor: Actor, ids: Collection[uuid.UUID]) -> Sequenc
     """Return those of the suppressions that the actor may see."""
     actor.require(Permission.READ_MESSAGES)
     return await Suppression.objects().where(_visible(actor)).where(Suppression.id.is_in(list(ids)))
+
+
+async def find_imports(
+    actor: Actor, ids: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, SuppressionImport]:
+    """Return those of the imports that the actor may see."""
+    actor.require(Permission.READ_MESSAGES)
+    rows = await _imports(actor).where(SuppressionImport.id.is_in(list(ids)))
+    return {row.id: row for row in rows}
+
+
+async def list_imports(actor: Actor, *, page: PageRequest) -> Page[SuppressionImport]:
+    """Return imports, newest first."""
+    actor.require(Permission.READ_MESSAGES)
+    return await fetch_page(_imports(actor), page, NEWEST_FIRST, scope="imports")
+
+
+async def list_refused_lines(
+    actor: Actor, import_id: uuid.UUID, *, page: PageRequest
+) -> Page[RefusedLine]:
+    """Return the lines of an import that were not taken, in the order of the file."""
+    if import_id not in await find_imports(actor, [import_id]):
+        raise NotFound
+    query = RefusedLine.objects().where(RefusedLine.import_id == import_id)
+    return await fetch_page(query, page, IN_ORDER, scope=str(import_id))
+
+
+def _imports(actor: Actor) -> Objects[SuppressionImport]:
+    query = SuppressionImport.objects().where(
+        SuppressionImport.organization_id == actor.organization_id
+    )
+    if actor.project_id is not None:
+        query = query.where(SuppressionImport.project_id == actor.project_id)
+    return query
 
 
 def _visible(actor: Actor) -> WhereRaw:

@@ -17,3 +17,11 @@ MARKETING = "marketing"
 """The stream that `unsubscribe` stops; every other reason stops all mail."""
 
 MAX_DESCRIPTION = 200
+
+STREAMS = ("transactional", "marketing")
+
+GIVEN_REASONS = frozenset(SuppressionReason) - {SuppressionReason.SOFT_BOUNCE_COOLING}
+"""Reasons that people may say; a cooling is found by counting."""
+
+MAX_OPEN_IMPORTS = 5
+"""Files of one organization that wait or are being read."""

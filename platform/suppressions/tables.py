@@ -41,7 +41,6 @@ class SuppressionImport(Table, db=DB, tablename="suppression_imports"):
     project_id = UUID(null=True, default=None, help_text="The only project it is for.")
     user_id = UUID(null=True, default=None)
     api_key_id = UUID(null=True, default=None)
-    file = Bytea(null=True, default=None, help_text="Null once every line was read.")
     reason = Varchar(30, help_text="Of lines that name none.")
     stream = Varchar(20, null=True, default=None)
     done = Integer(default=0, help_text="Lines that were read so far.")
@@ -51,6 +50,13 @@ class SuppressionImport(Table, db=DB, tablename="suppression_imports"):
     failure = Text(null=True, default=None, help_text="Why no line could be read.")
     completed_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
+
+
+class ImportedFile(Table, db=DB, tablename="suppression_import_files"):
+    """The bytes of an import until its last line was read; apart, for lists show imports."""
+
+    id = UUID(primary_key=True, help_text="The import's id.")
+    data = Bytea()
 
 
 class RefusedLine(Table, db=DB, tablename="suppression_import_lines"):

@@ -1,17 +1,26 @@
 """What the platform does with suppressions for itself."""
 
+import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
-from ..core.database import Tx, fetch
-from ..core.ids import new_id
+from ..core.database import Tx, fetch, transaction
+from ..core.ids import first_id_at, new_id
+from ..core.queue import JobName, enqueue
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
+from .files import Line, UnreadableFile, read_file
 from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason
+
+LINES_AT_ONCE = 500
+"""Of a file, what one transaction takes."""
+
+IMPORTS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +157,120 @@ def _rfc3339(at: datetime) -> str:
 
 def _end(item: NewSuppression) -> tuple[bool, datetime]:
     return item.expires_at is None, item.expires_at or clock.now()
+
+
+async def ask_for_import(id: uuid.UUID) -> None:
+    """Ask for the job that reads an imported file."""
+    await enqueue(JobName.IMPORT_SUPPRESSIONS, key=f"import:{id}", import_id=str(id))
+
+
+async def ask_for_open_imports(*, limit: int) -> None:
+    """Ask for the jobs of files that are not read to their end, in case theirs were lost."""
+    rows = await fetch(
+        "SELECT id FROM suppression_imports WHERE completed_at IS NULL "
+        "ORDER BY created_at LIMIT {}",
+        limit,
+    )
+    for row in rows:
+        await ask_for_import(row["id"])
+
+
+async def run_import(id: uuid.UUID) -> None:
+    """Read an imported file from where it was left, to its end.
+
+    Two that read the same file take turns, and no line is taken twice.
+    """
+    rows = await fetch("SELECT data FROM suppression_import_files WHERE id = {}", id)
+    if not rows:
+        return
+    try:
+        lines = await asyncio.to_thread(read_file, rows[0]["data"], now=clock.now())
+    except UnreadableFile as error:
+        await _give_up(id, str(error))
+        return
+    while await _take_lines(id, lines):
+        pass
+
+
+async def _give_up(id: uuid.UUID, failure: str) -> None:
+    async with transaction():
+        await fetch(
+            "UPDATE suppression_imports SET failure = {}, completed_at = {} "
+            "WHERE id = {} AND completed_at IS NULL",
+            failure,
+            clock.now(),
+            id,
+        )
+        await _forget_file(id)
+
+
+async def _forget_file(id: uuid.UUID) -> None:
+    await fetch("DELETE FROM suppression_import_files WHERE id = {}", id)
+
+
+async def _take_lines(id: uuid.UUID, lines: Sequence[Line]) -> bool:
+    """Take the next lines of a file; say whether there may be more."""
+    async with transaction() as tx:
+        rows = await fetch(
+            "SELECT * FROM suppression_imports WHERE id = {} AND completed_at IS NULL "
+            "FOR NO KEY UPDATE",
+            id,
+        )
+        if not rows:
+            return False
+        done: int = rows[0]["done"]
+        batch = lines[done : done + LINES_AT_ONCE]
+        taken = [_suppression(line, rows[0]) for line in batch if line.problem is None]
+        refused = [line for line in batch if line.problem is not None]
+        added = await add(tx, taken)
+        await _refuse(id, refused)
+        is_end = done + len(batch) >= len(lines)
+        await fetch(
+            "UPDATE suppression_imports SET done = done + {}, added = added + {}, "
+            "changed = changed + {}, refused = refused + {}, completed_at = {} WHERE id = {}",
+            len(batch),
+            added,
+            len(taken) - added,
+            len(refused),
+            clock.now() if is_end else None,
+            id,
+        )
+        if is_end:
+            await _forget_file(id)
+    return not is_end
+
+
+def _suppression(line: Line, row: Mapping[str, Any]) -> NewSuppression:
+    assert line.mailbox is not None
+    return NewSuppression(
+        organization_id=row["organization_id"],
+        project_id=row["project_id"],
+        address=line.mailbox.address,
+        reason=line.reason or SuppressionReason(row["reason"]),
+        description=line.description,
+        expires_at=line.expires_at,
+        stream=line.stream or row["stream"],
+    )
+
+
+async def _refuse(id: uuid.UUID, lines: Sequence[Line]) -> None:
+    if lines:
+        await fetch(
+            "INSERT INTO suppression_import_lines (id, import_id, line, text, problem) "
+            "SELECT new.id, {}, line, text, problem "
+            "FROM unnest({}::uuid[], {}::integer[], {}::text[], {}::text[]) "
+            "AS new (id, line, text, problem)",
+            id,
+            [new_id() for _ in lines],
+            [line.number for line in lines],
+            [line.text for line in lines],
+            [line.problem for line in lines],
+        )
+
+
+async def remove_old_imports() -> None:
+    """Forget files that were read a month ago, and what was wrong with them."""
+    await fetch(
+        "DELETE FROM suppression_imports WHERE id < {} AND completed_at IS NOT NULL",
+        first_id_at(clock.now() - IMPORTS_KEPT),
+    )

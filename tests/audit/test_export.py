@@ -13,7 +13,7 @@ from postlane.core.actor import Actor, ActorKind, OrganizationId, Role, UserId
 from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id
 from postlane.server.app import build_app
-from postlane.server.audit_export import PAGE
+from postlane.server.csv_export import PAGE
 from tests.client import Client
 from tests.factories import make_actor, make_api_key, make_organization
 from tests.people import registered
