@@ -2,8 +2,8 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 
 from piccolo.columns.combination import WhereRaw
 from piccolo.custom_types import Combinable
@@ -11,6 +11,7 @@ from piccolo.query import Objects
 
 from ..core.actor import Actor, Permission
 from ..core.errors import NotFound
+from ..core.ids import first_id_at
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..delivery.queries import recipient_clause, status_clause
 from .tables import Message
@@ -52,7 +53,8 @@ class MessageFilter:
     @property
     def is_whole_log(self) -> bool:
         """Say whether nothing but a time is asked for; other conditions have their indexes."""
-        return replace(self, created_after=None, created_before=None) == MessageFilter()
+        others = {each.name for each in fields(self)} - {"created_after", "created_before"}
+        return not any(getattr(self, name) for name in others)
 
     @property
     def scope(self) -> str:
@@ -123,6 +125,10 @@ async def list_messages(
     if wanted.is_whole_log and order.unique:
         query = Message.objects().where(*_of_project(actor))
         order = order.owned_by(actor.organization_id)
+    if wanted.created_after:
+        # Ids are in the order of time, so that the index ends there, too.
+        oldest = first_id_at(wanted.created_after - UNCERTAINTY)
+        query = query.where(WhereRaw(_NOT_BEFORE, actor.organization_id, oldest))
     return await fetch_page(query.where(*_conditions(wanted)), page, order, scope=wanted.scope)
 
 
@@ -170,6 +176,9 @@ def _conditions(wanted: MessageFilter) -> list[Combinable]:
     return found
 
 
+UNCERTAINTY = timedelta(minutes=1)
+"""A message's id is older than its time, by much less than this."""
+_NOT_BEFORE = "(messages.organization_id, messages.id) >= ({}, {})"
 _OF_VMTA = (
     "EXISTS (SELECT FROM vmtas v WHERE v.id = messages.vmta_id AND {} IN (v.name, v.id::text))"
 )

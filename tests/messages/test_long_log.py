@@ -131,3 +131,24 @@ async def test_the_log_is_read_through_its_index_and_never_sorted(
     for node in (node for plan in edges for node in nodes_of(plan)):
         assert node["Node Type"] != "Seq Scan"
         assert node["Actual Rows"] <= SIZE
+
+
+SINCE = """
+query ($since: DateTime!) {
+  organization { messages(first: 100, filter: {createdAfter: $since}) { nodes { createdAt } } }
+}
+"""
+
+
+@pytest.mark.slow
+async def test_what_is_older_than_asked_for_is_not_read(client: Client, log: Log) -> None:
+    newest = await client.data(SINCE, {"since": "2000-01-01T00:00:00Z"}, actor=log.actor)
+    tenth = newest["organization"]["messages"]["nodes"][9]["createdAt"]
+
+    with watch_statements() as sent:
+        data = await client.data(SINCE, {"since": tenth}, actor=log.actor)
+    plan = await explained(*next(iter(sent)))
+
+    assert len(data["organization"]["messages"]["nodes"]) == 10
+    # A minute more than was asked for: two messages.
+    assert rows_read(plan) == 12
