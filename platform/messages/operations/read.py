@@ -9,7 +9,6 @@ from ...core.actor import Actor, Permission
 from ...core.database import transaction
 from ...delivery.contents import decode_parts
 from ...delivery.queries import find_contents, sizes_of_contents
-from ...delivery.tables import Content
 from ...mail.compose import Parts, compose
 from ..errors import ContentsTooLarge
 
@@ -76,7 +75,8 @@ async def read_contents(
         await audit.record_each(
             tx, actor, action="message.content_read", target_type="message", target_ids=read
         )
-    return {message: _content(found[contents[message]]) for message in read}
+    kept = {message: found[contents[message]] for message in read}
+    return {message: _content(each.format, each.body) for message, each in kept.items()}
 
 
 async def read_outlines(
@@ -116,10 +116,10 @@ async def _portions(actor: Actor, ids: Collection[uuid.UUID]) -> list[list[uuid.
     return portions
 
 
-def _content(content: Content) -> ReadContent:
-    if content.format == "raw":
-        return ReadContent(None, None, (), (), (), content.body)
-    parts = decode_parts(content.body)
+def _content(form: str, body: bytes) -> ReadContent:
+    if form == "raw":
+        return ReadContent(None, None, (), (), (), body)
+    parts = decode_parts(body)
     outline = _outline(parts)
     return ReadContent(
         html=parts.html,
