@@ -7,9 +7,9 @@ from ..core.actor import OrganizationId
 from ..core.database import Tx, fetch, transaction
 from ..core.money import Money
 from ..events.rules import EventType
-from .invoicing import Receipt, facts, settle, void
 from .provider import Charge, Charged, ChargeState, PaymentProvider
 from .rules import InvoiceStatus, next_charge_at
+from .settling import Receipt, facts, settle, void
 from .subscribing import change, lock_subscription, tell
 from .tables import BillingAccount, Invoice
 

@@ -3,8 +3,8 @@
 from ..accounts.work import get_tenant
 from ..core.actor import OrganizationId
 from ..core.database import fetch, transaction
-from .invoicing import lock_account
 from .provider import PaymentProvider
+from .settling import lock_account
 from .tables import BillingAccount
 
 

@@ -11,7 +11,7 @@ from ...core import clock
 from ...core.actor import Actor, Permission
 from ...core.database import transaction
 from ...core.errors import Detail, DetailCode, InvalidInput
-from ..invoicing import lock_account
+from ..settling import lock_account
 from ..tables import BillingAccount
 
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)

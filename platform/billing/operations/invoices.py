@@ -8,9 +8,9 @@ from ...core.database import transaction
 from ...core.errors import NotFound
 from ...core.money import Money
 from ..errors import InvoiceNotOpen
-from ..invoicing import Receipt, settle
 from ..provider import MANUAL
 from ..rules import InvoiceStatus
+from ..settling import Receipt, settle
 from ..tables import Invoice
 
 

@@ -20,7 +20,7 @@ from ..errors import (
     PaymentMethodRequired,
     PaymentProviderError,
 )
-from ..invoicing import NewInvoice, find_invoice, issue, lock_account, plan_line
+from ..invoicing import NewInvoice, find_invoice, issue, plan_line
 from ..plans import PlanOffer, offer_of
 from ..provider import Charge, ChargeState, PaymentProvider, find_provider, provider_name
 from ..rules import (
@@ -32,6 +32,7 @@ from ..rules import (
     is_upgrade,
     prorated,
 )
+from ..settling import lock_account
 from ..subscribing import NEVER_PAID, change, lock_subscription
 from ..tables import BillingAccount, Invoice, Subscription
 from .answers import PlanChange, Repeat, answer_of

@@ -8,9 +8,10 @@ from ...core.actor import OrganizationId
 from ...core.database import fetch, transaction
 from ..charging import book_charged, charge_of, collect, refused
 from ..errors import PaymentProviderError
-from ..invoicing import find_invoice, lock_account
+from ..invoicing import find_invoice
 from ..provider import PaymentProvider
 from ..rules import InvoiceReason, InvoiceStatus
+from ..settling import lock_account
 from ..tables import BillingAccount, Invoice
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
-from ..invoicing import void
 from ..notifying import notify
 from ..rules import (
     CANCELLED_AFTER,
@@ -22,6 +21,7 @@ from ..rules import (
     SubscriptionStatus,
     dunning_stage,
 )
+from ..settling import void
 from ..subscribing import change, lock_subscription, put_on_plan
 from ..tables import Subscription
 

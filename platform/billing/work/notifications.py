@@ -14,7 +14,7 @@ from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...core.money import Money
 from ..charging import refused
-from ..invoicing import NewInvoice, NewLine, Receipt, book, is_booked, issue, lock_account, settle
+from ..invoicing import NewInvoice, NewLine, issue
 from ..provider import MANUAL, Charge, Notification, NotificationKind, PaymentProvider, StoredMethod
 from ..rules import (
     CheckoutStatus,
@@ -26,6 +26,7 @@ from ..rules import (
     period_end,
     period_start,
 )
+from ..settling import Receipt, book, is_booked, lock_account, settle
 from ..subscribing import NEVER_PAID, lock_subscription
 from ..tables import BillingAccount, Checkout, Invoice
 

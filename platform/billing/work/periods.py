@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
+from ...accounts.queries import get_plan
 from ...accounts.rules import Plan
 from ...audit import operations as audit
 from ...core import clock
@@ -91,6 +92,8 @@ async def _downgrade(tx: Tx, row: Subscription) -> None:
     """Make the scheduled change, unless what is in use has outgrown it."""
     organization_id = OrganizationId(row.organization_id)
     wanted, previous = Plan(row.pending_plan), row.plan
+    # Whoever makes a domain or the like asks for the plan first, and waits here meanwhile.
+    await get_plan(tx, organization_id)
     too_much = await exceeded(organization_id, offer_of(wanted).limits)
     if too_much:
         await change(tx, row, pending_plan=None)
