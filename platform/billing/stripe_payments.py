@@ -3,6 +3,7 @@
 Source: https://docs.stripe.com/api
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -69,10 +70,12 @@ class StripePayments:
 
     async def make_customer(self, organization_id: OrganizationId, *, name: str) -> str:
         """Return the provider's id of a customer; asking twice makes one."""
+        # With another name it is another request, which the provider would refuse under the same.
+        mark = hashlib.sha256(name.encode()).hexdigest()[:16]
         try:
             made = await self._client.v1.customers.create_async(
                 {"name": name, "metadata": {"organization_id": str(organization_id)}},
-                {"idempotency_key": f"customer-{organization_id}"},
+                {"idempotency_key": f"customer-{organization_id}-{mark}"},
             )
         except stripe.StripeError as error:
             raise PaymentProviderError from error

@@ -1,5 +1,6 @@
 """What goes wrong with money elsewhere: month ends, wrong amounts, two ways to pay at once."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ from postlane.accounts.rules import Plan
 from postlane.accounts.tables import Organization
 from postlane.billing import work
 from postlane.billing.invoicing import NewInvoice, issue, plan_line
+from postlane.billing.provider import find_provider
 from postlane.billing.rules import InvoiceReason
 from postlane.billing.subscribing import lock_subscription
 from postlane.billing.tables import BillingAccount, Subscription
@@ -298,3 +300,34 @@ async def overdue_for(organization: Organization, due_at: datetime) -> None:
         reason = InvoiceReason.RENEWAL
         line = plan_line(Plan.STARTER, 4_900, reason, due_at)
         await issue(tx, owner, NewInvoice(reason, "stripe", "USD", [line], due_at=due_at))
+
+
+async def test_a_customer_whose_making_was_lost_may_be_renamed_meanwhile(
+    client: Client, stripe: StripeServer, organization: Organization, owner: Actor
+) -> None:
+    await buy(client, owner, type="CREDITS", packageId="email-100k")
+    await BillingAccount.update({BillingAccount.customer_ref: None}).where(
+        BillingAccount.organization_id == organization.id
+    )
+    await Organization.update({Organization.name: "Another Name"}).where(
+        Organization.id == organization.id
+    )
+
+    made = await buy(client, owner, type="CREDITS", packageId="email-100k")
+
+    assert made["status"] == "OPEN"
+
+
+async def test_invoices_of_many_at_once_are_paid_once_each(
+    client: Client, stripe: StripeServer
+) -> None:
+    organizations = [await subscriber() for _ in range(6)]
+    with clock.frozen(JUNE + timedelta(minutes=1)):
+        await asyncio.gather(*(work.begin_periods() for _ in range(4)))
+        provider = find_provider()
+        assert provider is not None
+        await asyncio.gather(*(work.collect_due(provider) for _ in range(4)))
+
+    assert [charged(stripe, each) for each in organizations] == [[4_900]] * 6
+    assert [await statuses(each) for each in organizations] == [["paid"]] * 6
+    assert [await granted(each.id, "included") for each in organizations] == [[100_000, 1_000]] * 6
