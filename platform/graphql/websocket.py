@@ -454,10 +454,12 @@ class Connection:
             await credential.lately()
         except OperationError as error:
             await self.close(FORBIDDEN, f"Forbidden: {error.sentence}")
-        except Exception as error:  # an edge: the database may come back
-            if not is_unreachable(error):
-                raise
-            log.warning("a credential could not be looked at: %r", error)
+        except Exception as error:  # an edge: nobody else would hear of it
+            if is_unreachable(error):
+                log.warning("a credential could not be looked at: %r", error)
+                return
+            log.exception("a connection failed")
+            await self.close(INTERNAL, "Internal server error")
 
 
 def _credentials(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -22,6 +22,7 @@ from postlane.events.tables import Event
 from postlane.graphql.scalars import write_time
 from postlane.graphql.websocket import Patience
 from postlane.server.app import build_app
+from postlane.server.auth import authenticate
 from tests.client import Client
 from tests.factories import (
     make_actor,
@@ -287,6 +288,25 @@ async def test_a_deleted_key_ends_the_connection_within_two_seconds(
         ends = await asyncio.wait_for(asyncio.gather(closed(socket), closed(idle)), 2)
 
     assert [code for code, _ in ends] == [4403, 4403]
+
+
+async def test_a_credential_that_cannot_be_judged_ends_the_connection(database: None) -> None:
+    """A fault of ours must not leave a connection that nobody looks at any more."""
+    _, _, credential, _ = await make_sender()
+    is_broken = False
+
+    async def judge(scope: Any) -> Any:
+        if is_broken:
+            raise RuntimeError("a fault of ours")
+        return await authenticate(scope)
+
+    async with served(build_app(authenticate=judge, opens_pool=False)) as address:
+        url = f"{address}/graphql".replace("http", "ws")
+        async with connected(url, credential) as socket:
+            is_broken = True
+            code, reason = await closed(socket)
+
+    assert (code, reason) == (4500, "Internal server error")
 
 
 async def test_idle_connections_are_looked_at_together(url: str) -> None:
