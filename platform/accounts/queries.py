@@ -1,6 +1,5 @@
 """Reading organizations, projects, members and invitations."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,6 @@ from enum import StrEnum
 from piccolo.columns.combination import WhereRaw
 from piccolo.query import Objects
 
-from ..core import clock
 from ..core.actor import (
     Actor,
     OrganizationId,
@@ -19,12 +17,11 @@ from ..core.actor import (
     UserId,
     require_platform_admin,
 )
-from ..core.crypto import digest
 from ..core.database import Tx, fetch
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
-from .rules import INVITATION_PURPOSE, UserStatus, email_key
-from .tables import Invitation, Organization, Project, User
+from .rules import UserStatus, email_key
+from .tables import Organization, Project, User
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for "has not signed in" where people are put in the order of their last sign-in."""
@@ -337,64 +334,6 @@ def _projects(actor: Actor) -> "Objects[Project]":
     return query
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an invitation says to whoever holds its link."""
-
-    organization_name: str
-    invited_by: str | None
-    email: str
-    role: Role
-    expires_at: datetime
-
-
-async def find_offer(token: str) -> Offer | None:
-    """Return what the invitation with *token* offers; None if it cannot be accepted.
-
-    There is no actor: the token, which only the invited person was sent, says who asks.
-    """
-    if not token.isascii():
-        return None
-    rows = await fetch(
-        "SELECT o.name, u.name AS invited_by, i.email, i.role, i.expires_at FROM invitations i "
-        "JOIN organizations o ON o.id = i.organization_id LEFT JOIN users u ON u.id = i.invited_by "
-        "WHERE i.token_digest = {} AND i.accepted_at IS NULL AND i.expires_at > {}",
-        digest(token, purpose=INVITATION_PURPOSE).hex(),
-        clock.now(),
-    )
-    if not rows:
-        return None
-    row = rows[0]
-    return Offer(row["name"], row["invited_by"], row["email"], Role(row["role"]), row["expires_at"])
-
-
-async def find_invitations(
-    actor: Actor, invitation_ids: Sequence[uuid.UUID]
-) -> Mapping[uuid.UUID, Invitation]:
-    """Return those of *invitation_ids* that are open."""
-    actor.require(Permission.WRITE_USERS)
-    rows = await _open_invitations(actor).where(Invitation.id.is_in(list(invitation_ids)))
-    return {row.id: row for row in rows}
-
-
-async def list_invitations(actor: Actor, request: PageRequest) -> Page[Invitation]:
-    """Return a page of the invitations that can still be accepted, the newest first."""
-    actor.require(Permission.WRITE_USERS)
-    return await fetch_page(_open_invitations(actor), request, by_id())
-
-
-async def count_invitations(actor: Actor) -> int:
-    """Return how many invitations can still be accepted."""
-    actor.require(Permission.WRITE_USERS)
-    query = (
-        Invitation.count()
-        .where(Invitation.organization_id == actor.organization_id)
-        .where(Invitation.accepted_at.is_null())
-        .where(Invitation.expires_at > clock.now())
-    )
-    return int(await query)
-
-
 async def get_plan(tx: Tx, organization_id: OrganizationId) -> str:
     """Return an organization's plan; nobody else who asks gets an answer until *tx* ends."""
     rows = await fetch(
@@ -402,12 +341,3 @@ async def get_plan(tx: Tx, organization_id: OrganizationId) -> str:
     )
     plan: str = rows[0]["plan"]
     return plan
-
-
-def _open_invitations(actor: Actor) -> "Objects[Invitation]":
-    return (
-        Invitation.objects()
-        .where(Invitation.organization_id == actor.organization_id)
-        .where(Invitation.accepted_at.is_null())
-        .where(Invitation.expires_at > clock.now())
-    )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from ..accounts import operations, queries
+from ..accounts import invitation_queries, operations, queries
 from ..accounts.queries import Member, MemberFilter, MemberOrder
 from ..accounts.rules import UserStatus
 from ..accounts.tables import Invitation as InvitationRow
@@ -148,7 +148,7 @@ def _invitation(row: InvitationRow) -> Invitation:
 
 async def load_invitations(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Invitation]:
     """Return those of *ids* that are open invitations to the actor's organization."""
-    found = await queries.find_invitations(actor, ids)
+    found = await invitation_queries.find_invitations(actor, ids)
     return {id: _invitation(row) for id, row in found.items()}
 
 
@@ -220,8 +220,12 @@ class OrganizationFields:
         before: Before = None,
     ) -> Connection[Invitation]:
         actor = actor_of(info)
-        page = await queries.list_invitations(actor, page_request(first, after, last, before))
-        return to_connection(page, _invitation, count=lambda: queries.count_invitations(actor))
+        page = await invitation_queries.list_invitations(
+            actor, page_request(first, after, last, before)
+        )
+        return to_connection(
+            page, _invitation, count=lambda: invitation_queries.count_invitations(actor)
+        )
 
 
 @strawberry.input(description="Whose role to change, and to what.")
@@ -264,7 +268,7 @@ class ResendInvitationPayload:
 
 @strawberry.type(description="What an invitation says to whoever holds its link.")
 class InvitationOffer:
-    offer: strawberry.Private[queries.Offer]
+    offer: strawberry.Private[invitation_queries.Offer]
 
     @strawberry.field(description="Name of the inviting organization.")
     def organization_name(self) -> str:
@@ -297,7 +301,7 @@ class Query:
         self,
         token: Annotated[str, strawberry.argument(description="From the link in the mail.")],
     ) -> InvitationOffer | None:
-        offer = await queries.find_offer(token)
+        offer = await invitation_queries.find_offer(token)
         return None if offer is None else InvitationOffer(offer=offer)
 
 

@@ -8,19 +8,16 @@ from typing import Any
 
 from ..accounts.errors import ProjectArchived
 from ..accounts.queries import find_projects, get_organization
-from ..accounts.rules import checked_name
+from ..accounts.rules import MOST_PER_MINUTE, checked_domains, checked_name
 from ..core import clock
 from ..core.actor import Actor, ActorKind, Mode, ProjectId
 from ..core.errors import Detail, DetailCode, InvalidInput
-from ..mail.address import InvalidAddress, parse_domain
 from .errors import BeyondOwnRights
 from .rules import KeyFormat, Network, granted, is_scope, networks, rate_limit
 from .tables import ApiKey
 
 MOST_SCOPES = 50
 MOST_NETWORKS = 50
-MOST_DOMAINS = 50
-MOST_PER_MINUTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ async def checked(actor: Actor, new: NewKey) -> ApiKey:
         project_id=await _project(actor, new.project_id),
         expires_at=_end(new.expires_at),
         allowed_networks=_networks(new.allowed_networks),
-        allowed_domains=_domains(new.allowed_domains),
+        allowed_domains=checked_domains(new.allowed_domains, field="allowedDomains"),
         rate_limit_per_minute=await _limit(actor, new.rate_limit_per_minute),
     )
     await check_reach(actor, reach_of(row))
@@ -169,21 +166,6 @@ def _networks(asked: Sequence[str]) -> list[str]:
                 f"allowedNetworks[{i}]",
                 DetailCode.INVALID_IP,
                 f"{text[:60]!r} is not an IP address or a network such as 198.51.100.0/24.",
-            ) from error
-    return list(found)
-
-
-def _domains(asked: Sequence[str]) -> list[str]:
-    _check_count("allowedDomains", asked, MOST_DOMAINS)
-    found: dict[str, None] = {}
-    for i, text in enumerate(asked):
-        try:
-            found[parse_domain(text.strip().rstrip("."))] = None
-        except InvalidAddress as error:
-            raise InvalidInput.of(
-                f"allowedDomains[{i}]",
-                DetailCode.INVALID_DOMAIN,
-                f"{text[:60]!r} is not a domain name.",
             ) from error
     return list(found)
 

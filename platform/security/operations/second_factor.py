@@ -75,10 +75,7 @@ async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) ->
         TooManyRequests: ten codes were tried within five minutes.
         SecondFactorWrong: it is no code of theirs, or was used before.
     """
-    user = await checked_person(actor, password)
-    if not user.has_second_factor:
-        raise SecondFactorMissing
-    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    user = await _checked_holder(actor, password)
     async with transaction() as tx:
         if await belongs_where_it_is_required(user.id):
             raise SecondFactorKept
@@ -100,10 +97,7 @@ async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> 
         TooManyRequests: ten codes were tried within five minutes.
         SecondFactorWrong: it is no code of theirs, or was used before.
     """
-    user = await checked_person(actor, password)
-    if not user.has_second_factor:
-        raise SecondFactorMissing
-    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    user = await _checked_holder(actor, password)
     async with transaction() as tx:
         await second_factor.prove(tx, user.id, codes)
         made = await second_factor.renew_recovery_codes(tx, user.id)
@@ -140,6 +134,15 @@ async def _set(tx: Tx, user: Person, *, has_one: bool) -> int:
     if version is None:
         raise TokenRevoked
     return version
+
+
+async def _checked_holder(actor: Actor, password: str) -> Person:
+    """Return the signed-in person, who sent their password anew and may try a code now."""
+    user = await checked_person(actor, password)
+    if not user.has_second_factor:
+        raise SecondFactorMissing
+    await limits.count(limits.SECOND_FACTOR, str(user.id))
+    return user
 
 
 async def checked_person(actor: Actor, password: str) -> Person:
