@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from saq import Job
@@ -13,7 +14,7 @@ from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
 from postlane.delivery.operations import ring
-from postlane.delivery.work import claim_batch, due_queues, roll_up
+from postlane.delivery.work import claim_batch, due_queues, renew_claims, rest_queue, roll_up
 from postlane.delivery.work.queues import DUE_QUEUES
 from postlane.jobs.delivery import drain, look_again
 from postlane.jobs.outbound import Outbound
@@ -194,3 +195,34 @@ class QuietJob(Job):
 
     async def update(self, **changes: Any) -> None:
         """Do nothing."""
+
+
+async def test_queues_whose_mail_is_on_the_wire_take_no_turn_of_others(own_database: str) -> None:
+    sending = await make_spooled("a@dest.example")
+    await make_queues(sending, 2)
+    rows = await fetch("SELECT id FROM queues")
+    short = timedelta(seconds=0.1)
+    claims = [each for row in rows for each in await claim_batch(row["id"], lease=short)]
+    await roll_up()
+    await asyncio.sleep(0.2)
+    waiting = await make_spooled("b@other.example", organization=sending.organization)
+
+    await renew_claims(claims)
+    await roll_up()
+    found = await due_queues(share=3)
+
+    assert len(claims) == 3
+    assert [queue.queue_id for queue in found] == [waiting.queue_id]
+
+
+async def test_an_empty_queue_that_rests_takes_no_turn_of_others(own_database: str) -> None:
+    empty = await make_spooled("a@dest.example")
+    await fetch("DELETE FROM deliveries")
+    await roll_up()
+
+    await rest_queue(empty.queue_id, clock.now() - timedelta(seconds=1))
+    waiting = await make_spooled("b@other.example", organization=empty.organization)
+    await roll_up()
+    found = await due_queues(share=1)
+
+    assert [queue.queue_id for queue in found] == [waiting.queue_id]

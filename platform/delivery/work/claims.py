@@ -138,11 +138,16 @@ async def renew_claims(claims: Collection[Claim], *, lease: timedelta = LEASE) -
     if not claims:
         return set()
     rows = await fetch(
-        # Locked in the order of ids, as cancelling does, so that the two never deadlock.
-        "UPDATE deliveries SET due_at = {} WHERE id = ANY(ARRAY("
+        # Locked in the order of ids, as cancelling does, so that the two never deadlock. Their
+        # queues count as changed: else each seems due since its first lease would have ended,
+        # and goes before those of its organization that are.
+        "WITH renewed AS (UPDATE deliveries SET due_at = {} WHERE id = ANY(ARRAY("
         "SELECT id FROM deliveries JOIN unnest({}::uuid[], {}::integer[]) AS held (id, attempt) "
         "USING (id) WHERE attempts = held.attempt AND state = 'sending' "
-        "ORDER BY id FOR NO KEY UPDATE OF deliveries)) RETURNING id",
+        "ORDER BY id FOR NO KEY UPDATE OF deliveries)) RETURNING id, queue_id"
+        "), noted AS (INSERT INTO queue_changes (queue_id, scheduled, queued, sending, deferred, "
+        "delivered, bounced, created_at) "
+        "SELECT DISTINCT queue_id, 0, 0, 0, 0, 0, 0, now() FROM renewed) SELECT id FROM renewed",
         clock.now() + lease,
         [claim.delivery_id for claim in claims],
         [claim.attempt for claim in claims],

@@ -233,7 +233,9 @@ async def rest_queue(queue_id: uuid.UUID, until: datetime, *, throttles: bool = 
     If the receiver asked for it, the queue *throttles*: it shows as in back-off.
     """
     await fetch(
-        "UPDATE queues SET resume_at = {}, next_due_at = greatest(next_due_at, {}), "
+        # One that is empty stays so: it would be looked at again and again.
+        "UPDATE queues SET resume_at = {}, "
+        "next_due_at = CASE WHEN next_due_at IS NOT NULL THEN greatest(next_due_at, {}) END, "
         "backoff_until = CASE WHEN {} THEN greatest(backoff_until, {}) ELSE backoff_until END "
         "WHERE id = {}",
         until,
