@@ -121,7 +121,8 @@ class Conversation(SMTP):
     async def push(self, status: Any) -> None:
         """Send a reply; while stopping, the one to a message is the last."""
         text = status.decode("utf-8", "replace") if isinstance(status, bytes) else str(status)
-        await super().push(status)
+        # Some of aiosmtpd's replies repeat what the client said, whatever octets that was.
+        await super().push(text.encode("ascii", "replace"))
         if text.startswith(("4", "5")):
             self._refusals += 1
         if (self._is_stopping and text.startswith(("250 2.0.0", "4", "5"))) or self._is_ending:
@@ -199,6 +200,18 @@ class Conversation(SMTP):
                 self._is_ending = self._is_ending or fault is _MIXED
             elif len(content) < kept:
                 content += line[1:] if line.startswith(b".") else line
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Return an address and what follows it; None where there is none.
+
+        The standard library's parser fails in more ways than aiosmtpd expects.
+        """
+        try:
+            address, rest = super()._getaddr(arg)
+            (address or "").encode()
+        except (IndexError, ValueError, RecursionError, AttributeError, TypeError):
+            return None, None
+        return address, rest
 
     def cut(self) -> None:
         """Close the connection."""

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from tests.dns_server import DnsServer
-from tests.server.running import Up
+from tests.server.running import Up, free_port
 from tests.sink import Received, Sink
 from tests.stripe_server import StripeServer
 
@@ -35,6 +35,7 @@ class World:
         self.sink = Sink()
         self.spare = Sink()
         self.stripe = StripeServer()
+        self.inbound_port = free_port()
         self._folder = folder
         self._numbers = count(1)
 
@@ -49,7 +50,7 @@ class World:
             self._folder,
             web_workers="1",
             smtp_listen="",
-            inbound_listen="",
+            inbound_listen=f"127.0.0.1:{self.inbound_port}",
             hostname=HOSTNAME,
             delivery="direct",
             mx_port=str(self.sink.port),

@@ -552,6 +552,60 @@ async def test_guessing_ends_the_conversation(listener: InboundListener) -> None
     assert answer.rstrip().endswith(b"421 4.7.0 Too many errors.")
 
 
+ODD = [
+    *(
+        verb + argument
+        for verb in (b"MAIL FROM:", b"RCPT TO:", b"VRFY ", b"EHLO ", b"HELP ")
+        for argument in (
+            *(b"", b"<", b"<<", b"<@", b"<@>", b'<"', b'<"@x>', b"<a@", b"<a@[", b"<a@[1", b"<(>"),
+            *(b"(" * 200, b"<(" * 100, b"<\xff@x>", b"\xff\xfe", b"<\xc3\xa9@x>", b"<a@\xff>"),
+            *(b"<a@b> SIZE=", b"<a@b> SIZE=x", b"<a@b> SIZE=\xd9\xa3", b"<a@b> BODY=", b"<a@b> =="),
+            *(b"<a@b> SMTPUTF8=1", b"<a@b> SIZE=" + b"9" * 400, b"<@a,@b:c@d>", b"< >", b";", b":"),
+            *(
+                b"<a@b",
+                b"a@b>",
+                b"<a b@c>",
+                b"<a..b@c>",
+                b"<.@.>",
+                b'<"a\\',
+                b"=?utf-8?q?a?=",
+                b",",
+            ),
+        )
+    ),
+    *(b"\xff\xfe", b"RCPT", b"MAIL", b"DATA x", b"STARTTLS", b"AUTH", b"BDAT 1 LAST", b"ETRN x"),
+    *(b"GET / HTTP/1.1", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2", b"\x16\x03\x01", b"A" * 5000),
+]
+
+
+async def test_odd_commands_are_refused_without_a_failure_of_ours(database: None) -> None:
+    bounds = Bounds(size_bytes=1000, connections=5)
+    async with listening(bounds) as listener:
+        for odd in ODD:
+            start = b"EHLO x\r\nMAIL FROM:<>\r\n" if odd.startswith(b"RCPT") else b"EHLO x\r\n"
+            answer = await raw(listener, start + odd + b"\r\nQUIT\r\n")
+
+            assert b"\r\n451 " not in answer, (odd, answer)
+            assert answer.rstrip().splitlines()[-1][:3] in (b"221", b"521"), (odd, answer)
+
+
+async def test_a_sender_that_is_no_text_is_kept_as_far_as_it_can_be(
+    listener: InboundListener,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    to = f"postmaster@{HOSTNAME}".encode()
+    writer.write(b"EHLO x\r\nMAIL FROM:<\xc3\xa9@x.example> SMTPUTF8\r\nRCPT TO:<" + to + b">\r\n")
+    writer.write(b"DATA\r\n")
+    while b"354" not in await reader.readline():
+        pass
+    writer.write(b"Subject: x\r\n\r\n\xff\xfe\r\n.\r\nQUIT\r\n")
+
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+    assert answer.startswith(b"250 2.0.0 ")
+
+
 async def test_nobody_signs_in_here(listener: InboundListener) -> None:
     answer = await raw(listener, b"EHLO x\r\nAUTH PLAIN AHgAeA==\r\nAUTH LOGIN\r\nQUIT\r\n")
 
