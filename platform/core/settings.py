@@ -182,6 +182,16 @@ class Settings:
         "smarthost.",
     )
     relay_url: str = _setting("", _text, "`smtp://user:password@host:port` for `relay`.")
+    kumomta_url: str = _setting(
+        "",
+        lambda v: v.strip().rstrip("/"),
+        "HTTP listener of a KumoMTA, `http://user:password@host:port`, for the vMTAs below.",
+    )
+    kumomta_vmtas: frozenset[str] = _setting(
+        "",
+        lambda v: frozenset(part.strip() for part in v.split(",") if part.strip()),
+        "Names of vMTAs whose mail KumoMTA delivers, separated by commas; `*` is all.",
+    )
     mx_port: int = _setting("25", _number, "Port for direct delivery; another one for tests.")
     ca_file: Path | None = _setting(
         "",
@@ -312,6 +322,10 @@ def load(environ: Mapping[str, str]) -> Settings:
 def _checked(found: Settings) -> Settings:
     if found.delivery == "relay" and not found.relay_url:
         raise SettingsError("POSTLANE_DELIVERY=relay needs POSTLANE_RELAY_URL.")
+    if found.kumomta_vmtas and not found.kumomta_url.startswith(("http://", "https://")):
+        raise SettingsError(
+            "POSTLANE_KUMOMTA_VMTAS needs POSTLANE_KUMOMTA_URL, http:// or https://."
+        )
     if found.secret_key and len(found.secret_key) < 32:
         raise SettingsError("POSTLANE_SECRET_KEY needs at least 32 characters.")
     if not 300 <= found.token_lifetime_seconds <= 604_800:

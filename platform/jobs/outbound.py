@@ -44,12 +44,37 @@ class Way:
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     """In place of the system's certificate authorities."""
+    exchange: "Opener | None" = None
+    """Hands mail over by something else than SMTP."""
     site: str = ""
     """All exchangers, which limits hold for; empty where no limits hold."""
 
     def to(self, host: Host) -> "Way":
         """Return the way to one of the hosts; equal ways can share a conversation."""
         return replace(self, hosts=(host,))
+
+
+class Exchange(Protocol):
+    """What messages can be handed over by, one at a time."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be handed over."""
+
+    async def deliver(self, envelope: Envelope) -> Outcome:
+        """Hand over one message and return what came of it."""
+
+    async def close(self) -> None:
+        """End it."""
+
+
+class Opener(Protocol):
+    """Opens exchanges; two that are equal may share them."""
+
+    def open(self, way: Way) -> Exchange:
+        """Return an exchange."""
+
+    def __hash__(self) -> int: ...
 
 
 class Transport(Protocol):
@@ -64,7 +89,7 @@ class Conversation:
     """An open session, the way it belongs to and how many messages it has had."""
 
     way: Way
-    session: Session
+    session: Exchange
     message_count: int = 0
     gate: Gate | None = None
     """What it counts against."""
@@ -198,6 +223,8 @@ class Conversations:
         return None
 
     async def _open(self, way: Way) -> Conversation | Outcome:
+        if way.exchange is not None:
+            return Conversation(way, way.exchange.open(way))
         known = self._unreachable.get(way)
         if known and known[0] > time.monotonic():
             return replace(known[1], started_at=clock.now(), duration=timedelta())

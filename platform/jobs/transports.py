@@ -13,6 +13,7 @@ from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Host, Tls
 from .capture import CaptureListener
 from .encryption import Encryption
+from .kumomta import KumoMta
 from .outbound import Transport, Way, pick_family
 from .sts import StsPolicies
 
@@ -114,7 +115,14 @@ class Relay:
 
 
 def make_transport(settings: Settings, capture: CaptureListener) -> Transport:
-    """Return the way out that `POSTLANE_DELIVERY` names."""
+    """Return the way out that `POSTLANE_DELIVERY` names, beside that of some vMTAs to KumoMTA."""
+    usual = _usual_transport(settings, capture)
+    if not settings.kumomta_vmtas:
+        return usual
+    return KumoMta(settings.kumomta_url, settings.kumomta_vmtas, usual, ca_file=_ca_file(settings))
+
+
+def _usual_transport(settings: Settings, capture: CaptureListener) -> Transport:
     if settings.delivery == "direct":
         servers = [(server.host, server.port) for server in settings.dns_servers]
         return Direct(
