@@ -36,6 +36,7 @@ from . import (
     suppressions,
     tls_requirements,
     users,
+    viewer,
 )
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
@@ -49,8 +50,8 @@ from .scalars import SCALARS
 # One line for each area with root fields, in alphabetical order.
 class Query(
     platform_admins.Query,
-    sessions.Query,
     users.Query,
+    viewer.Query,
 ):
     @strawberry.field(
         description="The organization that the credential acts for. With a slug, it is found "
