@@ -49,6 +49,7 @@ _TEXTS = {
     553: "5.1.3 No mailbox has such a name",
     554: "5.7.1 Rejected as spam content",
     571: "5.7.1 Blocked using a block list",
+    572: "5.7.1 Blocked, see zen.spamhaus.org",
 }
 _PATH = re.compile(r"(?:FROM|TO):\s*<([^>]*)>(.*)", re.IGNORECASE)
 

@@ -23,6 +23,9 @@ from .outbound import MESSAGES_PER_CONNECTION, Conversation, Outbound, Way
 CONNECTIONS = 10
 """Conversations that one drain holds at once, whatever more its limits allow."""
 
+MANY = 10_000
+"""Connections where there is no limit."""
+
 LONGEST_PAUSE_SECONDS = 30.0
 
 
@@ -115,8 +118,8 @@ class Pace:
             slow = ScopeKey(f"queue {queue.queue_id}", site.site)
             self._scopes.append((slow, throttled(limits, self.share)))
         self._scopes = [each for each in self._scopes if each[1].has_rate]
-        if limits.connections is not None:
-            self.gate = await self._outbound.limits.gate(site, limits.connections)
+        # Without a limit there is a gate all the same: a suspension holds for all workers.
+        self.gate = await self._outbound.limits.gate(site, limits.connections or MANY)
 
     async def _rest(self, until: datetime, *, throttles: bool = False) -> None:
         if until > clock.now():

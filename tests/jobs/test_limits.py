@@ -308,3 +308,17 @@ async def _organization_of(vmta: Vmta) -> Organization:
     found = await Organization.objects().get(Organization.id == vmta.organization_id)
     assert found is not None
     return found
+
+
+async def test_a_site_without_limits_is_suspended_all_the_same(
+    workers: list[Outbound], dns: DnsServer
+) -> None:
+    vmta, domain = await make_vmta(max_connections=0), own_site(dns)
+    await VmtaLimit(vmta_id=vmta.id, domain=domain, max_connections=0).save()
+    listed = await make_spooled(f"572-at-rcpt@{domain}", vmta_id=vmta.id)
+    await drain_queue(workers[0], listed.queue_id)
+    later = await make_spooled(f"a@{domain}", organization=listed.organization, vmta_id=vmta.id)
+
+    await drain_queue(workers[1], later.queue_id)
+
+    assert (await listed.state(), await later.state()) == ("bounced", "queued")
