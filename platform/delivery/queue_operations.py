@@ -50,7 +50,11 @@ async def flush_queue(
         if queue["vmta_status"] == QueueState.PAUSED:
             raise VmtaPaused
         await fetch(
-            "UPDATE queues SET flushed_at = {}, resume_at = NULL WHERE id = {}",
+            "UPDATE queues SET flushed_at = {}, resume_at = NULL, "
+            "next_due_at = CASE WHEN next_due_at IS NOT NULL "
+            "THEN least(next_due_at, {}::timestamptz) END "
+            "WHERE id = {}",
+            clock.now(),
             clock.now(),
             queue_id,
         )

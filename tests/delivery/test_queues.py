@@ -9,6 +9,7 @@ from postlane.accounts.tables import Organization
 from postlane.core import clock
 from postlane.core.actor import Actor, Role
 from postlane.core.database import fetch
+from postlane.delivery.queue_operations import flush_queue
 from postlane.delivery.rules import DeliveryState
 from postlane.delivery.work import (
     Settlement,
@@ -16,6 +17,7 @@ from postlane.delivery.work import (
     due_queues,
     flushing,
     go_on_flushing,
+    rest_queue,
     roll_up,
     settle_batch,
 )
@@ -352,3 +354,14 @@ async def _audited(organization: Organization) -> list[str]:
         "SELECT action FROM audit_entries WHERE organization_id = {} ORDER BY id", organization.id
     )
     return [row["action"] for row in rows]
+
+
+async def test_a_flushed_queue_that_rested_is_due_although_nobody_came(own_database: str) -> None:
+    resting = await make_spooled("a@rested.example")
+    await roll_up()
+    await rest_queue(resting.queue_id, clock.now() + timedelta(hours=1))
+    assert await due_queues() == []
+
+    await flush_queue(await make_actor(resting.organization), resting.queue_id)
+
+    assert [queue.queue_id for queue in await due_queues()] == [resting.queue_id]
