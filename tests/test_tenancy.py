@@ -170,10 +170,13 @@ def given(field: str, world: "World") -> dict[str, Any]:
 
 
 def merged(needed: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """Return *value* with what is needed beside it; of what is left out nothing is needed."""
+    """Return *value* with what is needed beside it; of what is left out nothing is needed.
+
+    A domain is named one way only, so what is needed of it is not put beside the reference.
+    """
     inner = {
         name: merged(needed[name], value[name])
-        for name in needed.keys() & value.keys()
+        for name in needed.keys() & value.keys() - {"domain"}
         if isinstance(value[name], dict) and isinstance(needed[name], dict)
     }
     outer = {k: v for k, v in needed.items() if not isinstance(v, dict) or k == "domain"}
