@@ -22,6 +22,7 @@ from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batc
 from postlane.domains.tables import DomainCheck
 from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
+from postlane.suppressions.tables import RefusedLine, SuppressionImport
 from postlane.vmtas.tables import Pool, Vmta
 from tests.billing.setup import make_invoice
 from tests.client import Client
@@ -87,6 +88,7 @@ PATHS = {
     "Billing": "organization { billing { %s } }",
     "Credits": "organization { credits { %s } }",
     "Viewer": "viewer { %s }",
+    "SuppressionImport": "organization { suppressionImports(last: 1) { nodes { %s } } }",
 }
 """How a list's owner is reached."""
 
@@ -118,6 +120,11 @@ async def populate(client: Client, actor: Actor) -> None:
         await TlsRequirement(
             organization_id=organization_id, domain=f"d{number}.example", tls="required"
         ).save()
+        imported = SuppressionImport(organization_id=organization_id, reason="manual")
+        await imported.save()
+        if number == 0:
+            for line in range(MANY):
+                await RefusedLine(import_id=imported.id, line=line, problem="None.").save()
         await make_session(actor)
         await make_invoice(organization_id)
         await DomainCheck(domain_id=domain.id, status="verified").save()
@@ -165,6 +172,8 @@ async def test_a_longer_page_takes_no_more_statements(
             data: Any = await client.data(document, {"n": size}, actor=populated[0])
         for key in ("viewer", "organization", "billing", "credits"):
             data = data.get(key, data)
+        if on == "SuppressionImport":
+            (data,) = data["suppressionImports"]["nodes"]
         assert len(data[field]["nodes"]) == size, "make more of them in `populate`"
         found[size] = len(sent)
 
