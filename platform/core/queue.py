@@ -15,6 +15,7 @@ class JobName(StrEnum):
 
     DRAIN = "drain"
     CHECK_DOMAIN = "check_domain"
+    CHECK_VMTA = "check_vmta"
     SEND_NOTICE = "send_notice"
     CLOSE_BOOKS = "close_books"
     BILL = "bill"
@@ -37,6 +38,7 @@ POLICIES: dict[JobName, JobPolicy] = {
     # A drain ends by itself well before this; what it leaves, the sweep finds.
     JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1, heartbeat=timedelta(seconds=40)),
     JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
+    JobName.CHECK_VMTA: JobPolicy(timedelta(minutes=1), retries=3),
     # Less than the lease of its claim, so that nobody else has it meanwhile.
     JobName.SEND_NOTICE: JobPolicy(timedelta(minutes=4), retries=1),
     # It reads the whole ledger.

@@ -250,6 +250,12 @@ class Settings:
         "Who sells, as invoices say it: name, address and tax number, in lines separated by "
         "`\\n`; empty is the host name.",
     )
+    source_addresses: tuple[Network, ...] = _setting(
+        "",
+        _networks,
+        "Addresses or networks that vMTAs may have as theirs; needed where workers run on other "
+        "machines than the web process. Empty is every address of this machine.",
+    )
     private_destinations: tuple[Network, ...] = _setting(
         "deny",
         _private_destinations,

@@ -57,6 +57,8 @@ class NewSpooledMessage:
     content_format: str
     content: bytes
     created_at: datetime
+    names_vmta: bool = False
+    """It asked for its vMTA by name: no other will do."""
 
 
 async def spool(
@@ -83,6 +85,7 @@ async def spool(
             None if still_open else message.created_at
             for message, still_open in zip(messages, open_counts, strict=True)
         ],
+        [message.names_vmta for message in messages],
         *([value(delivery) for delivery in deliveries] for value in _DELIVERY_COLUMNS),
     )
     return {row["id"]: row["number"] for row in rows}
@@ -92,17 +95,17 @@ INSERT_SPOOLED = """
     WITH new AS (
         SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], {}::timestamptz[],
             {}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::int[], {}::int[],
-            {}::timestamptz[])
+            {}::timestamptz[], {}::boolean[])
         AS n (content_id, organization_id, format, body, created_at, id, domain_id,
-            return_path_domain, status, recipient_count, open_count, completed_at)
+            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta)
     ), content AS (
         INSERT INTO contents (id, organization_id, format, body, created_at)
         SELECT content_id, organization_id, format, body, created_at FROM new
     ), message AS (
         INSERT INTO spooled_messages (id, organization_id, content_id, domain_id,
-            return_path_domain, status, recipient_count, open_count, completed_at)
+            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta)
         SELECT id, organization_id, content_id, domain_id, return_path_domain, status,
-            recipient_count, open_count, completed_at FROM new
+            recipient_count, open_count, completed_at, names_vmta FROM new
     )
     INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
         kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,

@@ -78,8 +78,10 @@ async def vmta_names_of_queues(
 ) -> dict[uuid.UUID, str]:
     """Return the name of the vMTA that each queue goes through."""
     rows = await fetch(
-        "SELECT q.id, v.name FROM queues q JOIN vmtas v ON v.id = q.vmta_id "
-        "WHERE q.organization_id = {} AND q.id = ANY({}::uuid[])",
+        "SELECT q.id, coalesce(v.name, past.name) AS name FROM queues q "
+        "LEFT JOIN vmtas v ON v.id = q.vmta_id LEFT JOIN past_vmtas past ON past.id = q.vmta_id "
+        "WHERE q.organization_id = {} AND q.id = ANY({}::uuid[]) "
+        "AND coalesce(v.name, past.name) IS NOT NULL",
         actor.organization_id,
         list(queue_ids),
     )

@@ -46,6 +46,7 @@ class Overview:
     sending_velocity: int
     """Deliveries a minute over the last five."""
     smtp_connections: int
+    delivered_last_hour: int
     top_destinations: Sequence[Destination]
     updated_at: datetime
 
@@ -75,6 +76,7 @@ async def queue_overview(
         delivery_rate=_rate(ended["delivered"], both),
         bounce_rate=_rate(ended["bounced"], both),
         complaint_rate=_rate(ended["complained"], ended["delivered"]) if is_all else None,
+        delivered_last_hour=ended["delivered"],
         sending_velocity=round(ended["lately"] / VELOCITY_MINUTES),
         top_destinations=[
             Destination(row["domain"], row["depth"], QueueState(row["state"])) for row in top

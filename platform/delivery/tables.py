@@ -42,6 +42,9 @@ class SpooledMessage(Table, db=DB, tablename="spooled_messages"):
     recipient_count = Integer()
     open_count = Integer(help_text="Deliveries that are not final.")
     completed_at = Timestamptz(null=True, default=None)
+    names_vmta = Boolean(
+        default=False, help_text="It asked for its vMTA by name: no other will do."
+    )
 
 
 class Queue(Table, db=DB, tablename="queues"):

@@ -21,6 +21,7 @@ from . import (
     suppressions,
     tls_requirements,
     users,
+    vmta_queues,
     vmtas,
 )
 from .nodes import Node, register
@@ -40,6 +41,7 @@ class Organization(
     messages.OrganizationFields,
     queues.OrganizationFields,
     suppression_imports.OrganizationFields,
+    vmta_queues.OrganizationFields,
     suppressions.OrganizationFields,
     tls_requirements.OrganizationFields,
     users.OrganizationFields,

@@ -46,7 +46,7 @@ class QueueOrder(Enum):
     )
 
 
-_ORDERS = {
+ORDERS = {
     QueueOrder.DEPTH: queue_queries.BY_DEPTH,
     QueueOrder.DEPTH_ASCENDING: queue_queries.BY_DEPTH.reversed,
     QueueOrder.NAME: queue_queries.BY_NAME,
@@ -309,7 +309,7 @@ class OrganizationFields:
             actor,
             page_request(first, after, last, before, maximum=500),
             wanted=wanted,
-            order=_ORDERS[order_by],
+            order=ORDERS[order_by],
         )
         return to_connection(
             found, queue_type, count=lambda: queue_queries.count_queues(actor, wanted=wanted)
@@ -428,12 +428,14 @@ class Mutation:
         return ReleaseQueuePayload(queue=queue_type(done.queue), affected=done.affected)
 
 
-def wanted_queues(filter: QueueFilter | None) -> queue_queries.QueueFilter:
-    """Return what a filter asks for."""
+def wanted_queues(
+    filter: QueueFilter | None, *, vmta: UUID | None = None
+) -> queue_queries.QueueFilter:
+    """Return what a filter asks for; of one *vmta* whatever it says of that."""
     if filter is None:
-        return queue_queries.QueueFilter()
+        return queue_queries.QueueFilter(vmta=str(vmta) if vmta else None)
     return queue_queries.QueueFilter(
-        vmta=filter.vmta,
+        vmta=str(vmta) if vmta else filter.vmta,
         pool=filter.pool,
         domain=filter.domain.lower() if filter.domain else None,
         isp=filter.isp,

@@ -37,6 +37,7 @@ from . import (
     tls_requirements,
     users,
     viewer,
+    vmta_changes,
 )
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
@@ -106,6 +107,7 @@ class Mutation(
     domain_tls.Mutation,
     platform_admins.Mutation,
     queues.Mutation,
+    vmta_changes.Mutation,
     second_factors.Mutation,
     sending.Mutation,
     sessions.Mutation,

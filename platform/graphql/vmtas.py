@@ -3,33 +3,79 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
 from ..core.actor import Actor
+from ..core.paging import Order
+from ..delivery.vmta_queries import VmtaStats, by_depth
 from ..vmtas import queries, tables
-from ..vmtas.rules import VmtaStatus
+from ..vmtas.rules import VmtaLimits, VmtaStatus, shown_vmta_status
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
+from .vmta_parts import (
+    VmtaDns,
+    VmtaLimitValues,
+    VmtaNumbers,
+    VmtaPause,
+    VmtaPlaceLimits,
+    VmtaWarmup,
+    dns_type,
+    limits_type,
+    load_limits,
+    load_stats,
+    load_warmups,
+    numbers_type,
+    pause_type,
+    place_type,
+    warmup_type,
+)
+from .vmta_warmup import WarmupProgress, progress_of
 
 describe_enum(
     VmtaStatus,
     "Whether a vMTA is used.",
-    {"ACTIVE": "It sends.", "PAUSED": "Mail for it waits."},
+    {
+        "ACTIVE": "It sends.",
+        "PAUSED": "Mail for it waits.",
+        "BLOCKED": "Mail for it waits, because an auto-block says so.",
+    },
 )
 
 
 @strawberry.enum(description="An order of vMTAs.")
 class VmtaOrder(Enum):
     NAME = strawberry.enum_value(queries.BY_NAME.name, description="By name, from a to z.")
+    NAME_DESCENDING = strawberry.enum_value("-name", description="By name, from z to a.")
     CREATED_AT = strawberry.enum_value(queries.NEWEST_FIRST.name, description="The newest first.")
+    CREATED_AT_ASCENDING = strawberry.enum_value("-created_at", description="The oldest first.")
+    QUEUE_DEPTH = strawberry.enum_value(
+        "-queue_depth", description="Those that most of the organization's mail waits for first."
+    )
+    QUEUE_DEPTH_ASCENDING = strawberry.enum_value(
+        "queue_depth", description="Those that least of the organization's mail waits for first."
+    )
 
 
-_ORDERS = {VmtaOrder.NAME: queries.BY_NAME, VmtaOrder.CREATED_AT: queries.NEWEST_FIRST}
+async def order_of(order: VmtaOrder, actor: Actor) -> Order:
+    """Return an order as it is asked of the database."""
+    if order is VmtaOrder.QUEUE_DEPTH:
+        return await by_depth(actor)
+    if order is VmtaOrder.QUEUE_DEPTH_ASCENDING:
+        return (await by_depth(actor)).reversed
+    return _ORDERS[order]
+
+
+_ORDERS = {
+    VmtaOrder.NAME: queries.BY_NAME,
+    VmtaOrder.NAME_DESCENDING: queries.BY_NAME.reversed,
+    VmtaOrder.CREATED_AT: queries.NEWEST_FIRST,
+    VmtaOrder.CREATED_AT_ASCENDING: queries.NEWEST_FIRST.reversed,
+}
 
 
 @strawberry.type(description="A virtual MTA: a source address with its EHLO name.")
@@ -62,7 +108,51 @@ class Vmta(Node):
 
     @strawberry.field(description="Whether it is used.")
     def status(self) -> VmtaStatus:
-        return VmtaStatus(self.row.status)
+        return shown_vmta_status(self.row.status, self.row.pause_source)
+
+    @strawberry.field(description="What it is for.")
+    def description(self) -> str | None:
+        return self.row.description
+
+    @strawberry.field(description="Why it is paused; null while it is not.")
+    def pause(self) -> VmtaPause | None:
+        return pause_type(self.row)
+
+    @strawberry.field(description="Sending domains that may use it; empty is any.")
+    def allowed_domains(self) -> list[str]:
+        return list(self.row.allowed_domains or ())
+
+    @strawberry.field(description="What it keeps to over all destinations.")
+    async def limits(self, info: Info) -> VmtaLimitValues:
+        return limits_type(await self._limits(info))
+
+    @strawberry.field(description="What it keeps to at some providers and domains.")
+    async def isp_limits(self, info: Info) -> list[VmtaPlaceLimits]:
+        return [place_type(place) for place in (await self._limits(info)).places]
+
+    @strawberry.field(description="How it is warmed up.")
+    async def warmup(self, info: Info) -> VmtaWarmup:
+        return warmup_type(self.row, await info.context.loaders.load(load_warmups, self.uuid))
+
+    @strawberry.field(description="How far its warm-up is.")
+    async def warmup_progress(self, info: Info) -> WarmupProgress:
+        load = info.context.loaders.load
+        stats = await load(load_stats, self.uuid) or VmtaStats()
+        warmup = await load(load_warmups, self.uuid)
+        return await progress_of(self.row, warmup, stats, actor_of(info).organization_id)
+
+    @strawberry.field(description="What the DNS says of its address.")
+    def dns(self) -> VmtaDns:
+        return dns_type(self.row)
+
+    @strawberry.field(description="What it does with the organization's mail.")
+    async def stats(self, info: Info) -> VmtaNumbers:
+        found = await info.context.loaders.load(load_stats, self.uuid)
+        return numbers_type(found or VmtaStats())
+
+    async def _limits(self, info: Info) -> VmtaLimits:
+        found = await info.context.loaders.load(load_limits, self.uuid)
+        return found or VmtaLimits(self.row.max_connections)
 
     @strawberry.field(description="Connections it opens at a time, at most.")
     def max_connections(self) -> int:
@@ -141,7 +231,23 @@ class VmtaFilter:
     status: VmtaStatus | None = strawberry.field(
         default=None, description="Only those with this status."
     )
+    warming: bool | None = strawberry.field(
+        default=None, description="Only those that are being warmed up, or only the others."
+    )
     search: str | None = strawberry.field(default=None, description="Part of the name.")
+
+
+async def find_vmta(actor: Actor, ref: VmtaRef) -> Vmta:
+    """Return the vMTA that a reference names."""
+    wanted = read_ref(ref)
+    return vmta_type(await queries.get_vmta(actor, id=wanted.id, name=wanted.name))
+
+
+def read_ref(ref: VmtaRef) -> queries.VmtaRef:
+    """Return what a reference names."""
+    if ref.id is not None and ref.id is not strawberry.UNSET:
+        return queries.VmtaRef(id=parse_id(ref.id, "Vmta"))
+    return queries.VmtaRef(name=ref.name or "")
 
 
 @strawberry.type
@@ -163,16 +269,20 @@ class OrganizationFields:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Vmta]:
-        wanted = filter or VmtaFilter()
+        actor, wanted = actor_of(info), filter or VmtaFilter()
+        chosen: Any = {
+            "pool": wanted.pool,
+            "status": wanted.status,
+            "warming": wanted.warming,
+            "search": wanted.search,
+        }
         found = await queries.list_vmtas(
-            actor_of(info),
-            page=page_request(first, after, last, before),
-            pool=wanted.pool,
-            status=wanted.status,
-            search=wanted.search,
-            order=_ORDERS[order_by],
+            actor,
+            page=page_request(first, after, last, before, maximum=500),
+            order=await order_of(order_by, actor),
+            **chosen,
         )
-        return to_connection(found, vmta_type)
+        return to_connection(found, vmta_type, count=lambda: queries.count_vmtas(actor, **chosen))
 
     @strawberry.field(description="One vMTA. Needs `vmtas:read`.")
     async def vmta(
@@ -180,14 +290,7 @@ class OrganizationFields:
         info: Info,
         ref: Annotated[VmtaRef, strawberry.argument(description="Which one.")],
     ) -> Vmta:
-        by_id = ref.id is not None and ref.id is not strawberry.UNSET
-        return vmta_type(
-            await queries.get_vmta(
-                actor_of(info),
-                id=parse_id(ref.id, "Vmta") if by_id and ref.id else None,
-                name=None if by_id else ref.name,
-            )
-        )
+        return await find_vmta(actor_of(info), ref)
 
     @strawberry.field(description="The organization's pools, by name. Needs `vmtas:read`.")
     async def pools(

@@ -335,7 +335,7 @@ class Limits:
         stock = self._stocks.setdefault(scope, _Stock(scope))
         if stock.count < count:
             asked = max(count - stock.count, BLOCK)
-            share = stock.share_for(organization_id, limits)
+            share = 1.0 if scope.is_whole else stock.share_for(organization_id, limits)
             taken = await take_messages(scope, limits, asked, share=share)
             stock.count += taken.count
             stock.since = time.monotonic()

@@ -15,7 +15,8 @@ from ..delivery.limits import (
     throttled,
 )
 from ..delivery.rules import BACKOFF_SHARE
-from ..delivery.work import QueueRoute, ScopeKey, rest_queue
+from ..delivery.windows import DAY, HOUR
+from ..delivery.work import QueueRoute, ScopeKey, overflow, rest_queue
 from ..mail.outcome import Failure, Outcome
 from .limits import Gate, Patience
 from .outbound import MESSAGES_PER_CONNECTION, Conversation, Outbound, Way
@@ -39,6 +40,7 @@ class Pace:
         self._queue = queue
         self._limits = UNLIMITED
         self._scopes: list[tuple[ScopeKey, SiteLimits]] = []
+        self._warmup: tuple[ScopeKey, SiteLimits, datetime] | None = None
         self._stopped: asyncio.Task[object] | None = None
 
     @property
@@ -67,8 +69,39 @@ class Pace:
             return count
         taken = await self._outbound.limits.take(self._scopes, count, self._queue.organization_id)
         if taken.count == 0 and taken.retry_at is not None:
+            await self._overflow()
             await self._rest(taken.retry_at)
         return taken.count
+
+    async def _overflow(self) -> None:
+        """If it is the warm-up that allows nothing more, let warm members of the pool send."""
+        if self._warmup is None or self._queue.vmta_id is None:
+            return
+        scope, limits, until = self._warmup
+        owner = self._queue.organization_id
+        left = await self._outbound.limits.take([(scope, limits)], 1, owner)
+        if left.count:
+            self._outbound.limits.put_back([(scope, limits)], left.count)
+        else:
+            await overflow(self._queue.queue_id, self._queue.vmta_id, until=until)
+
+    def _find_warmup(self) -> None:
+        """Count against the day of the warm-up, or against its hour; a new one, a new count."""
+        warmup, now = self._queue.warmup, clock.now()
+        self._warmup = None
+        if warmup is None or warmup.start_on > now.date():
+            return
+        source = f"warm-up {self._queue.vmta_id}"
+        stage = warmup.plan.at(warmup.day)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if stage.hourly_limit is not None:
+            scope = ScopeKey(source, f"{hour:%Y-%m-%dT%H}", is_whole=True)
+            limits = SiteLimits(messages_per_hour=stage.hourly_limit)
+            self._warmup = scope, limits, hour + HOUR
+        elif stage.daily_limit is not None:
+            scope = ScopeKey(source, f"{hour:%Y-%m-%d}", is_whole=True)
+            limits = SiteLimits(messages_per_day=stage.daily_limit)
+            self._warmup = scope, limits, hour.replace(hour=0) + DAY
 
     def unused(self, count: int) -> None:
         """Take back what was allowed and is not sent."""
@@ -114,6 +147,9 @@ class Pace:
         everywhere = limits_everywhere(queue.limits)
         self._limits = limits
         self._scopes = [(site, limits), (ScopeKey(f"vmta {queue.vmta_id}", ""), everywhere)]
+        self._find_warmup()
+        if self._warmup is not None:
+            self._scopes.append(self._warmup[:2])
         if self.share < 1:
             slow = ScopeKey(f"queue {queue.queue_id}", site.site)
             self._scopes.append((slow, throttled(limits, self.share)))

@@ -7,11 +7,19 @@ from datetime import timedelta
 
 from ..core import clock
 from ..core.queue import JobName, enqueue
-from ..delivery.work import DueQueue, due_queues, go_on_flushing, roll_up
+from ..delivery.work import (
+    DueQueue,
+    due_queues,
+    go_on_flushing,
+    roll_up,
+    sum_up_activity,
+    tend_vmtas,
+)
 from ..delivery.work.simulating import ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
 from ..notices.work import ask_for_due
 from ..suppressions.work import ask_for_open_imports
+from ..vmtas.work import due_for_check as due_vmtas
 from .delivery import drain_key
 
 log = logging.getLogger(__name__)
@@ -67,9 +75,13 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
 
 
 async def find_lost() -> None:
-    """Ask again for the jobs of what should have been done by now."""
+    """Ask again for the jobs of what should have been done by now, and tend to vMTAs."""
     await ask_for_due_simulations(limit=LOST_AT_ONCE)
     await ask_for_open_imports(limit=LOST_AT_ONCE)
+    await sum_up_activity()
+    await tend_vmtas()
+    for vmta_id in await due_vmtas(limit=LOST_AT_ONCE):
+        await enqueue(JobName.CHECK_VMTA, key=f"check-vmta:{vmta_id}", vmta_id=str(vmta_id))
 
 
 async def keep_sweeping(stopping: asyncio.Event) -> None:

@@ -32,6 +32,7 @@ from .suppressions import import_suppressions
 from .sweep import keep_sweeping
 from .tidy import tidy
 from .transports import make_transport
+from .vmtas import check_vmta
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ Function = Callable[..., Awaitable[None]]
 FUNCTIONS: dict[JobName, Function] = {
     JobName.DRAIN: drain,
     JobName.CHECK_DOMAIN: check_domain,
+    JobName.CHECK_VMTA: check_vmta,
     JobName.SEND_NOTICE: send_notice,
     JobName.CLOSE_BOOKS: close_books,
     JobName.BILL: bill,

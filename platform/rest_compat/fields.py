@@ -9,6 +9,7 @@ range. Whether a value is allowed is decided by the operation, for every edge al
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol
 
 from ..core.errors import Detail, DetailCode
@@ -20,6 +21,7 @@ MOST_DETAILS = 100
 MOST_ITEMS = 10_000
 """Of one list or map; our schema takes no more, and looking at each item takes time."""
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 UUID_PATTERN = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 """What GraphQL's `Int` can hold."""
@@ -211,6 +213,27 @@ class Time(_Scalar):
 
     def schema(self) -> JsonSchema:
         return {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Date(_Scalar):
+    """A date without a time, such as 2026-06-01."""
+
+    def read(self, value: Any, at: str, found: Findings) -> Any:
+        if not isinstance(value, str):
+            found.wrong_type(at, "a string")
+            return None
+        try:
+            if not _DATE.fullmatch(value):
+                raise ValueError(value)
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            message = "This must be a date such as 2026-06-01."
+            found.add(at, DetailCode.INVALID_FORMAT, message)
+            return None
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "format": "date"}
 
 
 @dataclass(frozen=True, slots=True)

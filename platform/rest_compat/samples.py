@@ -7,6 +7,7 @@ from .fields import JsonSchema
 
 _FORMATS = {
     "uuid": "0197a000-0000-7000-8000-000000000301",
+    "date": "2026-06-01",
     "date-time": "2026-06-01T12:00:00.000Z",
     "email": "ada@example.com",
 }

@@ -7,6 +7,7 @@ from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.database import fetch
 from ..core.ids import new_id
+from . import checking
 from .rules import DEFAULT_POOL, DEFAULT_VMTA
 from .tables import Vmta
 
@@ -43,3 +44,18 @@ async def every_vmta() -> Sequence[Vmta]:
 async def count_vmtas(organization_id: OrganizationId) -> int:
     """Return how many vMTAs an organization has of its own."""
     return int(await Vmta.count().where(Vmta.organization_id == organization_id))
+
+
+async def check(vmta_id: uuid.UUID) -> None:
+    """Look up what the DNS says of a vMTA's address, and write it down."""
+    await checking.look(vmta_id)
+
+
+async def due_for_check(*, limit: int) -> Sequence[uuid.UUID]:
+    """Return vMTAs whose address it is time to look up."""
+    rows = await fetch(
+        "SELECT id FROM vmtas WHERE next_check_at <= {} ORDER BY next_check_at LIMIT {}",
+        clock.now(),
+        limit,
+    )
+    return [row["id"] for row in rows]

@@ -31,6 +31,7 @@ from tests.domains.test_logo import GOOD
 from tests.domains.web import BRAND, reachable_web
 from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
 from tests.stripe_server import StripeServer
+from tests.vmtas.setup import INVENTORY, unused_address
 
 HOST = "mail.postlane.test"
 PASSWORD = "correct horse battery staple"
@@ -219,6 +220,33 @@ async def a_queue(world: World) -> None:
     world.names["{queue}"] = str(rows[0]["id"])
 
 
+async def an_address(world: World) -> None:
+    """The deployment has an address that nobody uses."""
+    world.leaves.enter_context(settings_with(source_addresses=INVENTORY))
+    world.names |= {"{address}": unused_address(), "{today}": clock.now().date().isoformat()}
+
+
+async def a_vmta(world: World) -> None:
+    """There is a vMTA on the first day of its warm-up."""
+    await an_address(world)
+    body = {
+        "name": "tx-1",
+        "ip_address": world.names["{address}"],
+        "hostname": "mta1.example.com",
+        "warmup": {"enabled": True},
+    }
+    answer = await world.request("POST", "/api/v1/vmtas", body)
+    assert answer.status_code == 201, answer.text
+    world.names["{vmta}"] = answer.json()["id"]
+
+
+async def a_paused_vmta(world: World) -> None:
+    """There is a vMTA that is paused."""
+    await a_vmta(world)
+    answer = await world.request("POST", f"/api/v1/vmtas/{world.names['{vmta}']}/pause")
+    assert answer.status_code == 200, answer.text
+
+
 async def a_published_domain(world: World) -> None:
     """A domain was set up, and its records are in the DNS."""
     name = f"{new_token(12).lower()}.example"
@@ -307,6 +335,9 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         a_sending_domain,
         a_message,
         a_queue,
+        an_address,
+        a_vmta,
+        a_paused_vmta,
         a_published_domain,
         a_verified_domain,
         a_payment_provider,

@@ -7,6 +7,7 @@ are what domains demand of whoever sends to them, `returning` takes in what rece
 and `tidying` removes what nobody may ask for any more.
 """
 
+from .activity import sum_up_activity
 from .capture import Captured, keep_captured
 from .claims import (
     LEASE,
@@ -36,6 +37,7 @@ from .leases import (
     take_messages,
     wanted_by_others,
 )
+from .overflow import overflow
 from .policies import KeptPolicy, find_policy, keep_policy, remove_expired_policies
 from .queues import (
     DueQueue,
@@ -59,6 +61,7 @@ from .returning import (
     take_report,
 )
 from .settling import Settlement, settle_batch
+from .tending import tend_vmtas
 from .tidying import (
     remove_old_captured,
     remove_old_contents,
@@ -103,6 +106,7 @@ __all__ = [
     "named_in",
     "note_queues",
     "oldest_due",
+    "overflow",
     "read_contents",
     "remove_expired_policies",
     "remove_old_activity",
@@ -116,9 +120,11 @@ __all__ = [
     "roll_up",
     "settle_batch",
     "spool_bytes",
+    "sum_up_activity",
     "suspend",
     "take_complaint",
     "take_messages",
     "take_report",
+    "tend_vmtas",
     "wanted_by_others",
 ]

@@ -33,6 +33,8 @@ class ScopeKey:
 
     source: str
     site: str
+    is_whole: bool = False
+    """Nothing of it is kept back for others."""
 
     @property
     def id(self) -> uuid.UUID:

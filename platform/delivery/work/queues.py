@@ -11,6 +11,7 @@ from ...core.database import fetch
 from ...core.ids import new_id
 from ...mail.smtp import Tls
 from ...vmtas.limits import PLACES_SQL, read_limits
+from ...vmtas.plans import Warmup, read_warmup
 from ...vmtas.rules import VmtaLimits
 from ..rules import rate_share
 
@@ -38,6 +39,8 @@ class QueueRoute:
     """The receivers asked for less: until then it sends at a tenth of its rate."""
     resume_at: datetime | None = None
     """A limit was reached: nothing is sent before."""
+    warmup: Warmup | None = None
+    """How its vMTA is warmed up, if it is."""
 
     @property
     def is_throttled(self) -> bool:
@@ -78,13 +81,17 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
     """Return how a queue is sent, or None if there is no such queue or vMTA."""
     # A queue and its vMTA in one statement: this runs for every drain.
     rows = await fetch(
-        "SELECT queues.id, queues.organization_id, vmta_id, queues.domain, name, hostname, "
+        "SELECT queues.id, queues.organization_id, queues.vmta_id, queues.domain, name, hostname, "
         "ip_address, coalesce(wanted.tls, vmtas.tls) AS tls, backoff_until, resume_at, "
         "max_connections, max_messages_per_connection, "
-        f"max_messages_per_hour, max_messages_per_day, {PLACES_SQL}::text AS places "
+        f"max_messages_per_hour, max_messages_per_day, {PLACES_SQL}::text AS places, "
+        "schedule, custom::text AS custom, target_daily_volume, start_on, vmta_warmups.state, day, "
+        "day_on, repeats, rerouted "
         "FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id "
         "LEFT JOIN tls_requirements AS wanted ON wanted.organization_id = queues.organization_id "
-        "AND wanted.domain = queues.domain WHERE queues.id = {}",
+        "AND wanted.domain = queues.domain "
+        "LEFT JOIN vmta_warmups ON vmta_warmups.vmta_id = vmtas.id "
+        "AND vmta_warmups.state <> 'completed' WHERE queues.id = {}",
         queue_id,
     )
     if not rows:
@@ -102,6 +109,7 @@ async def find_queue(queue_id: uuid.UUID) -> QueueRoute | None:
         vmta_id=row["vmta_id"],
         backoff_until=row["backoff_until"],
         resume_at=row["resume_at"],
+        warmup=read_warmup(row) if row["schedule"] else None,
     )
 
 

@@ -21,6 +21,7 @@ from ...suppressions.work import NewSuppression, add
 from ..classify import Action
 from ..isps import isp_of
 from ..rules import BACKOFF, FINAL, OPEN, DeliveryState, next_step
+from .activity import AttemptEnd, note_activity
 from .claims import Claim
 
 JITTER = 0.1
@@ -132,7 +133,15 @@ async def settle_in(tx: Tx, settlements: Sequence[Settlement]) -> int:
         real = [each for each in settled if not each.step.claim.simulated]
         await _suppress(tx, real, now)
         await _slow_down(real, now)
+        await note_activity(_attempt_ends(real))
     return len(settled)
+
+
+def _attempt_ends(settled: Sequence[_Settled]) -> Iterable[AttemptEnd]:
+    for each in settled:
+        claim, outcome = each.step.claim, each.step.settlement.outcome
+        if outcome is not None:
+            yield AttemptEnd(claim.organization_id, claim.vmta_id, each.state, outcome.bounce_type)
 
 
 def _step(settlement: Settlement, now: datetime) -> _Step:

@@ -253,7 +253,10 @@ async def _draft(
     if actor.allowed_domains and not _allowed(actor.allowed_domains, message, domain):
         raise DomainNotAllowed(message.sender.domain)
     pool = message.pool or (None if message.vmta or domain is None else domain.default_pool)
-    vmta_id = await find_vmta_for(owner.organization_id, vmta=message.vmta, pool=pool)
+    sender = domain.name if domain else None
+    vmta_id = await find_vmta_for(
+        owner.organization_id, vmta=message.vmta, pool=pool, sender=sender
+    )
     if vmta_id is None:
         field = "vmta" if message.vmta else "pool"
         raise InvalidInput.of(field, DetailCode.NOT_FOUND, f"There is no such {field}.")

@@ -130,6 +130,7 @@ def _spooled(draft: Draft) -> NewSpooledMessage:
         domain_id=domain.id if domain else None,
         return_path_domain=domain.return_path_domain if domain else settings().hostname,
         states=states,
+        names_vmta=checked.vmta is not None,
         content_format="raw" if raw is not None else "parts",
         content=raw if raw is not None else encode_parts(_parts(draft)),
         created_at=draft.created_at,

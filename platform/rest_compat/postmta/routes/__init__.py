@@ -12,6 +12,7 @@ from . import (
     sending,
     simulating,
     users,
+    vmtas,
 )
 
 ROUTES = (
@@ -25,6 +26,7 @@ ROUTES = (
     simulating.SIMULATE,
     *queues.ROUTES,
     *domains.ROUTES,
+    *vmtas.ROUTES,
     *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""

@@ -1,0 +1,168 @@
+"""A warm-up is kept to while mail is sent, and what is beyond it goes through warm members."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from postlane.accounts.tables import Organization
+from postlane.core import clock
+from postlane.core.database import fetch
+from postlane.core.ids import new_id
+from postlane.delivery.work import sum_up_activity, tend_vmtas
+from postlane.jobs.outbound import Outbound
+from postlane.vmtas.tables import Vmta
+from tests.delivery.spool import make_many
+from tests.dns_server import DnsServer
+from tests.factories import make_organization
+from tests.jobs.sending import direct, drain_queue, sending
+from tests.sink import Sink
+
+
+@pytest.fixture
+async def worker(database: None, sink: Sink, dns: DnsServer) -> AsyncIterator[Outbound]:
+    """The sending side of a worker."""
+    async with sending(direct(dns, sink.port)) as found:
+        yield found
+
+
+async def make_vmta(organization: Organization, name: str, *, limit: int | None = None) -> Vmta:
+    vmta = Vmta(organization_id=organization.id, name=name, hostname="")
+    await vmta.save()
+    if limit is not None:
+        await fetch(
+            "INSERT INTO vmta_warmups (id, vmta_id, schedule, custom, target_daily_volume, "
+            "start_on, state, day, day_on, repeats, rerouted) "
+            "VALUES ({}, {}, 'custom', {}::jsonb, 1000, {}, 'active', 1, {}, 0, 0)",
+            new_id(),
+            vmta.id,
+            f"[[1, {limit}], [2, 500]]",
+            clock.now().date(),
+            clock.now().date(),
+        )
+    return vmta
+
+
+async def waiting(vmta: Vmta) -> int:
+    rows = await fetch(
+        "SELECT count(*) AS n FROM deliveries JOIN queues ON queues.id = queue_id "
+        "WHERE vmta_id = {} AND due_at IS NOT NULL",
+        vmta.id,
+    )
+    return int(rows[0]["n"])
+
+
+async def spool(dns: DnsServer, organization: Organization, vmta: Vmta, count: int) -> list[Any]:
+    domain = f"d{new_id().hex}.example"
+    dns.set(f"mx.{domain}", "A", "127.0.0.1")
+    dns.set(domain, "MX", f"10 mx.{domain}")
+    return list(
+        await make_many(
+            [[f"user{n}@{domain}"] for n in range(count)],
+            organization=organization,
+            vmta_id=vmta.id,
+        )
+    )
+
+
+async def test_what_a_day_does_not_allow_goes_through_a_warm_member(
+    worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    cold = await make_vmta(organization, "cold", limit=3)
+    warm = await make_vmta(organization, "warm")
+    made = await spool(dns, organization, cold, 10)
+
+    await drain_queue(worker, made[0].queue_id)
+
+    assert (len(sink.messages), await waiting(cold), await waiting(warm)) == (3, 0, 7)
+    rows = await fetch("SELECT rerouted FROM vmta_warmups WHERE vmta_id = {}", cold.id)
+    assert [row["rerouted"] for row in rows] == [7]
+
+
+async def test_without_a_warm_member_it_waits_a_quarter_of_an_hour_at_most(
+    worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    cold = await make_vmta(organization, "cold", limit=3)
+    await make_vmta(organization, "as-cold", limit=3)
+    made = await spool(dns, organization, cold, 10)
+
+    await drain_queue(worker, made[0].queue_id)
+
+    assert (len(sink.messages), await waiting(cold)) == (3, 7)
+    rows = await fetch("SELECT resume_at FROM queues WHERE id = {}", made[0].queue_id)
+    assert clock.now() < rows[0]["resume_at"] <= clock.now() + timedelta(minutes=15)
+
+
+async def test_mail_that_names_its_vmta_waits_for_it(
+    worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    cold = await make_vmta(organization, "cold", limit=3)
+    warm = await make_vmta(organization, "warm")
+    made = await spool(dns, organization, cold, 5)
+    ids = [each.id for each in made]
+    await fetch("UPDATE spooled_messages SET names_vmta = true WHERE id = ANY({}::uuid[])", ids)
+
+    await drain_queue(worker, made[0].queue_id)
+
+    assert (len(sink.messages), await waiting(cold), await waiting(warm)) == (3, 2, 0)
+
+
+async def test_a_day_that_was_full_enough_leads_to_the_next(
+    worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    cold = await make_vmta(organization, "cold", limit=4)
+    made = await spool(dns, organization, cold, 2)
+    await drain_queue(worker, made[0].queue_id)
+    # As if all of it had been yesterday.
+    await fetch(
+        "UPDATE vmta_activity SET hour_at = hour_at - interval '1 day' WHERE vmta_id = {}", cold.id
+    )
+    await fetch("UPDATE vmta_warmups SET day_on = day_on - 1 WHERE vmta_id = {}", cold.id)
+
+    await sum_up_activity()
+    for _ in range(2):
+        await tend_vmtas()
+
+    rows = await fetch("SELECT day, state, day_on FROM vmta_warmups WHERE vmta_id = {}", cold.id)
+    assert rows == [{"day": 2, "state": "active", "day_on": clock.now().date()}]
+    days = await fetch("SELECT day, sent, action FROM vmta_warmup_days WHERE vmta_id = {}", cold.id)
+    assert days == [{"day": 1, "sent": 2, "action": "advance"}]
+
+
+async def test_mail_that_comes_for_a_vmta_that_is_gone_goes_through_another(
+    worker: Outbound, dns: DnsServer
+) -> None:
+    organization = await make_organization()
+    gone = await make_vmta(organization, "gone")
+    other = await make_vmta(organization, "other")
+    await fetch(
+        "INSERT INTO past_vmtas (id, organization_id, name, deleted_at) VALUES ({}, {}, {}, {})",
+        *(gone.id, organization.id, "gone", clock.now()),
+    )
+    await fetch("DELETE FROM vmtas WHERE id = {}", gone.id)
+    made = await spool(dns, organization, gone, 3)
+    await fetch("UPDATE queues SET depth = 3 WHERE id = {}", made[0].queue_id)
+
+    await tend_vmtas()
+
+    assert (await waiting(gone), await waiting(other)) == (0, 3)
+
+
+async def test_a_pause_ends_when_its_time_is_over(database: None) -> None:
+    organization = await make_organization()
+    vmta = await make_vmta(organization, "resting")
+    await fetch(
+        "UPDATE vmtas SET status = 'paused', paused_until = {} WHERE id = {}",
+        clock.now() - timedelta(seconds=1),
+        vmta.id,
+    )
+
+    await tend_vmtas()
+
+    rows = await fetch("SELECT status FROM vmtas WHERE id = {}", vmta.id)
+    assert [row["status"] for row in rows] == ["active"]
