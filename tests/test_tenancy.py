@@ -153,8 +153,8 @@ NO_REFERENCES = frozenset(
     {
         "Mutation.createVmta(input.pool)",
         "Mutation.updateVmta(input.pool)",
-        "Organization.vmtaQueues(filter.pool)",
-        "Organization.vmtaQueues(filter.vmta)",
+        "VmtaQueues.queues(filter.pool)",
+        "VmtaQueues.queues(filter.vmta)",
     }
 )
 """Labels that make a pool of one's own, and filters within what a reference has found."""

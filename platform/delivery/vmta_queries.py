@@ -66,27 +66,43 @@ def _stats(row: Mapping[str, Any]) -> VmtaStats:
 
 
 async def health_of(
-    vmta_id: uuid.UUID, organization_id: OrganizationId, *, until: datetime
-) -> Health:
-    """Return what receivers said of a vMTA's mail in the 24 hours up to *until*."""
+    vmta_ids: Collection[uuid.UUID], organization_id: OrganizationId, *, until: datetime
+) -> dict[uuid.UUID, Health]:
+    """Return what receivers said of each vMTA's mail in the 24 hours up to *until*."""
     since = until - DAY
     rows = await fetch(
-        "SELECT coalesce(sum(attempts), 0)::int AS attempts, "
-        "coalesce(sum(delivered), 0)::int AS delivered, "
-        "coalesce(sum(hard_bounced), 0)::int AS hard_bounced, "
-        "coalesce(sum(soft_bounced), 0)::int AS soft_bounced, "
-        "coalesce(sum(blocked), 0)::int AS blocked, "
-        "coalesce(sum(deferred), 0)::int AS deferred, "
-        "(SELECT count(*)::int FROM events JOIN deliveries ON deliveries.id = delivery_id "
-        "JOIN queues ON queues.id = deliveries.queue_id AND queues.vmta_id = {} "
-        "WHERE events.organization_id = {} AND type = 'message.complained' "
-        "AND occurred_at > {} AND occurred_at <= {} AND NOT events.simulated) AS complained "
-        "FROM vmta_activity WHERE vmta_id = {} AND organization_id = {} "
-        "AND hour_at > {} AND hour_at <= {}",
-        *(vmta_id, organization_id, since, until),
-        *(vmta_id, organization_id, since, until),
+        """
+        SELECT asked.id, coalesce(done.attempts, 0)::int AS attempts,
+            coalesce(done.delivered, 0)::int AS delivered,
+            coalesce(done.hard_bounced, 0)::int AS hard_bounced,
+            coalesce(done.soft_bounced, 0)::int AS soft_bounced,
+            coalesce(done.blocked, 0)::int AS blocked,
+            coalesce(done.deferred, 0)::int AS deferred,
+            coalesce(complaints.n, 0)::int AS complained
+        FROM unnest({}::uuid[]) AS asked (id)
+        LEFT JOIN LATERAL (SELECT sum(attempts) AS attempts, sum(delivered) AS delivered,
+            sum(hard_bounced) AS hard_bounced, sum(soft_bounced) AS soft_bounced,
+            sum(blocked) AS blocked, sum(deferred) AS deferred
+            FROM vmta_activity WHERE vmta_activity.vmta_id = asked.id
+            AND organization_id = {} AND hour_at > {} AND hour_at <= {}) AS done ON true
+        LEFT JOIN (SELECT queues.vmta_id, count(*) AS n FROM events
+            JOIN deliveries ON deliveries.id = delivery_id
+            JOIN queues ON queues.id = deliveries.queue_id
+            WHERE queues.vmta_id = ANY({}::uuid[]) AND events.organization_id = {}
+            AND type = 'message.complained' AND occurred_at > {} AND occurred_at <= {}
+            AND NOT events.simulated GROUP BY queues.vmta_id) AS complaints
+            ON complaints.vmta_id = asked.id
+        """,
+        *(list(vmta_ids), organization_id, since, until),
+        *(list(vmta_ids), organization_id, since, until),
     )
-    return Health(**rows[0])
+    return {row["id"]: Health(**{name: row[name] for name in _COUNTED}) for row in rows}
+
+
+_COUNTED = (
+    *("attempts", "delivered", "hard_bounced", "soft_bounced"),
+    *("blocked", "deferred", "complained"),
+)
 
 
 async def attempts_between(vmta_id: uuid.UUID, since: datetime, until: datetime) -> int:

@@ -29,19 +29,25 @@ class VmtaQueueTotals:
 @strawberry.type(description="What waits for a vMTA.")
 class VmtaQueues:
     vmta: Vmta = strawberry.field(description="The vMTA.")
-    totals: VmtaQueueTotals = strawberry.field(description="Sums over its queues.")
-    queues: Connection[Queue] = strawberry.field(description="Its queues.")
 
+    @strawberry.field(description="Sums over its queues. Needs `queues:read`.")
+    async def totals(self, info: Info) -> VmtaQueueTotals:
+        sums = await queue_overview.queue_overview(actor_of(info), vmta=str(self.vmta.uuid))
+        return VmtaQueueTotals(
+            depth=sums.queue_depth,
+            ready=sums.ready,
+            deferred=sums.deferred,
+            in_flight=sums.in_flight,
+            held=sums.held,
+            connections=sums.smtp_connections,
+            oldest_message_at=sums.oldest_message_at,
+            delivered_last_hour=sums.delivered_last_hour,
+        )
 
-@strawberry.type
-class OrganizationFields:
-    @strawberry.field(
-        description="What waits for one vMTA, by destination. Needs `vmtas:read` and `queues:read`."
-    )
-    async def vmta_queues(
+    @strawberry.field(description="Its queues. Needs `queues:read`.")
+    async def queues(
         self,
         info: Info,
-        ref: Annotated[VmtaRef, strawberry.argument(description="Which one.")],
         filter: Annotated[
             QueueFilter | None,
             strawberry.argument(description="Only some of them; its vMTA counts for nothing."),
@@ -53,30 +59,25 @@ class OrganizationFields:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> VmtaQueues:
-        actor = actor_of(info)
-        vmta = await find_vmta(actor, ref)
-        wanted = wanted_queues(filter, vmta=vmta.uuid)
-        sums = await queue_overview.queue_overview(actor, vmta=str(vmta.uuid))
+    ) -> Connection[Queue]:
+        actor, wanted = actor_of(info), wanted_queues(filter, vmta=self.vmta.uuid)
         found = await queue_queries.list_queues(
             actor,
             page_request(first, after, last, before, maximum=500),
             wanted=wanted,
             order=ORDERS[order_by],
         )
-        return VmtaQueues(
-            vmta=vmta,
-            totals=VmtaQueueTotals(
-                depth=sums.queue_depth,
-                ready=sums.ready,
-                deferred=sums.deferred,
-                in_flight=sums.in_flight,
-                held=sums.held,
-                connections=sums.smtp_connections,
-                oldest_message_at=sums.oldest_message_at,
-                delivered_last_hour=sums.delivered_last_hour,
-            ),
-            queues=to_connection(
-                found, queue_type, count=lambda: queue_queries.count_queues(actor, wanted=wanted)
-            ),
+        return to_connection(
+            found, queue_type, count=lambda: queue_queries.count_queues(actor, wanted=wanted)
         )
+
+
+@strawberry.type
+class OrganizationFields:
+    @strawberry.field(description="What waits for one vMTA, by destination. Needs `vmtas:read`.")
+    async def vmta_queues(
+        self,
+        info: Info,
+        ref: Annotated[VmtaRef, strawberry.argument(description="Which one.")],
+    ) -> VmtaQueues:
+        return VmtaQueues(vmta=await find_vmta(actor_of(info), ref))

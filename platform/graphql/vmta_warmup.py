@@ -1,14 +1,16 @@
 """How far the warm-up of a vMTA is."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
 
 import strawberry
 
 from ..core import clock
-from ..core.actor import OrganizationId
+from ..core.actor import Actor
 from ..delivery.vmta_queries import VmtaStats, health_of
 from ..vmtas import tables
-from ..vmtas.plans import Warmup, past_days
+from ..vmtas.plans import Warmup, find_past_days
 from ..vmtas.rules import VmtaStatus
 from ..vmtas.tables import WarmupDay
 from ..vmtas.warmup import (
@@ -100,13 +102,26 @@ class WarmupProgress:
     )
 
 
-async def progress_of(
-    row: tables.Vmta, warmup: Warmup | None, stats: VmtaStats, viewer: OrganizationId
+async def load_past_days(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, list[WarmupDay]]:
+    """Return the days that are over of vMTAs that the actor has found."""
+    return await find_past_days(ids)
+
+
+async def load_health(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Health]:
+    """Return what receivers say of the actor's mail through vMTAs."""
+    return await health_of(ids, actor.organization_id, until=clock.now())
+
+
+def progress_type(
+    row: tables.Vmta,
+    warmup: Warmup | None,
+    *,
+    stats: VmtaStats,
+    health: Health,
+    days: list[WarmupDay],
 ) -> WarmupProgress:
     """Return how far the warm-up of a vMTA is, with the numbers of its viewer's mail."""
     now = clock.now()
-    days = await past_days(row.id)
-    health = await health_of(row.id, viewer, until=now)
     if warmup is None:
         return _disabled(stats, health, days)
     is_limited = warmup.state is not WarmupState.COMPLETED

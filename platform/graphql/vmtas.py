@@ -1,5 +1,6 @@
 """vMTAs and pools: where mail leaves from."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -13,6 +14,7 @@ from ..core.paging import Order
 from ..delivery.vmta_queries import VmtaStats, by_depth
 from ..vmtas import queries, tables
 from ..vmtas.rules import VmtaLimits, VmtaStatus, shown_vmta_status
+from ..vmtas.warmup import Health
 from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
@@ -34,7 +36,7 @@ from .vmta_parts import (
     place_type,
     warmup_type,
 )
-from .vmta_warmup import WarmupProgress, progress_of
+from .vmta_warmup import WarmupProgress, load_health, load_past_days, progress_type
 
 describe_enum(
     VmtaStatus,
@@ -137,9 +139,20 @@ class Vmta(Node):
     @strawberry.field(description="How far its warm-up is.")
     async def warmup_progress(self, info: Info) -> WarmupProgress:
         load = info.context.loaders.load
-        stats = await load(load_stats, self.uuid) or VmtaStats()
-        warmup = await load(load_warmups, self.uuid)
-        return await progress_of(self.row, warmup, stats, actor_of(info).organization_id)
+        # At once, so that what other fields ask for joins the same batches.
+        warmup, stats, health, days = await asyncio.gather(
+            load(load_warmups, self.uuid),
+            load(load_stats, self.uuid),
+            load(load_health, self.uuid),
+            load(load_past_days, self.uuid),
+        )
+        return progress_type(
+            self.row,
+            warmup,
+            stats=stats or VmtaStats(),
+            health=health or Health(),
+            days=days or [],
+        )
 
     @strawberry.field(description="What the DNS says of its address.")
     def dns(self) -> VmtaDns:

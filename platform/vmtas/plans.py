@@ -156,12 +156,18 @@ async def _write(
     await fetch("UPDATE vmtas SET full_until = NULL WHERE id = {}", vmta_id)
 
 
-async def past_days(vmta_id: uuid.UUID, *, latest: int = 100) -> list[WarmupDay]:
-    """Return the days of a vMTA's warm-up that are over, the earliest first."""
-    rows = (
-        await WarmupDay.objects()
-        .where(WarmupDay.vmta_id == vmta_id)
-        .order_by(WarmupDay.ended_on, ascending=False)
-        .limit(latest)
+async def find_past_days(
+    vmta_ids: Collection[uuid.UUID], *, latest: int = 100
+) -> dict[uuid.UUID, list[WarmupDay]]:
+    """Return the days of each vMTA's warm-up that are over, the earliest first."""
+    rows = await fetch(
+        "SELECT past.* FROM unnest({}::uuid[]) AS asked (id) CROSS JOIN LATERAL "
+        "(SELECT * FROM vmta_warmup_days WHERE vmta_id = asked.id "
+        "ORDER BY ended_on DESC LIMIT {}) AS past ORDER BY past.ended_on",
+        list(vmta_ids),
+        latest,
     )
-    return list(reversed(rows))
+    found: dict[uuid.UUID, list[WarmupDay]] = {}
+    for row in rows:
+        found.setdefault(row["vmta_id"], []).append(WarmupDay(**row))
+    return found

@@ -15,7 +15,7 @@ from graphql import (
 
 from postlane.audit import operations as audit
 from postlane.core import clock
-from postlane.core.actor import Actor
+from postlane.core.actor import Actor, OrganizationId
 from postlane.core.database import fetch, transaction
 from postlane.delivery.tables import TlsRequirement
 from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batch
@@ -23,7 +23,7 @@ from postlane.domains.tables import DomainCheck
 from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
 from postlane.suppressions.tables import RefusedLine, SuppressionImport
-from postlane.vmtas.tables import Pool, Vmta
+from postlane.vmtas.tables import Pool, Vmta, VmtaWarmup, WarmupDay
 from tests.billing.setup import make_invoice
 from tests.client import Client
 from tests.credits.books import give
@@ -89,6 +89,7 @@ PATHS = {
     "Credits": "organization { credits { %s } }",
     "Viewer": "viewer { %s }",
     "SuppressionImport": "organization { suppressionImports(last: 1) { nodes { %s } } }",
+    "VmtaQueues": 'organization { vmtaQueues(ref: {name: "vmta-0"}) { %s } }',
 }
 """How a list's owner is reached."""
 
@@ -116,7 +117,7 @@ async def populate(client: Client, actor: Actor) -> None:
         await make_api_key(organization, membership=membership, project_id=project.id)
         await make_suppression(organization_id, f"gone{number}@example.net")
         await Pool(organization_id=organization_id, name=f"pool-{number}").save()
-        await Vmta(organization_id=organization_id, name=f"vmta-{number}").save()
+        await warm_up(organization_id, f"vmta-{number}")
         await TlsRequirement(
             organization_id=organization_id, domain=f"d{number}.example", tls="required"
         ).save()
@@ -137,8 +138,30 @@ async def populate(client: Client, actor: Actor) -> None:
         async with transaction() as tx:
             await audit.record(tx, actor, action="a.b", target_type="c", target_id="d")
         single = message | {"to": [f"ada@d{number}.example.net"]}
-        await client.data(SEND, {"input": {"messages": [single]}}, actor=actor)
+        messages = [single, single | {"vmta": "vmta-0"}]
+        await client.data(SEND, {"input": {"messages": messages}}, actor=actor)
     await roll_up()
+
+
+async def warm_up(organization_id: OrganizationId, name: str) -> None:
+    """Make a vMTA that is being warmed up, with days that are over."""
+    vmta = Vmta(organization_id=organization_id, name=name)
+    await vmta.save()
+    today = clock.now().date()
+    await VmtaWarmup(
+        vmta_id=vmta.id,
+        schedule="standard",
+        target_daily_volume=50_000,
+        start_on=today - timedelta(days=2),
+        state="active",
+        day=3,
+        day_on=today,
+    ).save()
+    for day in (1, 2):
+        ended_on = today - timedelta(days=3 - day)
+        await WarmupDay(
+            vmta_id=vmta.id, ended_on=ended_on, day=day, sent=9, rerouted=0, action="advance"
+        ).save()
 
 
 async def defer_everything(actor: Actor) -> None:
@@ -170,7 +193,7 @@ async def test_a_longer_page_takes_no_more_statements(
     for size in (FEW, MANY):
         with count_statements() as sent:
             data: Any = await client.data(document, {"n": size}, actor=populated[0])
-        for key in ("viewer", "organization", "billing", "credits"):
+        for key in ("viewer", "organization", "billing", "credits", "vmtaQueues"):
             data = data.get(key, data)
         if on == "SuppressionImport":
             (data,) = data["suppressionImports"]["nodes"]
@@ -178,5 +201,5 @@ async def test_a_longer_page_takes_no_more_statements(
         found[size] = len(sent)
 
     assert found[FEW] == found[MANY]
-    # Of a message everything is asked for, what it says and the audit of that too.
-    assert 1 <= found[MANY] <= 14
+    # Of a message everything is asked for, the vMTA it names, what it says and the audit of that.
+    assert 1 <= found[MANY] <= 15

@@ -68,7 +68,8 @@ async def _end_day(vmta_id: uuid.UUID) -> None:
         warmup = read_warmup(row)
         begun, over = _midnight(warmup.day_on), _midnight(warmup.day_on + timedelta(days=1))
         sent = await attempts_between(vmta_id, begun, over)
-        health = await health_of(vmta_id, OrganizationId(row["organization_id"]), until=over)
+        owner = OrganizationId(row["organization_id"])
+        health = (await health_of([vmta_id], owner, until=over))[vmta_id]
         ended = end_day(
             warmup.plan,
             warmup.progress,

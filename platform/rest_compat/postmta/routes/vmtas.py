@@ -227,11 +227,10 @@ ROUTES = (
             query VmtaQueue($ref: VmtaRef!, $first: Int, $after: String, $total: Boolean!,
                 $filter: QueueFilter, $order: QueueOrder!) {{
               organization {{
-                vmtaQueues(ref: $ref, first: $first, after: $after, filter: $filter,
-                    orderBy: $order) {{
+                vmtaQueues(ref: $ref) {{
                   vmta {QUEUE_OWNER.selection()}
                   totals {TOTALS.selection()}
-                  queues {{
+                  queues(first: $first, after: $after, filter: $filter, orderBy: $order) {{
                     nodes {QUEUE.selection()}
                     pageInfo {{ hasNextPage endCursor }}
                     totalCount @include(if: $total)
