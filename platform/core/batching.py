@@ -32,18 +32,25 @@ class Batcher(Generic[Item, Result]):
         largest: int = 500,
         crowd: int = 32,
         at_once: int = 2,
+        apart_seconds: float = 0.0,
         splits_on: tuple[type[Exception], ...] = (),
     ) -> None:
         """*largest* is the weight of one batch, at least one item.
 
         A second batch runs beside the first only when *crowd* items wait: fewer and fuller
         batches cost less. More than *at_once* never run.
+
+        Batches begin *apart_seconds* apart, unless *crowd* items wait: where calls come
+        one by one, but often, each would else pay for a batch of its own.
         """
         self._work = work
         self._weigh = weigh
         self._largest = largest
         self._crowd = crowd
         self._at_once = at_once
+        self._apart = apart_seconds
+        self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._splits_on = splits_on
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -60,11 +67,29 @@ class Batcher(Generic[Item, Result]):
             not self._running
             or (len(self._running) < self._at_once and len(self._waiting) >= self._crowd)
         ):
+            if not self._is_time():
+                return
             # A batch is nobody's: it must not inherit the transaction or the log fields of
             # whoever happened to begin it.
             task = asyncio.create_task(self._flush(self._take()), context=Context())
             self._running.add(task)
             task.add_done_callback(self._ended)
+
+    def _is_time(self) -> bool:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now < self._not_before and len(self._waiting) < self._crowd:
+            if self._timer is None:
+                self._timer = loop.call_at(self._not_before, self._wake, context=Context())
+            return False
+        self._not_before = now + self._apart
+        return True
+
+    def _wake(self) -> None:
+        self._timer = None
+        # The clock of the timer may be a little early.
+        self._not_before = 0.0
+        self._start()
 
     def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
         taken = [self._waiting.popleft()]
