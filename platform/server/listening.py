@@ -1,11 +1,20 @@
-"""Whether an address can be listened on, said before anything is started."""
+"""Where is listened, and whether it can be, said before anything is started."""
 
 import errno
 import socket
 import time
 
-from ..core.settings import Address
+from ..core.settings import PREFIX, Address, Settings
 from .faults import CommandFailed
+
+SMTP = ("SMTP_LISTEN", "SMTPS_LISTEN", "INBOUND_LISTEN")
+"""Settings that say where mail is taken."""
+
+
+def listened(found: Settings) -> dict[str, Address]:
+    """Return where SMTP is to be listened for, by setting."""
+    addresses = {f"{PREFIX}{name}": getattr(found, name.lower()) for name in SMTP}
+    return {name: address for name, address in addresses.items() if address is not None}
 
 
 def resolve(address: Address, *, setting: str) -> str:

@@ -10,7 +10,7 @@ from ..core.actor import Actor, Origin
 from ..core.database import close_pool, start_pool
 from ..core.logs import start_logging
 from ..core.queue import close_queue, open_queue
-from ..core.settings import PREFIX, Address, Settings, settings
+from ..core.settings import PREFIX, Settings, settings
 from ..core.tracing import start_tracing, stop_tracing
 from ..graphql.execute import check_documents
 from ..security import limits, uses
@@ -19,13 +19,11 @@ from ..smtp.listener import InboundListener, Listener, SubmissionListener
 from .certificates import tls_context
 from .connection import require_database
 from .faults import CommandFailed
-from .listening import ensure_free
+from .listening import SMTP, ensure_free, listened
 
 log = logging.getLogger(__name__)
 
 POOL_SIZE = 5
-LISTENING = ("SMTP_LISTEN", "SMTPS_LISTEN", "INBOUND_LISTEN")
-"""Settings that say where."""
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +32,7 @@ async def run(arguments: argparse.Namespace) -> int:
     start_logging(form=found.log_format, level=found.log_level)
     addresses = listened(found)
     if not addresses:
-        names = ", ".join(f"{PREFIX}{name}" for name in LISTENING)
+        names = ", ".join(f"{PREFIX}{name}" for name in SMTP)
         raise CommandFailed(f"{names} are empty, which turns SMTP off.")
     for setting, address in addresses.items():
         ensure_free(address, setting=setting)
@@ -55,12 +53,6 @@ async def run(arguments: argparse.Namespace) -> int:
         await close_pool()
         stop_tracing()
     return 0
-
-
-def listened(found: Settings) -> dict[str, Address]:
-    """Return where SMTP is to be listened for, by setting."""
-    addresses = {f"{PREFIX}{name}": getattr(found, name.lower()) for name in LISTENING}
-    return {name: address for name, address in addresses.items() if address is not None}
 
 
 async def _start(found: Settings, tls: ssl.SSLContext | None) -> list[Listener]:

@@ -21,8 +21,7 @@ from .data_dir import claim, ensure_secret
 from .demo_dns import DemoNameServer
 from .embedded import EmbeddedDatabase
 from .faults import CommandFailed
-from .listening import ensure_free
-from .smtp import listened
+from .listening import ensure_free, listened
 from .supervisor import Program, Supervisor
 
 log = logging.getLogger(__name__)
