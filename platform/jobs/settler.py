@@ -8,12 +8,15 @@ from ..delivery.work import Settlement, settle_batch
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.025
+GATHER_SECONDS = 0.01
 """How long outcomes gather before they are written.
 
 What was delivered and is not yet written goes out twice if the process is killed, so this
 is short; a transaction for each would cost more than the delivery.
 """
+
+WRITERS = 2
+"""Transactions at a time: outcomes need not wait for a commit that has begun."""
 
 LARGEST = 200
 MAX_WAITING = 1000
@@ -54,6 +57,9 @@ class Settler:
 
     async def run(self) -> None:
         """Write for as long as the process runs."""
+        await asyncio.gather(*(self._keep_writing() for _ in range(WRITERS)))
+
+    async def _keep_writing(self) -> None:
         while True:
             await self._some.wait()
             if len(self._waiting) < LARGEST:
