@@ -1,7 +1,7 @@
 """Scalars of our own: how each is written, and what is taken."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NewType
 from uuid import UUID
 
@@ -35,6 +35,13 @@ def read_time(value: Any) -> datetime:
         return found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("Write a time as RFC 3339, such as 2026-01-31T12:00:00Z.") from error
+
+
+def _day(value: Any) -> date:
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 a day has no zone
+    except (TypeError, ValueError) as error:
+        raise ValueError("Write a day as YYYY-MM-DD.") from error
 
 
 def _text(value: Any) -> str:
@@ -77,6 +84,13 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=write_time,
         parse_value=read_time,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A day as RFC 3339 text, such as 2026-01-31.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=date.isoformat,
+        parse_value=_day,
     ),
     UUID: strawberry.scalar(
         name="UUID",

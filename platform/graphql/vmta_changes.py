@@ -71,16 +71,24 @@ class WarmupStepInput:
 
 @strawberry.input(description="How a vMTA is to be warmed up.")
 class WarmupInput:
-    enabled: strawberry.Maybe[bool] = strawberry.field(description="Whether there is a plan.")
-    schedule: strawberry.Maybe[Schedule] = strawberry.field(description="At first STANDARD.")
-    target_daily_volume: strawberry.Maybe[int] = strawberry.field(
-        description=f"Where the plan ends, 100 to 10000000; at first {USUAL_TARGET}."
+    enabled: strawberry.Maybe[bool | None] = strawberry.field(
+        description="Whether there is a plan. Null is false."
     )
-    start_date: strawberry.Maybe[date] = strawberry.field(description="In UTC; at first today.")
-    custom: strawberry.Maybe[list[WarmupStepInput]] = strawberry.field(
-        description="The days of the schedule CUSTOM."
+    schedule: strawberry.Maybe[Schedule | None] = strawberry.field(
+        description="At first, and if null, STANDARD."
     )
-    restart: strawberry.Maybe[bool] = strawberry.field(description="Begin again at day 1.")
+    target_daily_volume: strawberry.Maybe[int | None] = strawberry.field(
+        description=f"Where the plan ends, 100 to 10000000; at first, and if null, {USUAL_TARGET}."
+    )
+    start_date: strawberry.Maybe[date | None] = strawberry.field(
+        description="In UTC; at first, and if null, today."
+    )
+    custom: strawberry.Maybe[list[WarmupStepInput] | None] = strawberry.field(
+        description="The days of the schedule CUSTOM. Null is none."
+    )
+    restart: strawberry.Maybe[bool | None] = strawberry.field(
+        description="Begin again at day 1. Null is false."
+    )
 
 
 @strawberry.input(description="A vMTA to make.")
@@ -348,12 +356,12 @@ def _limits(input: VmtaLimitsInput) -> dict[str, int | None]:
 
 
 def _warmup(input: WarmupInput) -> dict[str, Any]:
-    given = {
-        field.name: some.value
+    given: dict[str, Any] = {
+        field.name: field.default if some.value is None else some.value
         for field in fields(WarmupRequest)
         if (some := getattr(input, field.name)) is not None
     }
-    if "custom" in given:
+    if given.get("custom"):
         given["custom"] = tuple((step.day, step.daily_limit) for step in given["custom"])
     return given
 

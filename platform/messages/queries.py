@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from piccolo.columns.combination import WhereRaw
 from piccolo.custom_types import Combinable
@@ -127,7 +127,7 @@ async def list_messages(
         order = order.owned_by(actor.organization_id)
     if wanted.created_after:
         # Ids are in the order of time, so that the index ends there, too.
-        oldest = first_id_at(wanted.created_after - UNCERTAINTY)
+        oldest = first_id_at(max(wanted.created_after, BEGINNING) - UNCERTAINTY)
         query = query.where(WhereRaw(_NOT_BEFORE, actor.organization_id, oldest))
     return await fetch_page(query.where(*_conditions(wanted)), page, order, scope=wanted.scope)
 
@@ -175,6 +175,9 @@ def _conditions(wanted: MessageFilter) -> list[Combinable]:
         found.append(Message.created_at < wanted.created_before)
     return found
 
+
+BEGINNING = datetime.fromtimestamp(0, UTC)
+"""No message is older; much earlier there is no time before it."""
 
 UNCERTAINTY = timedelta(minutes=1)
 """A message's id is older than its time, by much less than this."""
