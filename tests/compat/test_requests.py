@@ -14,6 +14,7 @@ from postlane.messages.operations import send_message
 from postlane.messages.rules import NewMessage
 from postlane.rest_compat.dialects import POSTMTA
 from postlane.server.app import build_app
+from postlane.vmtas.tables import Vmta
 from tests.client import Client
 from tests.factories import (
     make_actor,
@@ -511,9 +512,12 @@ async def foreign_ids() -> dict[str, str]:
     actor = await make_actor(other)
     new = NewMessage(f"a@{domain.name}", ["b@example.org"], subject="x", text="x")
     receipt, _ = await send_message(actor, new)
+    vmta = Vmta(organization_id=other.id, name="theirs", hostname="theirs.example")
+    await vmta.save()
     (queue,) = await fetch("SELECT id FROM queues WHERE organization_id = {}", other.id)
     return {
         "queues": str(queue["id"]),
+        "vmtas": str(vmta.id),
         "domains": str(domain.id),
         "api-keys": str(key.row.id),
         "users": str(member.user_id),

@@ -90,6 +90,7 @@ SIMULATE = CompatRoute(
     answer=lambda data, call: SIMULATION.write(data["simulateDelivery"]),
     shape=SIMULATION,
     refusals=(
+        ErrorCode.NOT_FOUND,
         ErrorCode.MESSAGE_NOT_SANDBOX,
         ErrorCode.ALREADY_FINAL,
         ErrorCode.DOMAIN_NOT_ALLOWED,
