@@ -31,7 +31,11 @@ def main() -> int:
         try:
             make_environment()
             print("Installing the locked requirements into .venv ...", flush=True)
-            pip("install", "--require-hashes", "-r", str(LOCK))
+            # The lock names everything. Resolved again, a requirement with extras
+            # (`pydantic[email]`) makes older pips look for its newest release, which has no
+            # hash here: the installation would break on the day of that release.
+            pip("install", "--no-deps", "--require-hashes", "-r", str(LOCK))
+            pip("check")
             pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
         except subprocess.CalledProcessError:
             print("\nThe installation stopped; the lines above say why. `make` goes on from here.")
