@@ -75,6 +75,9 @@ def fair_share(limit: int, mine: Claimant, others: Sequence[Claimant], *, moment
     Where there are more workers than connections they take turns: those that hold none come
     first, and among the others it is another's turn with every *moment*.
     """
+    if mine.wanted == 0:
+        # Who wants nothing is not among those that share.
+        return 0
     free = limit - sum(other.connections for other in others)
     return max(0, min(mine.wanted, free, _entitled(limit, mine, others, moment)))
 

@@ -105,6 +105,7 @@ def test_a_window_that_nobody_looked_at_for_long_is_empty() -> None:
         (Claimant(10, 10, 1), [Claimant(0, 10, 3)], 3),
         (Claimant(0, 10, 1), [Claimant(3, 3, 1), Claimant(3, 3, 1)], 4),
         (Claimant(0, 1, 1), [Claimant(1, 1, 1, str(n)) for n in range(9)], 1),
+        (Claimant(5, 0, 1), [Claimant(5, 20, 1, str(n)) for n in range(2)], 0),
     ],
 )
 def test_connections_are_shared_by_need_and_organizations(
@@ -296,7 +297,8 @@ async def test_organizations_take_turns_on_a_full_site(
     took = time.monotonic() - started
 
     assert await late.state() == "delivered"
-    assert took < 1.0
+    # All that the other one has takes five seconds.
+    assert took < 2.5
     assert sink.book.most_open <= 2
     for task in draining:
         task.cancel()

@@ -64,7 +64,8 @@ async def test_mail_is_sent_when_its_queue_is_rung(
         await ring([spooled.queue_id])
         await sink.received(1)
 
-        assert time.monotonic() - started < 1
+        # The sweep would take two seconds.
+        assert time.monotonic() - started < 1.9
         assert await running.stop() == 0
     assert await spooled.state() == "delivered"
 
@@ -99,7 +100,7 @@ async def test_a_wake_up_that_was_refused_is_made_good(
     queue_url: tuple[str, str], settings: dict[str, str], sink: Sink, tmp_path: Path
 ) -> None:
     first = await make_spooled("user0@dest.example")
-    latest = 0.0
+    took = []
 
     async with worker(queue_url[0], tmp_path, **settings) as running:
         await sink.received(1)
@@ -110,11 +111,11 @@ async def test_a_wake_up_that_was_refused_is_made_good(
                 JobName.DRAIN, key=drain_key(str(first.queue_id)), queue_id=str(first.queue_id)
             )
             await sink.received(number + 1)
-            latest = max(latest, time.monotonic() - started)
+            took.append(time.monotonic() - started)
         await running.stop()
 
-    # The sweep would take two seconds.
-    assert latest < 1
+    # The sweep would take two seconds for nearly each; a busy machine is late now and then.
+    assert sum(seconds > 1 for seconds in took) <= 5
     assert set(sink.count_by_recipient.values()) == {1}
 
 
