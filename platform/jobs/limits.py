@@ -139,6 +139,15 @@ class Gate:
                 self._leave_line(patience.organization_id, turn)
         return is_there
 
+    def pin(self) -> int:
+        """Open no more than are open or promised now, and return how many that is.
+
+        While the database is asked it is told this number, and others may be given the rest.
+        """
+        taken = max(self.open, min(self.allowed, self.open + self._promised))
+        self.allowed = min(self.allowed, taken)
+        return taken
+
     def wake(self) -> None:
         """Let those who wait have what is free, one organization after the other."""
         while self._lines and self._spare > 0:
@@ -309,7 +318,7 @@ class Limits:
                 Wish(
                     gate.scope,
                     gate.limit,
-                    open=gate.open,
+                    open=gate.pin(),
                     wanted=min(
                         gate.limit,
                         max(gate.wanted(is_contested=gate.scope.id in contested), least),

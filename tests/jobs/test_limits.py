@@ -26,6 +26,7 @@ from postlane.delivery.work import (
     lease_connections,
     take_messages,
 )
+from postlane.jobs.limits import Gate
 from postlane.jobs.outbound import Outbound
 from postlane.vmtas.rules import PlaceLimits, VmtaLimits
 from postlane.vmtas.tables import Vmta, VmtaLimit
@@ -112,6 +113,16 @@ def test_connections_are_shared_by_need_and_organizations(
     mine: Claimant, others: list[Claimant], share: int
 ) -> None:
     assert fair_share(10, mine, others) == share
+
+
+def test_nothing_is_opened_that_the_database_is_not_told_of() -> None:
+    gate = Gate(ScopeKey("127.0.0.1", "mx.dest.example"))
+    gate.allowed, gate.open = 2, 1
+
+    told = gate.pin()
+
+    assert told == 1
+    assert not gate.has_room()
 
 
 def test_the_most_specific_limit_counts() -> None:
