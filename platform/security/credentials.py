@@ -26,6 +26,7 @@ from ..core.actor import (
 from ..core.batching import Batcher
 from ..core.crypto import digest
 from ..core.database import fetch
+from ..core.errors import NotFound
 from . import seen, uses
 from .errors import AddressNotAllowed, KeyExpired, KeyUnknown, TokenRevoked, UserDisabled
 from .rules import API_KEY_PURPOSE, both_allow, effective, is_key_form, is_within, rate_limit
@@ -117,36 +118,45 @@ def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
     )
 
 
-async def actor_from_token(text: str, origin: Origin) -> Actor:
+async def actor_from_token(text: str, origin: Origin, *, slug: str | None = None) -> Actor:
     """Return the person that a token of ours names, with the role they have now.
 
+    With *slug* they act for that organization of theirs instead of the token's own.
+
     Raises:
+        NotFound: the person does not belong to the organization with *slug*.
         TokenInvalid: it is not one of ours.
         TokenExpired: its time is over.
         TokenRevoked: it was signed out, its person's tokens were all ended, or the person
             has left the organization.
         UserDisabled: the person may not sign in.
     """
-    return await actor_from_claims(await verified(text), origin)
+    return await actor_from_claims(await verified(text), origin, slug=slug)
 
 
-async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
+async def actor_from_claims(claims: Claims, origin: Origin, *, slug: str | None = None) -> Actor:
     """Return the person that a verified token names; `actor_from_token` says what may be wrong."""
     rows = await fetch(
         """
-        SELECT u.status, u.token_version, u.platform_admin, m.role,
+        SELECT u.status, u.token_version, u.platform_admin, m.role, o.id AS organization_id,
                o.status AS organization_status, o.plan,
                o.requires_second_factor AND u.second_factor_at IS NULL AS must_set_up,
                EXISTS (SELECT FROM token_revocations t WHERE t.jti = {}) AS revoked
         FROM users u
-        JOIN memberships m ON m.user_id = u.id AND m.organization_id = {}
+        JOIN memberships m ON m.user_id = u.id
         JOIN organizations o ON o.id = m.organization_id
-        WHERE u.id = {}
+        WHERE u.id = {} AND CASE WHEN {}::text IS NULL THEN o.id = {} ELSE o.slug = {} END
         """,
         claims.token_id,
-        claims.organization_id,
         claims.user_id,
+        slug,
+        claims.organization_id,
+        slug,
     )
+    if not rows and slug is not None:
+        # What is wrong with the session is said before what is wrong with the address.
+        await actor_from_claims(claims, origin)
+        raise NotFound("organization")
     if not rows or rows[0]["revoked"]:
         raise TokenRevoked
     row = rows[0]
@@ -159,7 +169,7 @@ async def actor_from_claims(claims: Claims, origin: Origin) -> Actor:
         seen.note(claims.token_id, origin.source_address)
     return Actor(
         kind=ActorKind.USER,
-        organization_id=claims.organization_id,
+        organization_id=OrganizationId(row["organization_id"]),
         role=role,
         # Nothing at all, so that what asks for no permission in particular holds none, too.
         permissions=frozenset() if row["must_set_up"] else ROLE_PERMISSIONS[role],
