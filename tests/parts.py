@@ -42,7 +42,8 @@ REDIS = Part("redis-server", "redis-server", "the job queue on Redis")
 NODE = Part("node", "nodejs", "clients, audits and verifiers written in JavaScript")
 NPM = Part("npm", "npm", "installs those clients, audits and verifiers")
 CURL = Part("curl", "curl", "the commands of docs/getting-started.md")
-PARTS = (REDIS, NODE, NPM, CURL)
+CHROMIUM = Part("chromium", "chromium", "the dashboard in a browser")
+PARTS = (REDIS, NODE, NPM, CURL, CHROMIUM)
 
 
 def needs(part: Part) -> pytest.MarkDecorator:

@@ -20,6 +20,9 @@ from ..core.measuring import share_in
 from ..core.queue import close_queue, open_queue
 from ..core.settings import Settings, settings
 from ..core.tracing import start_tracing, stop_tracing
+from ..dashboard import serving as dashboard
+from ..dashboard.faults import page_of_status
+from ..dashboard.pages import ACTIONS, PAGES
 from ..events.feed import FEED
 from ..graphql.answers import Authenticate
 from ..graphql.documents import Documents, Taken
@@ -106,6 +109,7 @@ def build_app(
             *(export_handler(export, gate) for export in (AUDIT_LOG, SUPPRESSIONS)),
             *unsubscribe.build_handlers(),
             *billing.build_handlers(authenticate),
+            *dashboard.build_handlers(PAGES, ACTIONS, dashboard.Door(auth.enter, found.public_url)),
         ],
         lifespan=[_connections] if opens_pool else [],
         on_startup=[partial(_leave_on_signal, leave)],
@@ -176,11 +180,16 @@ def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         listed = next((v for n, v in headers.items() if n.lower() == "allow"), "")
         allowed = ", ".join(sorted(set(listed.split(", ")) - {"OPTIONS"}))
         message, headers = f"This address takes {allowed}.", {"Allow": allowed}
-    body = failure(status, code, message, request.scope["state"]["request_id"])
+    request_id = request.scope["state"]["request_id"]
+    if (page := page_of_status(request, status, message)) is not None:
+        return page
+    body = failure(status, code, message, request_id)
     return Response(body, status_code=status, headers=headers)
 
 
 def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Log what nobody foresaw, and say nothing of it."""
     log.error("a request failed", exc_info=error)
+    if (page := page_of_status(request, 500, "")) is not None:
+        return page
     return Response(broken(request.scope["state"]["request_id"]), status_code=500)

@@ -7,13 +7,21 @@
 Credentials are read from headers only, never from a query string: addresses are logged.
 """
 
+import asyncio
+import logging
+
 from litestar.types import HTTPScope
 
 from ..core.actor import Actor, Origin
-from ..core.errors import ErrorCode, NotAuthenticated
+from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
+from ..graphql.errors import UNREACHABLE
+from ..rest_compat.gate import ADMISSION_SECONDS
+from ..security import limits
 from ..security.credentials import actor_from_api_key, actor_from_token, principal
 from ..security.errors import KeyUnknown, TokenInvalid
 from ..security.rules import is_key_form
+
+log = logging.getLogger(__name__)
 
 LONGEST_HEADER = 4_096
 """Bytes of a credential header; a token has about 500."""
@@ -60,6 +68,32 @@ async def actor_from_bearer(text: str, origin: Origin) -> Actor:
     if text.startswith("pmta_") or is_key_form(text):
         return await actor_from_api_key(text, origin)
     return await actor_from_token(text, origin)
+
+
+async def enter(scope: HTTPScope, token: str, *, slug: str | None) -> Actor:
+    """Return who holds a session of the dashboard, acting for the organization with *slug*.
+
+    Raises:
+        NotAuthenticated: the session is over.
+        NotPermitted: the person is disabled.
+        NotFound: they do not belong to that organization.
+        LimitReached: the session asks too often.
+        Unavailable: nothing can be looked up now.
+    """
+    try:
+        async with asyncio.timeout(ADMISSION_SECONDS):
+            actor = await actor_from_token(token, origin_of(scope), slug=slug)
+            rate = await limits.take(actor)
+    except UNREACHABLE as error:
+        log.error("a session could not be looked up: %r", error)
+        raise Unavailable from error
+    if rate is not None and (wait := rate.retry_after_seconds) is not None:
+        raise LimitReached(
+            f"Too many requests; come back in {wait} seconds.",
+            code=ErrorCode.RATE_LIMITED,
+            retry_after_seconds=wait,
+        )
+    return actor
 
 
 def origin_of(scope: HTTPScope) -> Origin:

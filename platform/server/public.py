@@ -29,15 +29,15 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem aut
 code {{ background: #eee; padding: .1em .3em }}
 </style>
 <h1>Postlane</h1>
-<p>This machine sends email. It is spoken to by programs:</p>
+<p>This machine sends email. <a href="/orgs">Open the dashboard</a>, or speak to it by program:</p>
 <ul>
 <li>GraphQL, by POST: <code>{url}/graphql</code></li>
 <li>REST: <code>{url}/api/v1/messages/send</code> and its siblings</li>
 <li>Health: <a href="/health"><code>{url}/health</code></a></li>
 </ul>
-<p>Send an API key as <code>Authorization: Bearer ...</code>; an operator makes the first one with
-<code>postlane create-organization</code>. <code>postlane print-schema</code> and
-<code>postlane print-openapi</code> print what can be asked.</p>
+<p>Send an API key as <code>Authorization: Bearer ...</code>; the dashboard makes them.
+<code>postlane print-schema</code> and <code>postlane print-openapi</code> print what can
+be asked.</p>
 """
 DAY = "public, max-age=86400"
 READ = [HttpMethod.GET, HttpMethod.HEAD]

@@ -1,0 +1,135 @@
+"""What a page is, `Page`; what a form does, `Action`; one request for either, `Call`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from ..core.actor import Actor, Permission
+from ..core.errors import ErrorCode
+from ..graphql.errors import Refusal
+from ..graphql.execute import Document
+
+SHELL = """
+fragment Shell on Query {
+  viewer {
+    platformAdmin
+    user { name email timezone }
+    memberships { organizationId slug name role }
+  }
+}
+"""
+"""What every page of somebody who is signed in shows around its own."""
+
+
+def shown(text: str) -> Document:
+    """Return the document of a page: its query, with what is around it."""
+    return Document(text + SHELL)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request."""
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    """The values in the path, by name."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Every value of each field of the form, for those that have several."""
+    actor: Actor | None = None
+
+    @property
+    def slug(self) -> str:
+        """The organization in the path."""
+        return self.path["org"]
+
+    def may(self, permission: str) -> bool:
+        """Say whether who asks holds a permission, for what is only shown to who does."""
+        return self.actor is not None and Permission(permission) in self.actor.permissions
+
+    def link(self, path: str = "", **query: str) -> str:
+        """Return an address within the organization."""
+        asked = {name: value for name, value in query.items() if value}
+        return f"/o/{self.slug}{path}" + (f"?{urlencode(asked)}" if asked else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What follows an action that was carried out."""
+
+    to: str
+    """The address that is shown next."""
+    session: tuple[str, int] | None = None
+    """A token to keep from now on, and for how many seconds."""
+    signs_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a form was refused: a sentence, and one for each field that is at fault."""
+
+    code: ErrorCode
+    message: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, refusal: Refusal, names: Mapping[str, str]) -> "Trouble":
+        """Return a refusal of the schema in terms of the form's fields."""
+        fields = {}
+        for detail in refusal.details:
+            name = detail.field.partition("[")[0].partition(".")[0]
+            fields[names.get(name, name)] = detail.message
+        return cls(refusal.code, refusal.message, fields)
+
+
+Variables = Callable[[Call], dict[str, Any]]
+View = Callable[[Any, Call], dict[str, Any]]
+
+
+def _nothing(call: Call) -> dict[str, Any]:
+    return {}
+
+
+def _as_it_is(data: Any, call: Call) -> dict[str, Any]:
+    return dict(data or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One address that is shown: what it asks, and the template that shows it.
+
+    Its template's block `content` is the page without what is around it. A block whose name is
+    the target of an htmx request is what that request gets.
+    """
+
+    path: str
+    title: str
+    template: str
+    document: Document | None = None
+    variables: Variables = _nothing
+    view: View = _as_it_is
+    """Makes the template's variables out of the document's data."""
+    is_public: bool = False
+    """Nobody needs to be signed in."""
+    policy: str | None = None
+    """What a browser may do with it, where that is something else than with every page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One form: a mutation, and where it leads. Refused, its page is shown again with why."""
+
+    path: str
+    document: Document
+    variables: Variables
+    page: Page
+    then: Callable[[Any, Call], Done | None]
+    """None shows the page itself, with the mutation's data as `done`."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The form's name of each field of the input, where it has another one."""
+    form: str = ""
+    """Names the form among those of its page."""
+    again: Callable[[Trouble, Call], dict[str, Any]] | None = None
+    """More variables for the page that is shown again."""
+    is_public: bool = False

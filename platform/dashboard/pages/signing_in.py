@@ -1,0 +1,193 @@
+"""Coming in and going out: signing in, registering, invitations, new passwords."""
+
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+from ...core.crypto import SealBroken, seal, unseal
+from ...core.errors import ErrorCode
+from ...graphql.execute import Document
+from ..page import Action, Call, Done, Page, Trouble
+
+KEPT_SECONDS = 300
+"""How long a password that was right waits, sealed in the form, for the second factor."""
+PURPOSE = "dashboard_sign_in"
+SIGNED_IN = "{ token expiresInSeconds organization { slug } }"
+
+
+def _where(call: Call) -> str:
+    """Return the address that somebody wanted before signing in, if it is one of ours."""
+    wanted = call.form.get("next") or call.query.get("next") or ""
+    # Two slashes, or one and a backslash, would lead to another site.
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    is_page = is_ours and all(32 < ord(c) < 127 for c in wanted)
+    return wanted if is_page and wanted not in ("/", "/login") else ""
+
+
+def _signed_in(data: Any, call: Call) -> Done:
+    (found,) = data.values()
+    home = f"/o/{quote(found['organization']['slug'])}"
+    return Done(_where(call) or home, session=(found["token"], found["expiresInSeconds"]))
+
+
+def _credentials(call: Call) -> dict[str, Any]:
+    """Return who signs in; behind a second factor, from what the first form held."""
+    if not (sealed := call.form.get("waiting")):
+        return {"email": call.form.get("email", ""), "password": call.form.get("password", "")}
+    try:
+        found = json.loads(unseal(bytes.fromhex(sealed), purpose=PURPOSE))
+    except (SealBroken, ValueError):
+        return {"email": "nobody@invalid.example", "password": ""}
+    if found.pop("until") < time.time():
+        return {"email": found["email"], "password": ""}
+    return {**found, **_code(call.form.get("code", ""))}
+
+
+def _code(text: str) -> dict[str, str]:
+    plain = text.replace(" ", "")
+    if plain.isdigit() and len(plain) == 6:
+        return {"totpCode": plain}
+    return {"recoveryCode": text.strip()}
+
+
+def _ask_for_code(trouble: Trouble, call: Call) -> dict[str, Any]:
+    """Let the right password wait for the code, so that nobody types it twice."""
+    if trouble.code not in (ErrorCode.SECOND_FACTOR_REQUIRED, ErrorCode.SECOND_FACTOR_WRONG):
+        return {}
+    if waiting := call.form.get("waiting"):
+        return {"waiting": waiting}
+    found = {**_credentials(call), "until": time.time() + KEPT_SECONDS}
+    return {"waiting": seal(json.dumps(found).encode(), purpose=PURPOSE).hex()}
+
+
+def _sign_in_view(data: Any, call: Call) -> dict[str, Any]:
+    return {"waiting": "", "next": _where(call), "email": call.form.get("email", "")}
+
+
+SIGN_IN = Page(
+    path="/login",
+    title="Sign in",
+    template="signing_in/sign_in.html",
+    view=_sign_in_view,
+    is_public=True,
+)
+REGISTER = Page(
+    path="/register",
+    title="Create an account",
+    template="signing_in/register.html",
+    is_public=True,
+)
+INVITATION = Page(
+    path="/invite/{token:str}",
+    title="Invitation",
+    template="signing_in/invitation.html",
+    document=Document(
+        "query Invitation($token: String!) { invitationOffer(token: $token) "
+        "{ organizationName invitedBy email role expiresAt } }"
+    ),
+    variables=lambda call: {"token": call.path["token"]},
+    view=lambda data, call: {"offer": data["invitationOffer"]},
+    is_public=True,
+)
+FORGOTTEN = Page(
+    path="/reset",
+    title="New password",
+    template="signing_in/forgotten.html",
+    is_public=True,
+)
+RESET = Page(
+    path="/reset/{token:str}",
+    title="Choose a new password",
+    template="signing_in/reset.html",
+    is_public=True,
+)
+PAGES = (SIGN_IN, REGISTER, INVITATION, FORGOTTEN, RESET)
+
+ACTIONS = (
+    Action(
+        path="/login",
+        page=SIGN_IN,
+        document=Document(
+            f"mutation SignIn($input: LogInInput!) {{ logIn(input: $input) {SIGNED_IN} }}"
+        ),
+        variables=lambda call: {"input": _credentials(call)},
+        then=_signed_in,
+        again=_ask_for_code,
+        is_public=True,
+    ),
+    Action(
+        path="/register",
+        page=REGISTER,
+        document=Document(
+            f"mutation SignUp($input: RegisterInput!) {{ register(input: $input) {SIGNED_IN} }}"
+        ),
+        variables=lambda call: {
+            "input": {
+                "email": call.form.get("email", ""),
+                "password": call.form.get("password", ""),
+                "name": call.form.get("name", ""),
+                "organizationName": call.form.get("organization", ""),
+                "timezone": call.form.get("timezone") or "UTC",
+            }
+        },
+        names={"organizationName": "organization"},
+        then=_signed_in,
+        is_public=True,
+    ),
+    Action(
+        path="/invite/{token:str}",
+        page=INVITATION,
+        document=Document(
+            "mutation SignUpInvited($input: RegisterInput!) "
+            f"{{ register(input: $input) {SIGNED_IN} }}"
+        ),
+        variables=lambda call: {
+            "input": {
+                "email": call.form.get("email", ""),
+                "password": call.form.get("password", ""),
+                "name": call.form.get("name", ""),
+                "invitationToken": call.path["token"],
+                "timezone": call.form.get("timezone") or "UTC",
+            }
+        },
+        then=_signed_in,
+        is_public=True,
+    ),
+    Action(
+        path="/reset",
+        page=FORGOTTEN,
+        document=Document(
+            "mutation Forgotten($input: RequestPasswordResetInput!) "
+            "{ requestPasswordReset(input: $input) { __typename } }"
+        ),
+        variables=lambda call: {"input": {"email": call.form.get("email", "")}},
+        then=lambda data, call: Done("/login?done=reset-mailed"),
+        is_public=True,
+    ),
+    Action(
+        path="/reset/{token:str}",
+        page=RESET,
+        document=Document(
+            "mutation Reset($input: ResetPasswordInput!) "
+            "{ resetPassword(input: $input) { __typename } }"
+        ),
+        variables=lambda call: {
+            "input": {
+                "token": call.path["token"],
+                "newPassword": call.form.get("password", ""),
+            }
+        },
+        names={"newPassword": "password"},
+        then=lambda data, call: Done("/login?done=password-set"),
+        is_public=True,
+    ),
+    Action(
+        path="/logout",
+        page=SIGN_IN,
+        document=Document("mutation SignOut { logOut { __typename } }"),
+        variables=lambda call: {},
+        then=lambda data, call: Done("/login?done=signed-out", signs_out=True),
+        is_public=True,
+    ),
+)
