@@ -59,10 +59,14 @@ class Done:
     """What follows an action that was carried out."""
 
     to: str
-    """The address that is shown next."""
+    """The address that is shown next; empty shows the page itself, with what was done."""
     session: tuple[str, int] | None = None
     """A token to keep from now on, and for how many seconds."""
     signs_out: bool = False
+
+
+SHOWN_ONCE = Done("")
+"""What was done is shown this once, so there is no address to go on to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,7 @@ class Action:
     document: Document
     variables: Variables
     page: Page
-    then: Callable[[Any, Call], Done | None]
-    """None shows the page itself, with the mutation's data as `done`."""
+    then: Callable[[Any, Call], Done]
     names: Mapping[str, str] = field(default_factory=dict)
     """The form's name of each field of the input, where it has another one."""
     form: str = ""

@@ -213,9 +213,13 @@ class Visit:
                 action.page, status=422, form=action.form, trouble=trouble, more=more
             )
         done = action.then(result.data, self._call)
-        if done is None:
-            return await self.show(action.page, status=201, form=action.form, done=result.data)
-        return self._leave(done)
+        if done.to:
+            return self._leave(done)
+        if done.session is not None:
+            # Every other token has ended, that of this request, too.
+            self._keep(done.session)
+            await self.enter(is_public=False)
+        return await self.show(action.page, status=201, form=action.form, done=result.data)
 
     def fail(self, fault: Fault) -> Response[Any]:
         """Answer a page that says what went wrong, or lead where it can be mended."""
@@ -277,8 +281,7 @@ class Visit:
 
     def _leave(self, done: Done) -> Response[Any]:
         if done.session is not None:
-            token, lifetime = done.session
-            self._cookies.append(self._door.cookie.keep(token, seconds=lifetime))
+            self._keep(done.session)
         if done.signs_out:
             self._cookies.append(self._door.cookie.forget())
         if self._request.headers.get("hx-request") == "true":
@@ -286,6 +289,10 @@ class Visit:
             return self._reply("", status=204)
         self._headers["Location"] = done.to
         return self._reply("", status=303)
+
+    def _keep(self, session: tuple[str, int]) -> None:
+        self._session, lifetime = session
+        self._cookies.append(self._door.cookie.keep(self._session, seconds=lifetime))
 
     def _reply(self, text: str, *, status: int) -> Response[Any]:
         content = text.encode()

@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.dashboard.browser import new_session
+from tests.dashboard.test_pages import SIMPLE
 from tests.factories import make_organization
 from tests.parts import CHROMIUM, NODE, TOOLS, needs, needs_npm_package
 from tests.people import PASSWORD, new_person
@@ -105,11 +106,13 @@ async def test_the_core_pages_are_sound(chromium: Browser, url: str, look: str) 
     await page.click("main button.main")
     await page.wait_for_url("**/domains/*")
     found["domain"] = await watched.faults()
-    for path in ("", "/messages", "/messages?q=nothing", "/messages/new", "/domains", "/keys"):
+    paths = [*SIMPLE, "/messages?q=nothing", "/queues?domain=nothing.example"]
+    for path in paths:
         await page.goto(home + path)
         found[path or "overview"] = await watched.faults()
-    await page.goto(f"{url}/orgs")
-    found["/orgs"] = await watched.faults()
+    for path in ("/orgs", "/account"):
+        await page.goto(url + path)
+        found[path] = await watched.faults()
     await context.close()
 
     assert {path: faults for path, faults in found.items() if faults} == {}

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 
 from ..page import Action, Page
-from . import account, domains, keys, messages, overview, signing_in
+from . import (
+    account,
+    audit,
+    domains,
+    keys,
+    members,
+    messages,
+    overview,
+    queues,
+    signing_in,
+    suppressions,
+)
 
 PAGES: Sequence[Page] = (
     *signing_in.PAGES,
@@ -11,12 +22,19 @@ PAGES: Sequence[Page] = (
     *overview.PAGES,
     *messages.PAGES,
     *domains.PAGES,
+    *suppressions.PAGES,
+    *queues.PAGES,
     *keys.PAGES,
+    *members.PAGES,
+    *audit.PAGES,
 )
 ACTIONS: Sequence[Action] = (
     *signing_in.ACTIONS,
     *account.ACTIONS,
     *messages.ACTIONS,
     *domains.ACTIONS,
+    *suppressions.ACTIONS,
+    *queues.ACTIONS,
     *keys.ACTIONS,
+    *members.ACTIONS,
 )

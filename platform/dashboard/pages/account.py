@@ -1,8 +1,11 @@
-"""What is somebody's own: the organizations they belong to."""
+"""What is somebody's own: organizations, name and zone, password, second factor, sessions."""
+
+from typing import Any
+from zoneinfo import available_timezones
 
 from ...graphql.execute import Document
-from ..page import Action, Done, Page, shown
-from .signing_in import SIGNED_IN
+from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
+from .signing_in import SIGNED_IN, code_of
 
 ORGANIZATIONS = Page(
     path="/orgs",
@@ -10,7 +13,39 @@ ORGANIZATIONS = Page(
     template="account/organizations.html",
     document=shown("query Organizations { ...Shell }"),
 )
-PAGES = (ORGANIZATIONS,)
+
+
+def _account_view(data: Any, call: Call) -> dict[str, Any]:
+    return {
+        "sessions": data["viewer"]["sessions"]["nodes"],
+        "factor": data["viewer"]["secondFactor"],
+        "zones": sorted(available_timezones()),
+    }
+
+
+ACCOUNT = Page(
+    path="/account",
+    title="Account",
+    template="account/index.html",
+    document=shown(
+        "query Account { ...Shell viewer { secondFactor { isSetUp isRequired recoveryCodes } "
+        "sessions(first: 50) { nodes { uuid isCurrent organizationName sourceAddress userAgent "
+        "lastUsedAt createdAt expiresAt } } } }"
+    ),
+    view=_account_view,
+)
+PAGES = (ORGANIZATIONS, ACCOUNT)
+
+
+def _keeps(field: str, to: str) -> Any:
+    """Return what goes on with the token that a mutation answered, as it ended all others."""
+
+    def then(data: Any, call: Call) -> Done:
+        found = data[field]
+        return Done(to, session=(found["token"], found["expiresInSeconds"]))
+
+    return then
+
 
 ACTIONS = (
     Action(
@@ -28,5 +63,95 @@ ACTIONS = (
                 data["createOrganization"]["expiresInSeconds"],
             ),
         ),
+    ),
+    Action(
+        path="/account",
+        page=ACCOUNT,
+        document=Document(
+            "mutation UpdateMe($input: UpdateViewerInput!) { updateViewer(input: $input) "
+            "{ __typename } }"
+        ),
+        variables=lambda call: {
+            "input": {
+                "name": call.form.get("name", ""),
+                "timezone": call.form.get("timezone", "UTC"),
+            }
+        },
+        then=lambda data, call: Done("/account?done=saved"),
+        form="profile",
+    ),
+    Action(
+        path="/account/password",
+        page=ACCOUNT,
+        document=Document(
+            "mutation ChangePassword($input: ChangePasswordInput!) "
+            f"{{ changePassword(input: $input) {SIGNED_IN} }}"
+        ),
+        variables=lambda call: {
+            "input": {
+                "currentPassword": call.form.get("current", ""),
+                "newPassword": call.form.get("password", ""),
+            }
+        },
+        names={"currentPassword": "current", "newPassword": "password"},
+        then=_keeps("changePassword", "/account?done=password-changed"),
+        form="password",
+    ),
+    Action(
+        path="/account/factor",
+        page=ACCOUNT,
+        document=Document(
+            "mutation BeginFactor($input: BeginSecondFactorInput!) "
+            "{ begun: beginSecondFactor(input: $input) { secret uri } }"
+        ),
+        variables=lambda call: {"input": {"password": call.form.get("password", "")}},
+        then=lambda data, call: SHOWN_ONCE,
+        form="factor",
+    ),
+    Action(
+        path="/account/factor/confirm",
+        page=ACCOUNT,
+        document=Document(
+            "mutation ConfirmFactor($input: ConfirmSecondFactorInput!) "
+            "{ confirmed: confirmSecondFactor(input: $input) { recoveryCodes "
+            f"signIn {SIGNED_IN} }} }}"
+        ),
+        variables=lambda call: {"input": {"totpCode": call.form.get("code", "").replace(" ", "")}},
+        names={"totpCode": "code"},
+        then=lambda data, call: Done(
+            "",
+            session=(
+                data["confirmed"]["signIn"]["token"],
+                data["confirmed"]["signIn"]["expiresInSeconds"],
+            ),
+        ),
+        form="confirm",
+    ),
+    Action(
+        path="/account/factor/disable",
+        page=ACCOUNT,
+        document=Document(
+            "mutation DisableFactor($input: DisableSecondFactorInput!) "
+            f"{{ disableSecondFactor(input: $input) {SIGNED_IN} }}"
+        ),
+        variables=lambda call: {
+            "input": {
+                "password": call.form.get("password", ""),
+                **code_of(call.form.get("code", "")),
+            }
+        },
+        then=_keeps("disableSecondFactor", "/account?done=factor-disabled"),
+        form="disable",
+    ),
+    Action(
+        path="/account/sessions/{id:str}/end",
+        page=ACCOUNT,
+        document=Document(
+            "mutation EndSession($input: EndSessionInput!) { endSession(input: $input) "
+            "{ __typename } }"
+        ),
+        variables=lambda call: {"input": {"sessionId": call.path["id"]}},
+        then=lambda data, call: Done("/account?done=session-ended"),
+        form="session",
     ),
 )

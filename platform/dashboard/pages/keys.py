@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...graphql.execute import Document
-from ..page import Action, Call, Done, Page, shown
+from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
 
 SCOPES = {
     "send": (["messages:send", "messages:read"], "Send mail, and read what became of it"),
@@ -53,8 +53,7 @@ ACTIONS = (
                 "mode": "SANDBOX" if call.form.get("mode") == "sandbox" else "LIVE",
             }
         },
-        # The secret is shown this once, so there is no address to go on to.
-        then=lambda data, call: None,
+        then=lambda data, call: SHOWN_ONCE,
     ),
     Action(
         path="/o/{org:str}/keys/{key:str}/rotate",
@@ -66,7 +65,7 @@ ACTIONS = (
         variables=lambda call: {
             "input": {"apiKeyId": call.path["key"], "gracePeriodSeconds": 86_400}
         },
-        then=lambda data, call: None,
+        then=lambda data, call: SHOWN_ONCE,
         form="rotate",
     ),
     Action(

@@ -40,16 +40,23 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
     verified = [domain for domain in domains if domain["canSend"]]
     delivered = bool((found.get("delivered") or {"nodes": []})["nodes"])
     keys = bool((found.get("apiKeys") or {"nodes": []})["nodes"])
-    steps = [
-        ("Add the domain you send from", call.link("/domains"), bool(domains)),
+    all_steps = [
+        ("domains:write", "Add the domain you send from", call.link("/domains"), bool(domains)),
         (
+            "domains:write",
             "Publish its DNS records, and let us check them",
             call.link(f"/domains/{domains[0]['name']}") if domains else call.link("/domains"),
             bool(verified),
         ),
-        ("Send yourself a test message", call.link("/messages/new"), delivered),
-        ("Make an API key for your program", call.link("/keys"), keys),
+        (
+            "messages:send",
+            "Send yourself a test message",
+            call.link("/messages/new"),
+            delivered,
+        ),
+        ("api_keys:write", "Make an API key for your program", call.link("/keys"), keys),
     ]
+    steps = [(word, to, done) for needs, word, to, done in all_steps if call.may(needs)]
     return {
         "organization": found,
         "steps": steps,

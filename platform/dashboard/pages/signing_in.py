@@ -41,10 +41,11 @@ def _credentials(call: Call) -> dict[str, Any]:
         return {"email": "nobody@invalid.example", "password": ""}
     if found.pop("until") < time.time():
         return {"email": found["email"], "password": ""}
-    return {**found, **_code(call.form.get("code", ""))}
+    return {**found, **code_of(call.form.get("code", ""))}
 
 
-def _code(text: str) -> dict[str, str]:
+def code_of(text: str) -> dict[str, str]:
+    """Return what somebody typed as a code of the authenticator, or else of the recovery codes."""
     plain = text.replace(" ", "")
     if plain.isdigit() and len(plain) == 6:
         return {"totpCode": plain}
