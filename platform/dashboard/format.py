@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup, escape
 
+from ..core.money import Money
+
 STATES: dict[str, tuple[str, str, str]] = {
     # state: (tone, icon, word)
     "SCHEDULED": ("wait", "clock", "Scheduled"),
@@ -27,6 +29,12 @@ STATES: dict[str, tuple[str, str, str]] = {
     "BACKOFF": ("warn", "rotate-cw", "Slowed down"),
     "HELD": ("warn", "pause", "Held"),
     "PAUSED": ("warn", "pause", "Paused"),
+    "OPEN": ("wait", "hourglass", "Open"),
+    "PAID": ("good", "check", "Paid"),
+    "VOID": ("idle", "circle-slash", "Void"),
+    "UNCOLLECTIBLE": ("bad", "x", "Not paid"),
+    "TRIALING": ("wait", "clock", "Trial"),
+    "PAST_DUE": ("bad", "triangle-alert", "Payment is due"),
     "ACTIVE": ("good", "check", "Active"),
     "DISABLED": ("idle", "ban", "Disabled"),
     "SUSPENDED": ("bad", "ban", "Suspended"),
@@ -62,6 +70,11 @@ def time(value: str | None, zone: ZoneInfo) -> Markup:
 def count(value: int | str | None) -> str:
     """Return a whole number with its thousands apart; no number is a dash."""
     return "–" if value is None else f"{int(value):,}".replace(",", "\u202f")
+
+
+def money(value: dict[str, Any]) -> str:
+    """Return an amount of the schema as people write it."""
+    return str(Money(int(value["amount"]), value["currency"]))
 
 
 def size(value: int) -> str:

@@ -20,3 +20,9 @@ PREVIEW = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 """Of a customer's message in a frame: no script, no form, nothing that is fetched."""
+
+INVOICE = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Of an invoice, which is a document of its own with its looks inside."""

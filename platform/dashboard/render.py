@@ -23,6 +23,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "count": formats.count,
+        "money": formats.money,
         "size": formats.size,
         "seconds": formats.seconds,
         "words": formats.words,

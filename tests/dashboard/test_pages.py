@@ -9,6 +9,7 @@ import pytest
 from postlane.accounts.tables import Membership
 from postlane.core.actor import Role
 from postlane.core.ids import new_id, new_token
+from postlane.credits.tables import CreditPackage
 from postlane.dashboard.pages import ACTIONS, PAGES
 from postlane.delivery.work import roll_up
 from postlane.domains.tables import Domain
@@ -407,6 +408,40 @@ async def test_a_new_password_ends_every_other_session(client: Client) -> None:
     assert changed.headers["location"] == "/account?done=password-changed"
     assert (await browser.get("/account")).status_code == 200
     assert (await Browser(client, person["token"]).get("/account")).status_code == 303
+
+
+async def test_what_was_used_is_on_the_billing_page(client: Client) -> None:
+    person = await registered(client)
+    browser = Browser(client, person["token"])
+    home = f"/o/{person['organization']['slug']}/billing"
+
+    shown = await browser.get(home)
+    missing = await browser.get(f"{home}/invoices/{new_id()}")
+
+    assert "Email credits" in shown.text
+    assert "Plan" in shown.text
+    assert missing.status_code == 404
+
+
+async def test_buying_leads_to_the_invoice_where_an_operator_confirms(client: Client) -> None:
+    browser, organization = await member(client)
+    home = f"/o/{organization.slug}/billing"
+    code = f"pack-{new_token(8).lower()}"
+    await CreditPackage(
+        code=code, name="A pack", type="email", quantity=500, price_amount=900, price_currency="USD"
+    ).save()
+    proof = form_token_of(await browser.get(home))
+
+    bought = await browser.post(f"{home}/buy", {"_csrf": proof, "package": code, "once": code})
+    unknown = await browser.post(f"{home}/buy", {"_csrf": proof, "package": "no-such"})
+    found = re.search(rf'href="({home}/invoices/[^"]+)"', bought.text)
+    assert found is not None
+    invoice = await browser.get(found[1])
+
+    assert (bought.status_code, unknown.status_code) == (201, 422)
+    assert invoice.status_code == 200
+    assert "A pack" in invoice.text
+    assert "script-src" not in invoice.headers["content-security-policy"]
 
 
 async def test_a_secret_is_shown_once(client: Client) -> None:

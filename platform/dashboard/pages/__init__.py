@@ -6,6 +6,7 @@ from ..page import Action, Page
 from . import (
     account,
     audit,
+    billing,
     domains,
     keys,
     members,
@@ -27,6 +28,7 @@ PAGES: Sequence[Page] = (
     *keys.PAGES,
     *members.PAGES,
     *audit.PAGES,
+    *billing.PAGES,
 )
 ACTIONS: Sequence[Action] = (
     *signing_in.ACTIONS,
@@ -37,4 +39,5 @@ ACTIONS: Sequence[Action] = (
     *queues.ACTIONS,
     *keys.ACTIONS,
     *members.ACTIONS,
+    *billing.ACTIONS,
 )
