@@ -8,13 +8,14 @@ from typing import Any
 
 from ..audit import operations as audit
 from ..core import clock
-from ..core.actor import Actor, Permission
+from ..core.actor import Actor, OrganizationId, Permission
 from ..core.database import Tx, fetch, transaction
 from ..core.errors import Detail, DetailCode, InvalidInput, NotFound
 from ..core.ids import new_id
 from ..mail.address import InvalidAddress, parse_mailbox
 from .errors import AlertLimitReached
 from .rules import (
+    FIRST_ALERTS,
     MAX_ALERTS,
     MAX_RECIPIENTS,
     MOST_GRANTED,
@@ -80,6 +81,31 @@ async def set_alert(actor: Actor, asked: NewAlert) -> SetAlert:
             },
         )
     return SetAlert(alert, created)
+
+
+async def set_first_alerts(tx: Tx, organization_id: OrganizationId) -> None:
+    """Give a new organization the alerts that everybody begins with, over both channels.
+
+    Source: postmta-api E03.
+    """
+    now = clock.now()
+    await CreditAlert.insert(
+        *(
+            CreditAlert(
+                organization_id=organization_id,
+                type=CreditType.EMAIL.value,
+                threshold=Decimal(percent),
+                unit=AlertUnit.PERCENT.value,
+                channels=[channel.value for channel in AlertChannel],
+                recipients=[],
+                enabled=True,
+                level=AlertLevel.ABOVE.value,
+                created_at=now,
+                updated_at=now,
+            )
+            for percent in FIRST_ALERTS
+        )
+    )
 
 
 async def delete_alert(actor: Actor, alert_id: uuid.UUID) -> None:

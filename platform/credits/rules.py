@@ -33,6 +33,9 @@ Source: postmta-api section 1.9.
 MAX_ALERTS = 10
 """Alerts of one type of credits."""
 
+FIRST_ALERTS = (20, 5)
+"""Percent of what there was to spend on mail, of which a new organization is told."""
+
 MAX_RECIPIENTS = 20
 MOST_ALERT_MAILS = 100
 """Mails that an organization's alerts may send in an hour: anybody can be named in one."""

@@ -19,6 +19,7 @@ from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx, transaction
 from ..core.errors import DetailCode, ErrorCode, InvalidInput, NotPermitted
 from ..core.settings import settings
+from ..credits.alerts import set_first_alerts
 from ..security import limits, passwords
 from ..security.operations import SignedIn, sign_in
 from ..vmtas.operations import create_default_pool
@@ -143,6 +144,7 @@ async def _begin(tx: Tx, owner_id: UserId, *, name: str, origin: Origin) -> Orga
     )
     await create_default_pool(tx, organization_id)
     await begin_subscription(tx, organization_id)
+    await set_first_alerts(tx, organization_id)
     return organization_id
 
 

@@ -87,6 +87,26 @@ async def test_new_organization_has_a_pool_and_an_audit_trail(client: Client) ->
     ]
 
 
+async def test_new_organization_is_told_before_its_credits_run_out(client: Client) -> None:
+    document = (
+        "{ organization { credits { alerts "
+        "{ type threshold unit channels recipients enabled state } } } }"
+    )
+
+    answer = await registered(client)
+
+    found = (await client.data(document, token=answer["token"]))["organization"]["credits"]
+    every = {
+        "type": "EMAIL",
+        "unit": "PERCENT",
+        "channels": ["EMAIL", "WEBHOOK"],
+        "recipients": [],
+        "enabled": True,
+        "state": "ARMED",
+    }
+    assert found["alerts"] == [every | {"threshold": 5}, every | {"threshold": 20}]
+
+
 async def test_names_alike_get_slugs_of_their_own(client: Client) -> None:
     first = await registered(client, organizationName="Zoë & Söhne GmbH")
     second = await registered(client, organizationName="Zoë & Söhne GmbH")

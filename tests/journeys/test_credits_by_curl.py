@@ -42,7 +42,13 @@ async def test_who_spends_credits_is_told_that_few_are_left(world: World) -> Non
     message = message_from_bytes(mail.data, policy=policy.default)
     assert message["Subject"].endswith(f"has {left - 15} email credits left")
     told = (await curl("GET", "/api/v1/credits/alerts")).body["data"]
-    assert [(each["id"], each["state"]) for each in told] == [(alert["id"], "triggered")]
+    standing = {(each["threshold"], each["unit"]): (each["id"], each["state"]) for each in told}
+    assert standing[left - 10, "absolute"] == (alert["id"], "triggered")
+    # With these every organization begins.
+    assert {key: state for key, (_, state) in standing.items() if key[1] == "percent"} == {
+        (5, "percent"): "armed",
+        (20, "percent"): "armed",
+    }
 
     rest = {"type": "email", "amount": left - 15}
     refused = await curl(

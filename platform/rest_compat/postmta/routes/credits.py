@@ -33,10 +33,12 @@ INCLUDED = "INCLUDED"
 
 def _included(balance: Mapping[str, Any]) -> dict[str, Any]:
     lots = [lot for lot in balance["lots"] if lot["source"] == INCLUDED]
+    # A trial's credits end with the trial, in the middle of a month, and none follow before.
+    ends = [lot["expiresAt"] for lot in lots if lot["expiresAt"]]
     return {
         "granted": sum(lot["granted"] for lot in lots),
         "remaining": sum(lot["remaining"] for lot in lots),
-        "resets_at": restyle_time(balance["periodEnd"]),
+        "resets_at": restyle_time(min(ends, default=balance["periodEnd"])),
     }
 
 
