@@ -246,6 +246,10 @@ async def test_trial_begins_with_credits_where_payment_is_taken(
     )
     assert answer["organization"]["plan"] == "TRIAL"
     assert lots == [{"type": "email", "granted": 10_000, "source": "included"}]
+    bearer = {"authorization": f"Bearer {answer['token']}"}
+    shown = (await client.get("/api/v1/credits/email", headers=bearer)).json()
+    # Nothing follows them at the turn of the month.
+    assert shown["included"]["resets_at"] == shown["lots"][0]["expires_at"]
 
 
 async def test_commands_register_without_a_limit(database: None) -> None:
