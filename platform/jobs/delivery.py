@@ -13,6 +13,7 @@ from ..core import clock
 from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
 from ..delivery.classify import Judgement, judge
+from ..delivery.isps import isp_of
 from ..delivery.work import (
     Claim,
     QueueRoute,
@@ -321,16 +322,19 @@ class Drain:
                 lane.conversation = taken
                 self._outbound.reports.opened(self._queue.queue_id)
             is_used = lane.conversation.message_count > 0
-            outcome = await self._deliver(lane.conversation, envelope)
+            outcome = await self._deliver(lane.conversation, envelope, site=lane.site)
             if not (is_used and _went_stale(lane.conversation, outcome)):
                 return outcome
 
-    async def _deliver(self, conversation: Conversation, envelope: Envelope) -> Outcome:
-        SENDING.add(self._queue.vmta)
+    async def _deliver(
+        self, conversation: Conversation, envelope: Envelope, *, site: str
+    ) -> Outcome:
+        labels = self._queue.vmta, isp_of(self._queue.domain, site.partition(",")[0]).value
+        SENDING.add(*labels)
         try:
             outcome = await conversation.deliver(envelope)
         finally:
-            SENDING.add(self._queue.vmta, amount=-1)
+            SENDING.add(*labels, amount=-1)
         TRANSACTION_SECONDS.observe(outcome.duration.total_seconds())
         return outcome
 

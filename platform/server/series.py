@@ -12,7 +12,7 @@ from datetime import datetime
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ..core import clock
-from ..core.actor import Actor
+from ..core.actor import Actor, OrganizationId
 from ..core.measuring import PREFIX, measured
 from ..credits.queries import consumed_credits
 from ..credits.rules import CreditType
@@ -23,9 +23,11 @@ from ..events.queries import EventTotal, count_events
 from ..events.rules import EXITS, EventType
 from ..events.work import count_all_events
 from ..mail.outcome import BounceClass, Verdict
+from ..vmtas.plans import find_warmups
 from ..vmtas.queries import all_vmtas
 from ..vmtas.rules import VmtaStatus
 from ..vmtas.tables import Vmta
+from ..vmtas.warmup import WarmupStatus
 from ..vmtas.work import every_vmta
 
 STATUSES = {
@@ -53,7 +55,8 @@ async def series_of(actor: Actor) -> list[Metric]:
     totals = await count_events(actor)
     vmtas = await all_vmtas(actor)
     credits = await consumed_credits(actor)
-    return _counted(totals, vmtas, credits, await oldest_due(actor))
+    warming = await _warmups(vmtas, of=actor.organization_id)
+    return [*_counted(totals, vmtas, credits, await oldest_due(actor)), *warming]
 
 
 async def all_series() -> list[Metric]:
@@ -67,7 +70,8 @@ async def all_series() -> list[Metric]:
         "Bytes on disk of open mail and its contents.",
         value=await spool.spool_bytes(),
     )
-    return [*_counted(totals, vmtas, credits, oldest), size, *measured()]
+    warming = await _warmups(vmtas, of=None)
+    return [*_counted(totals, vmtas, credits, oldest), *warming, size, *measured()]
 
 
 def _counted(
@@ -194,3 +198,38 @@ def _paused(vmtas: Iterable[Vmta]) -> Metric:
     for name, value in sorted(paused.items()):
         found.add_metric([name], value)
     return found
+
+
+async def _warmups(vmtas: Sequence[Vmta], *, of: OrganizationId | None) -> list[Metric]:
+    """Return how far today's warm-ups are, with one tenant's attempts or everybody's."""
+    limit = GaugeMetricFamily(
+        f"{PREFIX}warmup_daily_limit",
+        "Attempts that the warm-up of a vMTA allows today.",
+        labels=["vmta"],
+    )
+    sent = GaugeMetricFamily(
+        f"{PREFIX}warmup_sent_today",
+        "Attempts of a vMTA that is warming up, since midnight, UTC.",
+        labels=["vmta"],
+    )
+    warmups = await find_warmups([vmta.id for vmta in vmtas])
+    made = await spool.attempts_today(list(warmups), of=of)
+    limits: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
+    for vmta in vmtas:
+        warmup = warmups.get(vmta.id)
+        if warmup is None or warmup.status(is_vmta_paused=False) not in _WARMING:
+            continue
+        counts[vmta.name] += made.get(vmta.id, 0)
+        stage = warmup.plan.at(warmup.day)
+        # An hourly plan has no limit for the day.
+        if stage.daily_limit and not stage.hourly_limit:
+            limits[vmta.name] += stage.daily_limit
+    for metric, values in ((limit, limits), (sent, counts)):
+        for name, value in sorted(values.items()):
+            metric.add_metric([name], value)
+    return [limit, sent]
+
+
+_WARMING = frozenset({WarmupStatus.ACTIVE, WarmupStatus.HELD, WarmupStatus.PAUSED})
+"""While a warm-up has begun and is not over."""

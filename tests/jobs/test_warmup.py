@@ -10,13 +10,16 @@ from postlane.accounts.tables import Organization
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
+from postlane.core.measuring import measured
 from postlane.delivery.work import sum_up_activity, tend_vmtas
 from postlane.jobs.outbound import Outbound
 from postlane.vmtas.tables import Vmta
+from tests.client import Client
 from tests.delivery.spool import make_many
 from tests.dns_server import DnsServer
-from tests.factories import make_organization
+from tests.factories import make_actor, make_organization
 from tests.jobs.sending import direct, drain_queue, sending
+from tests.server.test_metrics import read
 from tests.sink import Sink
 
 
@@ -166,3 +169,55 @@ async def test_a_pause_ends_when_its_time_is_over(database: None) -> None:
 
     rows = await fetch("SELECT status FROM vmtas WHERE id = {}", vmta.id)
     assert [row["status"] for row in rows] == ["active"]
+
+
+def warming(found: dict[Any, float]) -> dict[tuple[str, ...], float]:
+    """Return the series of warm-ups, each under its name and its vMTA."""
+    return {
+        (name, *(value for _, value in labels)): number
+        for (name, labels), number in found.items()
+        if name.startswith("pmta_warmup_")
+    }
+
+
+async def test_metrics_tell_how_far_a_warm_up_is(
+    client: Client, worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    cold = await make_vmta(organization, "cold", limit=50)
+    later = await make_vmta(organization, "later", limit=70)
+    await fetch(
+        "UPDATE vmta_warmups SET start_on = {} WHERE vmta_id = {}",
+        clock.now().date() + timedelta(days=2),
+        later.id,
+    )
+    made = await spool(dns, organization, cold, 4)
+
+    await drain_queue(worker, made[0].queue_id)
+    ours = await read(client, await make_actor(organization))
+    theirs = await read(client, await make_actor())
+    everybodys = await read(client, await make_actor(platform_admin=True))
+
+    told = {("pmta_warmup_daily_limit", "cold"): 50, ("pmta_warmup_sent_today", "cold"): 4}
+    assert warming(ours) == told
+    assert warming(theirs) == {}
+    # Others of this name are in the same series.
+    assert all(warming(everybodys)[key] >= value for key, value in told.items())
+
+
+async def test_connections_are_counted_by_provider(
+    worker: Outbound, dns: DnsServer, sink: Sink
+) -> None:
+    organization = await make_organization()
+    vmta = await make_vmta(organization, f"v{new_id().hex[:8]}")
+    domain = f"d{new_id().hex}.example"
+    dns.set("mx9.l.google.com", "A", "127.0.0.1")
+    dns.set(domain, "MX", "10 mx9.l.google.com")
+    (made,) = await make_many([[f"ada@{domain}"]], organization=organization, vmta_id=vmta.id)
+
+    await drain_queue(worker, made.queue_id)
+
+    (connections,) = [m for m in measured() if m.name == "pmta_smtp_connections"]
+    ours = [s for s in connections.samples if s.labels["vmta"] == vmta.name]
+    assert [(s.labels["isp"], s.value) for s in ours] == [("google", 0)]
+    assert len(sink.messages) == 1

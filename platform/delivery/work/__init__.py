@@ -7,7 +7,7 @@ are what domains demand of whoever sends to them, `returning` takes in what rece
 and `tidying` removes what nobody may ask for any more.
 """
 
-from .activity import sum_up_activity
+from .activity import attempts_today, sum_up_activity
 from .capture import Captured, keep_captured
 from .claims import (
     LEASE,
@@ -87,6 +87,7 @@ __all__ = [
     "Settlement",
     "Taken",
     "Wish",
+    "attempts_today",
     "claim_batch",
     "delivery_named_by",
     "due_queues",

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,6 +62,22 @@ def _kind(end: AttemptEnd) -> str:
     if end.bounce_type is BounceType.HARD:
         return "hard"
     return "blocked" if end.bounce_type is BounceType.BLOCK else "soft"
+
+
+async def attempts_today(
+    vmta_ids: Collection[uuid.UUID], *, of: OrganizationId | None
+) -> dict[uuid.UUID, int]:
+    """Return how many attempts each vMTA made since midnight, UTC; of one tenant's mail, or all."""
+    rows = await fetch(
+        "SELECT vmta_id, sum(attempts)::int AS attempts FROM vmta_activity "
+        "WHERE vmta_id = ANY({}::uuid[]) AND hour_at >= {} "
+        "AND ({}::uuid IS NULL OR organization_id = {}) GROUP BY vmta_id",
+        list(vmta_ids),
+        clock.now().replace(hour=0, minute=0, second=0, microsecond=0),
+        of,
+        of,
+    )
+    return {row["vmta_id"]: row["attempts"] for row in rows}
 
 
 async def sum_up_activity() -> None:

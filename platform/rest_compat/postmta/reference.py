@@ -99,10 +99,9 @@ GET    /api/v1/billing/organization
 ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("GET", "/health"): "Served outside the API, by every web process.",
     ("GET", "/metrics"): "Served outside the API, by every web process. There are no series of "
-    "webhooks, automatic blocks and warm-up, and `smtp_connections` has no label `isp`. An "
-    "organization's view has its mail and credits; requests, connections, signatures, durations "
-    "and `spool_bytes` are in the deployment's view only. `queue_depth` has the state of the vMTA, "
-    "`active` or `paused`.",
+    "webhooks and automatic blocks. An organization's view has its mail, credits and warm-ups; "
+    "requests, connections, signatures, durations and `spool_bytes` are in the deployment's view "
+    "only. `queue_depth` has the state of the vMTA, `active` or `paused`.",
 }
 """Endpoints that are no part of the API, and who serves them."""
 
