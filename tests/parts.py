@@ -14,6 +14,9 @@ import pytest
 
 TOOLS = Path(__file__).parent / "tools"
 """The npm packages that tests use; `tests/run.py` installs them."""
+FIGURE = "figure"
+"""Under this name a test records, as a property, a line that the run closes with."""
+
 THE_81 = "postlane/the81"
 """Where pytest's cache keeps how many endpoints of the contract passed."""
 
@@ -72,8 +75,20 @@ def skipped(reports: Iterable[Any]) -> Iterator[tuple[str, int]]:
     yield from sorted(counts.items())
 
 
+def figures(reports: Iterable[Any]) -> Iterator[str]:
+    """Yield the lines that tests recorded, whichever process ran them."""
+    for report in reports:
+        for name, text in getattr(report, "user_properties", ()):
+            if name == FIGURE and report.when == "call":
+                yield text
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say, above pytest's closing line, what was not tested and how to get what it needs."""
+    """Say what programs from outside found, what was not tested, and how to get what it needs."""
+    if told := sorted(figures(terminalreporter.stats.get("passed", ()))):
+        terminalreporter.section("found by others")
+        for line in told:
+            terminalreporter.write_line(line)
     found = list(skipped(terminalreporter.stats.get("skipped", ())))
     if found:
         terminalreporter.section("not tested here")

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from postlane.accounts.rules import Plan
 from postlane.accounts.tables import Organization
 from tests.dns_server import DnsServer
+from tests.parts import FIGURE
 from tests.serving import web_process
 
 from .world import World, a_member, a_message, a_rotated_api_key, a_worker, credits
@@ -33,7 +36,11 @@ CHECKS = os.environ.get(
 
 @pytest.mark.slow
 async def test_no_request_is_answered_otherwise_than_described(
-    world: World, dns: DnsServer, database_url: str, tmp_path: Path
+    world: World,
+    dns: DnsServer,
+    database_url: str,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Real processes and the same requests each time; a failure shows them as curl commands.
 
@@ -78,3 +85,14 @@ async def test_no_request_is_answered_otherwise_than_described(
                 await process.wait()
 
     assert process.returncode == 0, out.decode()
+    record_property(FIGURE, f"Schemathesis on /openapi.json: {summary(out.decode())}")
+
+
+def summary(printed: str) -> str:
+    """Return the figures of Schemathesis's own summary; it must have tried every operation."""
+    tested = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", printed)
+    cases = re.search(r"Test cases:\s+(\d+ generated, \d+ passed)", printed)
+    assert tested is not None, printed
+    assert cases is not None, printed
+    assert len(set(tested.groups())) == 1, printed
+    return f"{tested[3]} operations, {cases[1]}, no issues found."

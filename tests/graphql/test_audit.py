@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 from postlane.server.app import build_app
-from tests.parts import NODE, TOOLS, needs_npm_package
+from tests.parts import FIGURE, NODE, TOOLS, needs_npm_package
 from tests.serving import served
 
 
@@ -13,7 +14,9 @@ async def nobody(scope: object) -> None:
 
 
 @needs_npm_package("graphql-http")
-async def test_the_outside_audit_finds_nothing(database: None) -> None:
+async def test_the_outside_audit_finds_nothing(
+    database: None, record_property: Callable[[str, object], None]
+) -> None:
     async with served(build_app(authenticate=nobody, opens_pool=False)) as url:
         audit = await asyncio.create_subprocess_exec(
             str(NODE.path()),
@@ -26,3 +29,4 @@ async def test_the_outside_audit_finds_nothing(database: None) -> None:
     found = json.loads(printed)
     assert [entry for entry in found.values() if entry[1] != "ok"] == []
     assert len(found) == 61
+    record_property(FIGURE, f"graphql-http audits GraphQL over HTTP: {len(found)} of 61 ok.")
