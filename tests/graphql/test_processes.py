@@ -14,6 +14,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from postlane.core.ids import new_id
+from tests.factories import make_api_key, make_organization
 from tests.graphql.test_sse import events_of
 from tests.graphql.test_websocket import EVENTS, SEND, closed, connected, hear, make_sender, say
 from tests.workers import SOURCE
@@ -141,3 +143,34 @@ async def test_a_client_of_a_killed_process_comes_back(database: None, database_
 
     assert code == 1006
     assert seen["payload"]["data"]["messageEvents"]["messageUuid"] == sent
+
+
+@pytest.mark.slow
+async def test_limits_hold_over_both_processes(database: None, database_url: str) -> None:
+    key = await make_api_key(await make_organization(), rate_limit_per_minute=6)
+    header = {"x-api-key": key.secret}
+    who = {"json": {"query": "{ viewer { user { uuid } } }"}, "headers": header}
+    wrong = {"json": {"email": f"{new_id().hex}@example.org", "password": "wrong"}}
+
+    async with (
+        web(database_url) as (here, _),
+        web(database_url) as (there, _),
+        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+    ):
+        # The bucket holds one request, and one more every ten seconds.
+        answers = [await http.post(url, **who) for url in (here, there)]
+        rest = there.replace("/graphql", "/api/v1/auth/me")
+        refused = await http.get(rest, headers=header)
+        login = [url.replace("/graphql", "/api/v1/auth/login") for url in (here, there)]
+        guesses = [await http.post(login[nth % 2], **wrong) for nth in range(6)]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "rate_limited"
+    for answer in (answers[-1], refused):
+        assert answer.headers["x-ratelimit-remaining"] == "0"
+        assert 1 <= int(answer.headers["retry-after"]) <= 10
+    # Five failures lock an address, wherever they were.
+    codes = [guess.json()["error"]["code"] for guess in guesses]
+    assert codes == ["invalid_credentials"] * 5 + ["account_locked"]
+    assert int(guesses[-1].headers["retry-after"]) > 60
