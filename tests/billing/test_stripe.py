@@ -308,6 +308,7 @@ async def test_an_upgrade_is_charged_once_however_often_it_is_asked_for_at_once(
     assert await subscription(client, owner) == ("professional", "ACTIVE")
     assert await granted(organization.id, "included") == [100_000, 1_000, 9_900_000, 9_000]
     assert [each["reason"] for each in await invoices(client, owner)] == ["UPGRADE", "PLAN"]
+    assert "billing.upgraded" in await logged(owner)
 
 
 async def test_an_upgrade_that_is_told_by_webhook_too_is_paid_once(
@@ -463,6 +464,10 @@ async def test_a_downgrade_waits_for_the_period_and_can_be_taken_back(
     assert await client.refusal(DOWNGRADE, {"input": {"plan": "enterprise"}}, actor=owner) == (
         "NOT_A_DOWNGRADE"
     )
+    assert (await logged(owner))[-2:] == [
+        "billing.downgrade_scheduled",
+        "billing.downgrade_cancelled",
+    ]
 
 
 async def test_a_provider_that_is_down_leaves_nothing_behind(
@@ -548,3 +553,13 @@ async def test_a_job_finishes_what_nobody_asked_for_again(
     await work.collect_due(provider)
 
     assert await subscription(client, owner) == ("professional", "ACTIVE")
+
+
+async def logged(actor: Actor) -> list[str]:
+    """Return what the audit log says that the actor did, the first thing first."""
+    rows = await fetch(
+        "SELECT action FROM audit_entries WHERE organization_id = {} AND user_id = {} ORDER BY id",
+        actor.organization_id,
+        actor.user_id,
+    )
+    return [row["action"] for row in rows]
