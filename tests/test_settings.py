@@ -54,6 +54,7 @@ def test_nothing_set_keeps_mail_and_listeners_on_this_machine() -> None:
         ("DELIVERY", "relay", "POSTLANE_DELIVERY=relay needs POSTLANE_RELAY_URL."),
         ("PAYMENT", "stripe", "POSTLANE_PAYMENT=stripe needs POSTLANE_STRIPE_SECRET_KEY."),
         ("STRIPE_SECRET_KEY", "sk_test_1", "POSTLANE_STRIPE_SECRET_KEY and POSTLANE_STRIPE_WEB"),
+        ("LEDGER_DAYS", "89", "POSTLANE_LEDGER_DAYS='89' is not valid: write 90 to 36500."),
         ("SECRET_KEY", "short", "POSTLANE_SECRET_KEY needs at least 32 characters."),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "POSTLANE_TRUSTED_PROXIES='10.0.0.1/8' is not valid: "),
         ("ENV_FILE", "/nowhere/at/all", "POSTLANE_ENV_FILE=/nowhere/at/all cannot be read: "),

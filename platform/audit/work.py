@@ -4,14 +4,13 @@ from datetime import timedelta
 
 from ..core import clock
 from ..core.database import fetch
-
-KEPT = timedelta(days=730)
-"""Two years.
-
-Source: postmta-api section 1.9.
-"""
+from ..core.settings import settings
 
 
 async def remove_old_entries() -> None:
-    """Delete entries that are older than two years; the only way in which any goes."""
-    await fetch("DELETE FROM audit_entries WHERE created_at < {}", clock.now() - KEPT)
+    """Delete entries that are old enough; the only way in which any goes.
+
+    Source: postmta-api section 1.9: two years unless it is set otherwise.
+    """
+    before = clock.now() - timedelta(days=settings().audit_days)
+    await fetch("DELETE FROM audit_entries WHERE created_at < {}", before)

@@ -47,6 +47,16 @@ def _number(value: str) -> int:
     return int(value)
 
 
+def _days(least: int, most: int) -> Callable[[str], int]:
+    def count(value: str) -> int:
+        found = int(value)
+        if not least <= found <= most:
+            raise ValueError(f"write {least} to {most}")
+        return found
+
+    return count
+
+
 def _path(value: str) -> Path:
     return Path(value).expanduser().resolve()
 
@@ -287,6 +297,15 @@ class Settings:
         "127.0.0.0/8,::1/128",
         _networks,
         "Networks that may read `/metrics` of the whole deployment without a credential.",
+    )
+    audit_days: int = _setting(
+        "730", _days(30, 36_500), "Days that entries of the audit log are kept; 30 to 36500."
+    )
+    ledger_days: int = _setting(
+        "730",
+        _days(90, 36_500),
+        "Days that lines of the ledger of credits can be read, 90 to 36500; what they add up to "
+        "is kept.",
     )
     log_format: str = _setting(
         "auto", _one_of("auto", "text", "json"), "`auto` is text on a terminal, else json."

@@ -24,12 +24,6 @@ MAX_METADATA = 20
 REFERENCE_KEPT = timedelta(days=90)
 """How long a reference stands for what was first consumed with it."""
 
-LEDGER_KEPT = timedelta(days=730)
-"""How long a line of the ledger can be read; its sums stay.
-
-Source: postmta-api section 1.9.
-"""
-
 MAX_ALERTS = 10
 """Alerts of one type of credits."""
 

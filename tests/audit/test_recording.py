@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from postlane.audit import operations, work
 from postlane.audit.tables import AuditEntry
 from postlane.core import clock
 from postlane.core.database import transaction
 from postlane.core.ids import new_id
 
+from ..billing.setup import settings_with
 from ..factories import make_actor
 
 
@@ -52,9 +55,17 @@ async def test_entry_goes_with_a_change_that_is_rolled_back(database: None) -> N
     assert await AuditEntry.count().where(AuditEntry.target_id == str(target)) == 0
 
 
-async def test_entries_go_after_two_years(database: None) -> None:
+@pytest.mark.parametrize(
+    ("days", "old", "young"),
+    [
+        ("730", datetime(2024, 5, 31, tzinfo=UTC), datetime(2024, 6, 3, tzinfo=UTC)),
+        ("4000", datetime(2015, 6, 17, tzinfo=UTC), datetime(2015, 6, 20, tzinfo=UTC)),
+    ],
+)
+async def test_entries_go_after_two_years_or_when_it_is_set(
+    database: None, days: str, old: datetime, young: datetime
+) -> None:
     actor = await make_actor()
-    old, young = datetime(2024, 5, 31, tzinfo=UTC), datetime(2024, 6, 3, tzinfo=UTC)
     for at in (old, young):
         with clock.frozen(at):
             async with transaction() as tx:
@@ -62,7 +73,7 @@ async def test_entries_go_after_two_years(database: None) -> None:
                     tx, actor, action="vmta.paused", target_type="vmta", target_id="v"
                 )
 
-    with clock.frozen(datetime(2026, 6, 1, tzinfo=UTC)):
+    with clock.frozen(datetime(2026, 6, 1, tzinfo=UTC)), settings_with(audit_days=days):
         await work.remove_old_entries()
 
     kept = await AuditEntry.select(AuditEntry.created_at).where(

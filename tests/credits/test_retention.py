@@ -11,6 +11,7 @@ from postlane.core.database import fetch, transaction
 from postlane.core.ids import first_id_at
 from postlane.credits.lots import refund
 from postlane.credits.work import end_lots, forget_entries
+from tests.billing.setup import settings_with
 from tests.factories import make_organization
 
 from .books import give, ledger, left, sums, take
@@ -89,6 +90,19 @@ async def test_two_years_are_kept(owner: OrganizationId) -> None:
     await forget_entries()
 
     assert await ledger(owner) == [("granted", "balance", "purchase", 100)]
+
+
+async def test_a_setting_says_how_long_the_ledger_is_kept(
+    owner: OrganizationId,
+) -> None:
+    await give(owner, 100)
+    await age(owner, days=729)
+
+    with settings_with(ledger_days="728"):
+        await forget_entries()
+
+    assert await ledger(owner) == []
+    assert await own(owner) == []
 
 
 async def test_what_somebody_else_deletes_is_still_found(owner: OrganizationId) -> None:

@@ -1,9 +1,11 @@
 """Forgetting lines of the ledger that are old enough, so that the rest still adds up."""
 
+from datetime import timedelta
+
 from ...core import clock
 from ...core.database import fetch
 from ...core.ids import first_id_at
-from ..rules import LEDGER_KEPT
+from ...core.settings import settings
 
 BATCH = 10_000
 """Lines that one statement forgets: seconds of work that a worker may lose."""
@@ -37,14 +39,17 @@ FORGET = """
 
 
 async def forget_entries() -> int:
-    """Forget the lines of the ledger that are older than two years; return how many.
+    """Forget the lines of the ledger that are old enough; return how many.
 
     What they moved is carried forward in sums, so that reconciling finds what it found before.
     The sums by day that the history of usage is read from stay.
+
+    Source: postmta-api section 1.9: two years unless it is set otherwise.
     """
+    before = first_id_at(clock.now() - timedelta(days=settings().ledger_days))
     forgotten = 0
     while True:
-        rows = await fetch(FORGET, first_id_at(clock.now() - LEDGER_KEPT), BATCH)
+        rows = await fetch(FORGET, before, BATCH)
         taken: int = rows[0]["entries"]
         forgotten += taken
         if taken < BATCH:
