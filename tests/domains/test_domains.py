@@ -7,6 +7,7 @@ import pytest
 
 from postlane.core.actor import Actor, Role
 from postlane.core.database import fetch
+from postlane.domains.tables import DomainBimi, DomainCheck
 from postlane.vmtas.tables import Pool
 from tests.client import Client
 from tests.dns_server import DnsServer
@@ -227,6 +228,8 @@ async def delete(client: Client, actor: Actor, name: str, **values: Any) -> dict
 async def test_a_deleted_domain_leaves_nothing(client: Client) -> None:
     actor = await make_actor()
     made = await create(client, actor, "leaving.example")
+    await DomainCheck(domain_id=made["uuid"], status="pending").save()
+    await DomainBimi(domain_id=made["uuid"], enabled=False).save()
 
     body = await delete(client, actor, "leaving.example")
 
@@ -238,6 +241,8 @@ async def test_a_deleted_domain_leaves_nothing(client: Client) -> None:
         "domains WHERE id",
         "dkim_keys WHERE domain_id",
         "domain_records WHERE domain_id",
+        "domain_checks WHERE domain_id",
+        "domain_bimi WHERE domain_id",
     ):
         assert await fetch(f"SELECT FROM {table} = {{}}", uuid.UUID(made["uuid"])) == []  # type: ignore[arg-type]
     again = await delete(client, actor, "leaving.example")

@@ -106,5 +106,9 @@ ROUTES = (
         answer=lambda data, call: USER.write(data["changeRole"]["user"]),
         shape=USER,
         refusals=(ErrorCode.CANNOT_CHANGE_OWN_ROLE, ErrorCode.LAST_OWNER),
+        differences=(
+            "Nobody gives a role that may do more than theirs: `billing` is an owner's to give, "
+            "since it changes what an admin only reads.",
+        ),
     ),
 )
