@@ -11,6 +11,7 @@ from postlane.core.database import fetch, transaction
 from postlane.credits.errors import InsufficientCredits
 from postlane.credits.lots import refund
 from postlane.credits.work import Disagreement, end_lots, reconcile
+from postlane.jobs.credits import close_books
 from postlane.server import database_checks
 from postlane.server.findings import Verdict
 from tests.client import Client
@@ -121,8 +122,13 @@ async def test_the_books_agree_after_all_that_can_happen(owner: OrganizationId) 
         ("DELETE FROM credit_entries WHERE source = 'send'", "balance", 10, 6),
     ],
 )
-async def test_the_doctor_finds_what_disagrees(
-    owner: OrganizationId, statement: str, subject: str, expected: int, found: int
+async def test_the_doctor_and_the_nightly_job_find_what_disagrees(
+    owner: OrganizationId,
+    caplog: pytest.LogCaptureFixture,
+    statement: str,
+    subject: str,
+    expected: int,
+    found: int,
 ) -> None:
     await give(owner, 10)
     await take(owner, 4)
@@ -132,6 +138,7 @@ async def test_the_doctor_finds_what_disagrees(
     try:
         disagreements = await own(owner)
         [finding] = await database_checks.credits()
+        await close_books({})
     finally:
         await fetch("DELETE FROM organizations WHERE id = {}", owner)
         for table in ("credit_entries", "credit_usage"):
@@ -142,6 +149,10 @@ async def test_the_doctor_finds_what_disagrees(
     assert finding.verdict is Verdict.FAULT
     assert str(owner) in finding.sentence
     assert "grantCredits" in finding.remedy
+    logged = [vars(each) for each in caplog.records if "disagree" in each.message]
+    ours = [each for each in logged if each.get("organization_id") == str(owner)]
+    assert (expected, found) in [(each["expected"], each["found"]) for each in ours]
+    assert {each["levelname"] for each in ours} == {"ERROR"}
 
 
 async def test_lots_are_listed_with_what_became_of_them(client: Client) -> None:
