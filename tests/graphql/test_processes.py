@@ -14,11 +14,16 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from postlane.core.database import fetch
 from postlane.core.ids import new_id
+from postlane.delivery.work import roll_up
 from tests.factories import make_api_key, make_organization
+from tests.graphql.test_queue_changes import HOLD
 from tests.graphql.test_sse import events_of
 from tests.graphql.test_websocket import EVENTS, SEND, closed, connected, hear, make_sender, say
 from tests.workers import SOURCE
+
+QUEUES = "subscription { queueChanges { state } }"
 
 
 def free_port() -> int:
@@ -90,7 +95,7 @@ async def follow(socket: ClientConnection) -> None:
 async def test_what_one_process_writes_is_seen_at_another(
     database: None, database_url: str
 ) -> None:
-    _, _, credential, message = await make_sender()
+    organization, _, credential, message = await make_sender()
 
     async with web(database_url) as (here, _), web(database_url) as (there, process):
         async with (
@@ -110,6 +115,17 @@ async def test_what_one_process_writes_is_seen_at_another(
             took = asyncio.get_running_loop().time() - began
             _, streamed = await anext(events_of(stream))
 
+            # As workers do, about once a second.
+            await roll_up()
+            await say(socket, id="2", type="subscribe", payload={"query": QUEUES})
+            await asyncio.sleep(0.5)
+            (queue,) = await fetch(
+                "SELECT id FROM queues WHERE organization_id = {}", organization.id
+            )
+            held = {"query": HOLD, "variables": {"id": str(queue["id"])}}
+            await http.post(there, json=held, headers=credential)
+            changed = await hear(socket)
+
         async with connected(there.replace("http", "ws"), credential) as socket:
             await follow(socket)
             process.terminate()
@@ -118,6 +134,8 @@ async def test_what_one_process_writes_is_seen_at_another(
     assert seen["payload"]["data"]["messageEvents"]["messageUuid"] == sent
     assert streamed["data"]["messageEvents"]["messageUuid"] == sent
     assert took < 5
+    assert changed["id"] == "2"
+    assert changed["payload"]["data"] == {"queueChanges": {"state": "HELD"}}
     assert (code, reason) == (1001, "Going away")
 
 
