@@ -342,6 +342,10 @@ ROUTES = (
         answer=_verification,
         shape=VERIFICATION,
         refusals=(ErrorCode.DOMAIN_CLAIMED, ErrorCode.DNS_UNAVAILABLE),
+        differences=(
+            "Of the 6 checks a minute of each domain only `Retry-After` tells; `X-RateLimit-*` are "
+            "those of the credential.",
+        ),
     ),
     CompatRoute(
         method="POST",
