@@ -1,15 +1,19 @@
 """Asking again with the same key changes nothing and answers the same."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from postlane.core.database import fetch
+from postlane.rest_compat.dialects import POSTMTA
 
+from .matching import filled
+from .table import EXAMPLES, ROUTES, read
 from .test_requests import code_of
-from .world import World, a_sending_domain, credits
+from .world import GIVEN, World, a_sending_domain, credits
 
 
 async def send(world: World, key: str, **values: Any) -> httpx.Response:
@@ -233,3 +237,36 @@ async def test_a_batch_with_another_broken_message_is_another_batch(
     assert (other.status_code, code_of(other)) == (422, "idempotency_key_reuse")
     assert (whole.status_code, code_of(whole)) == (422, "idempotency_key_reuse")
     assert await sent(world) == (0 if atomic else 1)
+
+
+IDEMPOTENT = {f"{route.method} {route.path}" for route in POSTMTA.routes if route.is_idempotent}
+
+
+def test_the_contracts_eight_take_a_key() -> None:
+    """Source: postmta-api section 1.6."""
+    assert sorted(ROUTES[route] for route in IDEMPOTENT) == [
+        *("E11", "E21", "E22", "E30", "E37", "E76", "E77", "E78")
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in EXAMPLES if read(path)["route"] in IDEMPOTENT],
+    ids=lambda path: path.stem,
+)
+async def test_a_repeated_example_answers_the_same(world: World, path: Path) -> None:
+    example = read(path)
+    for name in example["given"]:
+        await GIVEN[name](world)
+    request = filled(example["request"], world.names)
+    headers = world.headers | {"idempotency-key": f"key-{path.stem}"}
+
+    first, again = [
+        await world.client.post(request["path"], json=request["body"], headers=headers)
+        for _ in range(2)
+    ]
+
+    assert first.status_code == again.status_code == example["status"], again.text
+    assert first.json() == again.json()
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
