@@ -17,7 +17,7 @@ from postlane.core.actor import Actor, OrganizationId
 from postlane.core.database import fetch
 from postlane.core.ids import new_token
 from postlane.messages.work import bytes_delivered
-from tests.billing.setup import CHECKOUT, SUBSCRIPTION, make_package, settings_with
+from tests.billing.setup import CHECKOUT, DOWNGRADE, SUBSCRIPTION, make_package, settings_with
 from tests.client import Client
 from tests.factories import make_actor, make_domain, make_organization
 from tests.stripe_server import DECLINED, GOOD, StripeServer
@@ -225,6 +225,27 @@ async def test_a_downgrade_that_does_not_fit_any_more_is_dropped_and_told(
     assert await state(organization) == ("professional", "active", "none", "active")
     assert charged(stripe, organization) == [19_900]
     assert await told(organization) == 1
+
+
+async def test_who_goes_back_to_the_trial_has_cancelled_and_gets_no_other_trial(
+    client: Client, stripe: StripeServer
+) -> None:
+    organization = await subscriber("starter")
+    owner = await make_actor(organization)
+    with clock.frozen(JUNE - timedelta(days=9)):
+        await client.data(DOWNGRADE, {"input": {"plan": "trial"}}, actor=owner)
+        shown = await client.data(SUBSCRIPTION, actor=owner)
+
+    for months in range(3):
+        await run(JUNE + timedelta(days=31 * months, minutes=12))
+
+    asked = shown["organization"]["billing"]["subscription"]
+    assert (asked["plan"], asked["cancelAtPeriodEnd"]) == ({"slug": "starter"}, True)
+    assert await state(organization) == ("trial", "cancelled", "none", "active")
+    assert charged(stripe, organization) == []
+    assert await statuses(organization) == []
+    rows = await fetch("SELECT FROM credit_lots WHERE organization_id = {}", organization.id)
+    assert rows == []
 
 
 async def test_a_trial_ends_after_thirty_days(database: None) -> None:
