@@ -148,7 +148,7 @@ def summary(
             "dkimpy with the key that DNS serves)"
         )
     lines = {
-        "Postlane": url,
+        "Dashboard": f"{url}/login",
         "GraphQL": f"POST {url}/graphql",
         "SMTP": f"{found.smtp_listen}, the API key is the password" if found.smtp_listen else "off",
         "Sign-in": f"{kept.email}  password {kept.password}",
