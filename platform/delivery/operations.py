@@ -41,6 +41,8 @@ class NewDelivery:
     """None for what is never attempted: suppressed recipients, sandbox mail."""
     expires_at: datetime
     created_at: datetime
+    tracks: int = 0
+    """What is tracked of it, as `tracking` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,16 @@ INSERT_SPOOLED = """
     )
     INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
         kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
-        cancel_requested, settled_at, created_at)
+        cancel_requested, settled_at, created_at, tracks)
     SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
         address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
-        created_at
+        created_at, tracks
     FROM unnest({}::uuid[], {}::text[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[],
         {}::text[], {}::text[], {}::text[], {}::text[], {}::smallint[], {}::text[],
-        {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[])
+        {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
+        {}::smallint[])
     AS n (id, token, organization_id, project_id, message_id, queue_id, kind, address,
-        address_key, domain, priority, state, due_at, expires_at, settled_at, created_at)
+        address_key, domain, priority, state, due_at, expires_at, settled_at, created_at, tracks)
     RETURNING id, number
 """
 
@@ -138,6 +141,7 @@ _DELIVERY_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
     lambda d: d.expires_at,
     lambda d: d.created_at if d.state in FINAL else None,
     lambda d: d.created_at,
+    lambda d: d.tracks,
 )
 
 

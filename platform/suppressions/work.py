@@ -15,7 +15,7 @@ from ..core.queue import JobName, enqueue
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from .files import Line, UnreadableFile, read_file
-from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason
+from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason, erased_key
 
 LINES_AT_ONCE = 500
 """Of a file, what one transaction takes."""
@@ -60,9 +60,11 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         return []
     rows = await fetch(
         "SELECT asked.nth, found.reason "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[]) WITH ORDINALITY "
-        "AS asked (organization_id, project_id, address_key, stream, nth) "
-        "JOIN suppressions found USING (organization_id, address_key) "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::text[]) "
+        "WITH ORDINALITY AS asked "
+        "(organization_id, project_id, address_key, erased_key, stream, nth) "
+        "JOIN suppressions found ON found.organization_id = asked.organization_id "
+        "AND found.address_key = ANY(ARRAY[asked.address_key, asked.erased_key]) "
         "WHERE (found.project_id IS NULL OR found.project_id = asked.project_id) "
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
         "AND (found.stream IS NULL OR found.stream = asked.stream) "
@@ -70,6 +72,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         [recipient.organization_id for recipient in recipients],
         [recipient.project_id for recipient in recipients],
         [recipient.address_key for recipient in recipients],
+        [erased_key(each.organization_id, each.address_key) for each in recipients],
         [recipient.stream for recipient in recipients],
         clock.now(),
         MARKETING,

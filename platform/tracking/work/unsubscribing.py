@@ -1,13 +1,13 @@
 """What recipients ask for: they act for nobody of ours, so the platform does it."""
 
-from ..core import clock
-from ..core.database import transaction
-from ..core.settings import settings
-from ..events.operations import NewEvent, append
-from ..events.rules import EventType
-from ..suppressions import work as suppressions
-from ..suppressions.rules import MARKETING, SuppressionReason
-from .tokens import Recipient, make_token, read_token
+from ...core import clock
+from ...core.database import transaction
+from ...core.settings import settings
+from ...events.operations import NewEvent, append
+from ...events.rules import EventType
+from ...suppressions import work as suppressions
+from ...suppressions.rules import MARKETING, SuppressionReason
+from ..tokens import Recipient, make_token, read_token
 
 UNSUBSCRIBE = "unsubscribe"
 PATH = "/track/unsubscribe/"
