@@ -141,7 +141,8 @@ _DELIVERY_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
     lambda d: d.expires_at,
     lambda d: d.created_at if d.state in FINAL else None,
     lambda d: d.created_at,
-    lambda d: d.tracks,
+    # A set of flags is an array to the driver.
+    lambda d: int(d.tracks),
 )
 
 

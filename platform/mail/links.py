@@ -79,12 +79,12 @@ class Cut:
         return "".join(found)
 
 
-def cut_html(html: str, *, leave: tuple[str, ...] = ()) -> Cut:
+def cut_html(html: str, *, leave: tuple[str, ...] = (), first: int = 0) -> Cut:
     """Return *html* cut at its links, and where the pixel goes: before its body ends.
 
-    Left alone are links that are no `http` or `https` address, have a user's name in them, are
-    too long, say so by `data-no-track`, or with which one unsubscribes: those that begin with one
-    of *leave*, or speak of it.
+    Its links are numbered from *first* on. Left alone are those that are no `http` or `https`
+    address, have a user's name in them, are too long, say so by `data-no-track`, or with which
+    one unsubscribes: those that begin with one of *leave*, or speak of it.
     """
     found: list[tuple[int, int, Gap]] = []
     end_of: dict[str, int] = {}
@@ -97,7 +97,7 @@ def cut_html(html: str, *, leave: tuple[str, ...] = ()) -> Cut:
             place = _link(token, leave)
             if place is not None:
                 start, end, target = place
-                gap = Gap(html[start:end], target, len(found), '"')
+                gap = Gap(html[start:end], target, first + len(found), '"')
                 found.append((start, end, gap))
     at = end_of.get("body", end_of.get("html", len(html)))
     # What stands behind the end of the body is still shown, so a link may be there.

@@ -113,7 +113,7 @@ def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
         due_at=due_at,
         expires_at=message.expires_at,
         created_at=draft.created_at,
-        tracks=int(decide((choice, *draft.switches)) if choice else draft.tracks),
+        tracks=decide((choice, *draft.switches)) if choice else draft.tracks,
     )
 
 
