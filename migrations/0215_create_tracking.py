@@ -323,6 +323,48 @@ async def forwards():
     manager.add_column(
         table_class_name="Hit",
         tablename="tracking_hits",
+        column_name="implies_open",
+        db_column_name="implies_open",
+        column_class_name="Boolean",
+        column_class=Boolean,
+        params={
+            "default": False,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="Hit",
+        tablename="tracking_hits",
+        column_name="aggregate",
+        db_column_name="aggregate",
+        column_class_name="Boolean",
+        column_class=Boolean,
+        params={
+            "default": False,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="Hit",
+        tablename="tracking_hits",
         column_name="made_at",
         db_column_name="made_at",
         column_class_name="Timestamptz",

@@ -114,7 +114,7 @@ async def _tracked(claims: Sequence[Claim]) -> dict[uuid.UUID, _Tracked]:
     for claim, recipient, each in zip(claims, recipients, tracks, strict=True):
         if each:
             host = hosts.get(claim.domain_id) if claim.domain_id else None
-            links = links_of(recipient, host=host, aggregate=claim.project_id in aggregate)
+            links = links_of(recipient, each, host=host, aggregate=claim.project_id in aggregate)
             found[claim.delivery_id] = _Tracked(each, links, own)
     return found
 

@@ -31,6 +31,7 @@ from .simulating import run
 from .suppressions import import_suppressions
 from .sweep import keep_sweeping
 from .tidy import tidy
+from .tracking import keep_settling
 from .transports import make_transport
 from .vmtas import check_vmta
 
@@ -115,6 +116,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
         asyncio.create_task(outbound.reports.keep(outbound.limits.worker_id)),
         asyncio.create_task(keep_sweeping(outbound.stopping)),
         asyncio.create_task(keep_watching(outbound.stopping)),
+        asyncio.create_task(keep_settling(outbound.stopping)),
     ]
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)

@@ -34,6 +34,8 @@ class Hit(Table, db=DB, tablename="tracking_hits"):
     user_agent = Varchar(500, null=True, default=None)
     ip = Varchar(45, null=True, default=None, help_text="Of the network, not of the machine.")
     machine = Varchar(40, null=True, default=None, help_text="The rule by which no person did it.")
+    implies_open = Boolean(default=False, help_text="Of a click: opens are tracked, too.")
+    aggregate = Boolean(default=False, help_text="Nothing may be kept of whom it came from.")
     made_at = Timestamptz(help_text="When the token was made.")
     occurred_at = Timestamptz()
 

@@ -23,6 +23,7 @@ WHO_BYTES = 8
 _MARK = struct.Struct(">BI64s8s")
 _INDEX = struct.Struct(">H")
 _AGGREGATE = 1
+_OPENS = 2
 _OVERHEAD = 1 + NONCE_BYTES
 
 
@@ -71,6 +72,8 @@ class Mark:
     """Unix seconds."""
     aggregate: bool
     """Nothing is to be kept of who asks for it."""
+    opens: bool
+    """Opens of the delivery are tracked."""
     url: str = ""
     link_index: int = 0
 
@@ -86,10 +89,11 @@ def who_of(organization_id: OrganizationId, address: str) -> bytes:
     return digest(named, purpose="tracked-recipient")[:WHO_BYTES]
 
 
-def mark_of(recipient: Recipient, *, made_at: int, aggregate: bool) -> bytes:
+def mark_of(recipient: Recipient, *, made_at: int, aggregate: bool, opens: bool) -> bytes:
     """Return the beginning of every mark of one delivery, which is what costs most to make."""
     who = who_of(recipient.organization_id, recipient.address)
-    return _MARK.pack(_AGGREGATE if aggregate else 0, made_at, _ids(recipient), who)
+    flags = _AGGREGATE * aggregate | _OPENS * opens
+    return _MARK.pack(flags, made_at, _ids(recipient), who)
 
 
 def open_token(mark: bytes) -> str:
@@ -108,7 +112,7 @@ def read_open(token: str) -> Mark | None:
     if body is None or len(body) != _MARK.size:
         return None
     flags, made_at, ids, who = _MARK.unpack(body)
-    return Mark(ids, who, made_at, bool(flags & _AGGREGATE))
+    return Mark(ids, who, made_at, bool(flags & _AGGREGATE), bool(flags & _OPENS))
 
 
 def read_click(token: str) -> Mark | None:
@@ -120,7 +124,7 @@ def read_click(token: str) -> Mark | None:
     flags, made_at, ids, who = _MARK.unpack_from(body)
     (index,) = _INDEX.unpack_from(body, _MARK.size)
     url = body[at:].decode("ascii")
-    return Mark(ids, who, made_at, bool(flags & _AGGREGATE), url, index)
+    return Mark(ids, who, made_at, bool(flags & _AGGREGATE), bool(flags & _OPENS), url, index)
 
 
 @lru_cache(maxsize=4)

@@ -65,10 +65,12 @@ async def still_tracked(recipients: Sequence[tuple[Recipient, int]]) -> list[Tra
     return found
 
 
-def links_of(recipient: Recipient, *, host: str | None, aggregate: bool) -> Links:
+def links_of(recipient: Recipient, tracks: Tracks, *, host: str | None, aggregate: bool) -> Links:
     """Return what makes the links of one delivery; *host* is a tracking domain in use."""
     made_at = int(clock.now().timestamp())
-    return Links(origin_of(host), mark_of(recipient, made_at=made_at, aggregate=aggregate))
+    opens = bool(tracks & Tracks.OPENS)
+    mark = mark_of(recipient, made_at=made_at, aggregate=aggregate, opens=opens)
+    return Links(origin_of(host), mark)
 
 
 def origin_of(host: str | None) -> str:
