@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -259,8 +259,11 @@ async def cancel_deliveries(
     *,
     cancelled_by: uuid.UUID | None = None,
     refund_entry_id: uuid.UUID | None = None,
+    only: Collection[uuid.UUID] | None = None,
 ) -> CancelledDeliveries:
     """Cancel every delivery of a message that is not on the wire and not final.
+
+    With *only*, of those that it names; what is counted is of them, too.
 
     One that a worker has now remembers who cancelled it, and the entry of the ledger that
     pays it back should it turn out that no attempt was made.
@@ -274,8 +277,9 @@ async def cancel_deliveries(
         message_id,
     )
     stoppable = {DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED}
-    stopped = [row for row in rows if row["state"] in stoppable]
-    sending = [row["id"] for row in rows if row["state"] == DeliveryState.SENDING]
+    meant = [row for row in rows if only is None or row["id"] in only]
+    stopped = [row for row in meant if row["state"] in stoppable]
+    sending = [row["id"] for row in meant if row["state"] == DeliveryState.SENDING]
     ids = {row["id"] for row in stopped}
     states = [DeliveryState.CANCELLED.value if row["id"] in ids else row["state"] for row in rows]
     status = message_status(states)
@@ -300,8 +304,8 @@ async def cancel_deliveries(
         cancelled={row["id"]: row["vmta_id"] for row in stopped},
         unattempted=sum(row["attempts"] == 0 for row in stopped),
         in_progress=len(sending),
-        final=sum(row["state"] in FINAL for row in rows),
-        already_cancelled=sum(row["state"] == DeliveryState.CANCELLED for row in rows),
+        final=sum(row["state"] in FINAL for row in meant),
+        already_cancelled=sum(row["state"] == DeliveryState.CANCELLED for row in meant),
         status=status,
     )
 

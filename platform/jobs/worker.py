@@ -24,6 +24,7 @@ from .capture import CaptureListener
 from .credits import close_books, keep_watching
 from .delivery import drain, look_again
 from .domains import check_domain
+from .erasing import erase_recipient
 from .notices import send_notice
 from .outbound import Outbound
 from .schedule import cron_jobs
@@ -49,6 +50,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.TIDY: tidy,
     JobName.SIMULATE: run,
     JobName.IMPORT_SUPPRESSIONS: import_suppressions,
+    JobName.ERASE_RECIPIENT: erase_recipient,
 }
 """What each kind of job runs."""
 

@@ -43,6 +43,6 @@ def erased_key(organization_id: OrganizationId, address_key: str) -> str:
     return f"#{digest(named, purpose='erased-address')[:16].hex()}"
 
 
-def is_erased_key(key: str) -> bool:
-    """Say whether *key* stands for an address that was erased."""
-    return key.startswith("#")
+def stand_in_for(key: str) -> str:
+    """Return what is shown in place of an address that was erased; mail to it goes nowhere."""
+    return f"{key.removeprefix('#')}@erased.invalid"

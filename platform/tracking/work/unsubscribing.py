@@ -51,7 +51,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
     )
     async with transaction() as tx:
         (known,) = await suppressions.suppressed([asked])
-        if known is SuppressionReason.UNSUBSCRIBE:
+        # Of somebody who was erased no address is kept again, and no mail comes.
+        if known in (SuppressionReason.UNSUBSCRIBE, SuppressionReason.ERASED):
             return
         await suppressions.add(
             tx,
