@@ -87,9 +87,7 @@ class Engagement:
     def user_agent(self) -> str | None:
         return self._data().get("user_agent")
 
-    @strawberry.field(
-        description="The network it came from, not the machine."
-    )
+    @strawberry.field(description="The network it came from, not the machine.")
     def ip(self) -> str | None:
         return self._data().get("ip")
 
