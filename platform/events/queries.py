@@ -144,8 +144,8 @@ async def engagement_of_messages(
     )
     found: dict[uuid.UUID, dict[uuid.UUID, Engagement]] = {}
     for row in rows:
-        done = found.setdefault(row.pop("message_id"), {})
-        done[row.pop("delivery_id")] = Engagement(**row)
+        message_id, delivery_id = row.pop("message_id"), row.pop("delivery_id")
+        found.setdefault(message_id, {})[delivery_id] = Engagement(**row)
     return found
 
 
