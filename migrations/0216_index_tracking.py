@@ -7,8 +7,7 @@ VERSION = "1.38.0"
 DESCRIPTION = "Index hits, choices, erasures, and the events of suppressions by address."
 
 STATEMENTS = (
-    "CREATE INDEX tracking_hits_due ON tracking_hits (occurred_at, id)",
-    # They come and go by the thousand.
+    # They come and go by the thousand; what is read of them is in the order of their ids.
     "ALTER TABLE tracking_hits SET (autovacuum_vacuum_scale_factor = 0, "
     "autovacuum_vacuum_threshold = 5000)",
     "CREATE UNIQUE INDEX tracking_choices_once ON tracking_choices "

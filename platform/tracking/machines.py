@@ -20,6 +20,9 @@ SOONEST = timedelta(seconds=2)
 """After delivery; what is opened before was opened by whoever took the mail."""
 BURST_LINKS = 3
 BURST_WITHIN = timedelta(seconds=2)
+REMEMBERED = 10_000
+"""Judgements that are kept: the same programs and networks come again and again, and one takes
+longer than everything else that is done for a hit."""
 
 
 class HitKind(StrEnum):
@@ -51,6 +54,7 @@ class Rule:
         )
 
 
+@lru_cache(maxsize=REMEMBERED)
 def machine_of(kind: HitKind, *, agent: str, address: str | None, purpose: str) -> str | None:
     """Return which machine made a request, or None if a person may have made it."""
     try:
@@ -84,6 +88,7 @@ def burst_times(clicks: Sequence[tuple[float, int]]) -> frozenset[float]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def network_of(address: str | None) -> str | None:
     """Return an address without what tells one machine of a network from another.
 

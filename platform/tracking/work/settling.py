@@ -74,11 +74,13 @@ async def settle_hits() -> int:
         (turn,) = await fetch("SELECT pg_try_advisory_xact_lock({}) AS is_mine", LOCK)
         if not turn["is_mine"]:
             return 0
-        hits = await fetch(
-            "SELECT * FROM tracking_hits WHERE occurred_at <= {} ORDER BY occurred_at, id LIMIT {}",
+        # By id, which is nearly the order of time: an index more would cost more than it finds.
+        found = await fetch(
+            "SELECT * FROM tracking_hits WHERE occurred_at <= {} ORDER BY id LIMIT {}",
             ripe,
             AT_ONCE,
         )
+        hits = sorted(found, key=lambda hit: hit["occurred_at"])
         erased = await _erased(hits)
         apart = await aggregates({ProjectId(hit["project_id"]) for hit in hits})
         histories = await _read_histories(hits)
