@@ -9,6 +9,7 @@ import pytest
 from postlane.core import clock
 from postlane.core.actor import OrganizationId, ProjectId
 from postlane.core.database import fetch, transaction
+from postlane.mail.links import LONGEST_TARGET
 from postlane.tracking.rules import Tracks
 from postlane.tracking.tokens import (
     Recipient,
@@ -231,6 +232,16 @@ async def test_links_live_for_a_year(client: Client, frozen: datetime) -> None:
     assert "default-src 'none'" in after.headers["content-security-policy"]
     assert pixel.status_code == 200
     assert [type for type, _ in await mail.events()] == ["message.opened", "message.clicked"]
+
+
+async def test_a_long_address_is_led_to_whole(client: Client, frozen: datetime) -> None:
+    mail = await mailed()
+    target = "https://shop.example/" + "x" * (LONGEST_TARGET - 21)
+
+    answer = await client.get(mail.link(0, target))
+
+    assert answer.headers["location"] == target
+    assert len(mail.link(0, target)) < 3_000
 
 
 async def test_mail_of_somebody_who_was_erased_is_answered_plainly_and_not_counted(

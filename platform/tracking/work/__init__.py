@@ -5,6 +5,22 @@ makes the links of a delivery, `recording` writes hits down and `settling` makes
 `erasing` lets nothing more be recorded of somebody.
 """
 
-from .unsubscribing import PATH, UNSUBSCRIBE, leave, unsubscribe, unsubscribe_headers
+from .unsubscribing import (
+    BY_PAGE,
+    ONE_CLICK,
+    PATH,
+    UNSUBSCRIBE,
+    leave,
+    unsubscribe,
+    unsubscribe_headers,
+)
 
-__all__ = ["PATH", "UNSUBSCRIBE", "leave", "unsubscribe", "unsubscribe_headers"]
+__all__ = [
+    "BY_PAGE",
+    "ONE_CLICK",
+    "PATH",
+    "UNSUBSCRIBE",
+    "leave",
+    "unsubscribe",
+    "unsubscribe_headers",
+]

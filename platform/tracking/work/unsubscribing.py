@@ -11,6 +11,10 @@ from ..tokens import Recipient, make_token, read_token
 
 UNSUBSCRIBE = "unsubscribe"
 PATH = "/track/unsubscribe/"
+ONE_CLICK = "one_click"
+"""Their mail program did it for them."""
+BY_PAGE = "page"
+"""They opened the link and pressed the button."""
 
 
 def unsubscribe_headers(
@@ -32,15 +36,15 @@ def unsubscribe_headers(
     )
 
 
-async def unsubscribe(token: str) -> bool:
+async def unsubscribe(token: str, *, method: str = ONE_CLICK) -> bool:
     """Send the token's recipient no more marketing mail; say whether the token is good.
 
-    Doing it twice is the same as once.
+    Doing it twice is the same as once. *method* is how they asked.
     """
     recipient = read_token(token, purpose=UNSUBSCRIBE)
     if recipient is None:
         return False
-    await leave(recipient, method="one_click")
+    await leave(recipient, method=method)
     return True
 
 
