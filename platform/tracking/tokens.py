@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ..core.actor import OrganizationId, ProjectId
-from ..core.crypto import NONCE_BYTES, SealBroken, derived_key, digest, seal, unseal
+from ..core.crypto import NONCE_BYTES, VERSION, SealBroken, derived_key, digest, seal, unseal
 
 LONGEST_TOKEN = 700
 """Characters of a token that are looked at; ours have at most 600."""
@@ -138,6 +138,8 @@ def _opened(token: str, purpose: str) -> bytes | None:
         return None
     try:
         sealed = _octets(token)
+        if sealed[:1] != VERSION:
+            return None
         return _cipher(purpose).decrypt(sealed[1:_OVERHEAD], sealed[_OVERHEAD:], purpose.encode())
     except (binascii.Error, ValueError, InvalidTag):
         return None

@@ -7,14 +7,18 @@ from email.message import EmailMessage
 import dkim
 
 from postlane.core.database import fetch
+from postlane.delivery.work import claim_batch
 from postlane.domains.tables import DomainRecord
 from postlane.jobs.outbound import Outbound
+from postlane.jobs.preparing import prepare
+from postlane.mail.smtp import Envelope
 from postlane.tracking.rules import Tracks
 from postlane.tracking.tables import TrackingChoice
 from postlane.tracking.tokens import Mark, read_click, read_open
 from tests.delivery.spool import make_organization, make_signing_domain, make_spooled
 from tests.jobs.sending import drain_queue
 from tests.sink import Received, Sink
+from tests.statements import count_statements
 
 HTML = (
     '<html><body><p>Hello <a class=b href="https://shop.example/a?x=1&amp;y=2">there</a>, '
@@ -223,3 +227,30 @@ async def test_a_project_that_counts_only_says_so_in_its_links(
     _, html = bodies(sink.messages[0])
     assert mark(read_open(OPEN.findall(html)[0][1])).aggregate
     assert mark(read_click(CLICK.findall(html)[0][1])).aggregate
+
+
+async def test_where_nothing_is_tracked_nothing_more_is_asked_or_built(database: None) -> None:
+    organization = await make_organization()
+    domain = await make_signing_domain(organization)
+    found = {}
+    for tracks in (Tracks.NOTHING, EVERYTHING):
+        spooled = await make_spooled(
+            "ada@dest.example",
+            "bob@dest.example",
+            organization=organization,
+            domain_id=domain.id,
+            tracks=tracks,
+        )
+        claims = await claim_batch(spooled.queue_id)
+        with count_statements() as sent:
+            envelopes = [
+                each.envelope for group in [g async for g in prepare(claims)] for each in group
+            ]
+        assert all(isinstance(each, Envelope) for each in envelopes)
+        bodies = {each.data for each in envelopes if isinstance(each, Envelope)}
+        found[tracks] = len(sent), len(bodies)
+
+    # What the message says, and the keys; and one body for both.
+    assert found[Tracks.NOTHING] == (2, 1)
+    # Who minds, and whether only sums are kept; the keys are known by now.
+    assert found[EVERYTHING] == (3, 2)

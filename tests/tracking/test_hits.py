@@ -141,14 +141,18 @@ async def test_other_methods_are_refused(client: Client, frozen: datetime) -> No
 
 def broken_tokens(token: str) -> dict[str, str]:
     """Return what is not the token any more, by what was done to it."""
-    other = "A" if token[20] != "A" else "B"
+
+    def altered(at: int) -> str:
+        return token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
+
     return {
         "nothing": "",
         "cut": token[:-1],
         "cut far": token[:30],
         "longer": token + "A",
-        "altered": token[:20] + other + token[21:],
-        "altered nonce": other + token[1:5] + other + token[6:],
+        "altered": altered(-2),
+        "altered nonce": altered(5),
+        "altered version": altered(0),
         "garbage": "%C3%28%00",
         "unicode": "ü" * 20,
         "dots": "..",
