@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,27 @@ from postlane.server.web import HTTP, HTTP_MODE
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 
 
+@dataclass(frozen=True, slots=True)
+class Web:
+    """One `postlane web` and where it answers."""
+
+    url: str
+    process: asyncio.subprocess.Process
+
+
 @asynccontextmanager
 async def web_process(database_url: str, **settings: str) -> AsyncIterator[str]:
     """Run `postlane web` for the body, with this run's secrets, and give its URL.
 
     *settings* are those of the product, in lower case.
     """
+    async with running_web(database_url, **settings) as web:
+        yield web.url
+
+
+@asynccontextmanager
+async def running_web(database_url: str, **settings: str) -> AsyncIterator[Web]:
+    """Do the same, and give the process, too."""
     port = _free_port()
     given = {
         "database_url": database_url,
@@ -44,7 +60,7 @@ async def web_process(database_url: str, **settings: str) -> AsyncIterator[str]:
     )
     try:
         await _listening(port, within=30)
-        yield f"http://127.0.0.1:{port}"
+        yield Web(f"http://127.0.0.1:{port}", process)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -36,7 +36,9 @@ from postlane.graphql.live import Credential, subscribe
 from postlane.graphql.nodes import global_id, registered
 from postlane.graphql.scalars import write_time
 from postlane.graphql.schema import CORE
+from postlane.messages.tables import Erasure
 from postlane.suppressions.tables import SuppressionImport
+from postlane.tracking.tables import TrackingChoice
 from postlane.vmtas.tables import Pool, Vmta
 from tests.billing.setup import make_invoice
 from tests.client import Client
@@ -63,6 +65,7 @@ KINDS = {
     "Billing.invoice(id)": "Invoice",
     "Mutation.cancelMessage(input.id)": "Message",
     "Mutation.changeRole(input.userId)": "User",
+    "Mutation.chooseTracking(input.projectId)": "Project",
     "Mutation.checkInboundTls(input.domain.id)": "Domain",
     "Mutation.checkInboundTls(input.domain.name)": "Domain name",
     "Mutation.createDomain(input.defaultPool)": "Pool name",
@@ -100,6 +103,7 @@ KINDS = {
     "Mutation.updateDomainBimi(input.domain.id)": "Domain",
     "Mutation.updateDomainBimi(input.domain.name)": "Domain name",
     "Mutation.updateProject(input.projectId)": "Project",
+    "Mutation.updateTracking(input.projectId)": "Project",
     "Mutation.verifyDomain(input.domain.id)": "Domain",
     "Mutation.verifyDomain(input.domain.name)": "Domain name",
     "Mutation.withdrawInvitation(input.invitationId)": "Invitation",
@@ -177,6 +181,7 @@ def given(field: str, world: "World") -> dict[str, Any]:
     needed: dict[str, dict[str, Any]] = {
         "addSuppression": {"address": "ada@example.net"},
         "changeRole": {"role": "VIEWER"},
+        "chooseTracking": {"address": "ada@example.net", "opens": False},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
         "createDomain": {"name": f"other-{world.domain}"},
         "grantCredits": {"type": "EMAIL", "amount": 1},
@@ -187,6 +192,7 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "updateDomain": {"domain": {"name": world.domain}, "trackOpens": True},
         "updateDomainBimi": {"enabled": False},
         "updateProject": {"name": "Renamed"},
+        "updateTracking": {"opens": True},
     }
     return needed.get(field, {})
 
@@ -308,6 +314,10 @@ async def make_world(client: Client) -> World:
     suppression = await make_suppression(organization.id, f"gone@{domain.name}")
     imported = SuppressionImport(organization_id=organization.id, reason="manual")
     await imported.save()
+    choice = TrackingChoice(organization_id=organization.id, address_key=f"a@{domain.name}")
+    await choice.save()
+    erasure = Erasure(organization_id=organization.id, key="#0")
+    await erasure.save()
     pool = Pool(organization_id=organization.id, name=f"pool-{domain.name}")
     await pool.save()
     vmta = Vmta(organization_id=organization.id, name=f"vmta-{domain.name}")
@@ -352,6 +362,7 @@ async def make_world(client: Client) -> World:
         "Delivery": UUID(message["deliveries"][0]["uuid"]),
         "Domain": domain.id,
         "DomainCheck": check.id,
+        "Erasure": erasure.id,
         "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),
         "Invoice": invoice.id,
         "Message": UUID(message["uuid"]),
@@ -363,6 +374,7 @@ async def make_world(client: Client) -> World:
         "Suppression": suppression.id,
         "TlsRequirement": UUID(sent["setTlsRequirement"]["requirement"]["uuid"]),
         "SuppressionImport": imported.id,
+        "TrackingChoice": choice.id,
         "User": member.user_id,
         "Vmta": vmta.id,
     }

@@ -4,6 +4,7 @@ import re
 import unicodedata
 import zoneinfo
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -63,6 +64,20 @@ class Plan(StrEnum):
     PROFESSIONAL = "professional"
     ENTERPRISE = "enterprise"
     SELF_HOSTED = "self_hosted"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSwitches:
+    """What is tracked, as far as it is decided in one place; None is: somewhere else."""
+
+    opens: bool | None = None
+    clicks: bool | None = None
+    text_links: bool | None = None
+    """Clicks on addresses in plain text, too, where clicks are tracked."""
+
+
+TRACKING_FIELDS = ("track_opens", "track_clicks", "track_text_links", "tracking_aggregate")
+"""What an organization and a project decide about tracking."""
 
 
 def checked_email(text: str, *, field: str = "email") -> str:

@@ -29,6 +29,13 @@ class Organization(Table, db=DB, tablename="organizations"):
     requires_second_factor = Boolean(
         default=False, help_text="Members without one can do nothing but set one up."
     )
+    track_opens = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    track_clicks = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    track_text_links = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    tracking_aggregate = Boolean(default=False, help_text="Nothing is kept of single people.")
+    tracks_by_recipient = Boolean(
+        default=False, help_text="Something was decided for single recipients, so look."
+    )
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 
@@ -47,6 +54,10 @@ class Project(Table, db=DB, tablename="projects"):
     rate_limit_per_minute = Integer(
         null=True, default=None, help_text="For each key bound to it; null is any number."
     )
+    track_opens = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    track_clicks = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    track_text_links = Boolean(null=True, default=None, help_text="Null: not decided here.")
+    tracking_aggregate = Boolean(default=False, help_text="Nothing is kept of single people.")
     archived_at = Timestamptz(
         null=True, default=None, help_text="Since then its keys are refused; null: in use."
     )

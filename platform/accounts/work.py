@@ -1,14 +1,14 @@
 """What the platform asks of accounts for itself."""
 
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..core import clock
 from ..core.actor import OrganizationId, ProjectId, Role
 from ..core.database import fetch
-from .rules import DEFAULT_PROJECT, UserStatus
+from .rules import DEFAULT_PROJECT, TrackingSwitches, UserStatus
 
 INVITATIONS_KEPT = timedelta(days=30)
 """After their end; until then they can be mailed again."""
@@ -20,23 +20,59 @@ class SendingAccount:
 
     plan: str
     default_project_id: ProjectId
+    tracking: TrackingSwitches = TrackingSwitches()
+    project_tracking: Mapping[ProjectId, TrackingSwitches] = field(default_factory=dict)
+    """Of the default project and of those that were asked for."""
+    tracks_by_recipient: bool = False
+    """For some recipients something else was decided."""
 
 
 async def sending_accounts(
     organization_ids: Collection[OrganizationId],
+    *,
+    project_ids: Collection[ProjectId] = (),
 ) -> dict[OrganizationId, SendingAccount]:
-    """Return the plan and the default project of each organization; one statement for all."""
+    """Return what accepting mail needs of each organization; one statement for all.
+
+    Of their projects it is the default one, and those of *project_ids*.
+    """
     rows = await fetch(
-        "SELECT o.id, o.plan, p.id AS project_id FROM organizations o "
-        "JOIN projects p ON p.organization_id = o.id AND p.slug = {} "
+        "SELECT o.id, o.plan, o.track_opens, o.track_clicks, o.track_text_links, "
+        "o.tracks_by_recipient, p.id AS project_id, p.slug, p.track_opens AS project_opens, "
+        "p.track_clicks AS project_clicks, p.track_text_links AS project_text_links "
+        "FROM organizations o "
+        "JOIN projects p ON p.organization_id = o.id AND (p.slug = {} OR p.id = ANY({}::uuid[])) "
         "WHERE o.id = ANY({}::uuid[])",
         DEFAULT_PROJECT,
+        list(project_ids),
         list(organization_ids),
     )
+    projects: dict[OrganizationId, dict[ProjectId, TrackingSwitches]] = {}
+    for row in rows:
+        projects.setdefault(row["id"], {})[row["project_id"]] = TrackingSwitches(
+            row["project_opens"], row["project_clicks"], row["project_text_links"]
+        )
     return {
-        OrganizationId(row["id"]): SendingAccount(row["plan"], ProjectId(row["project_id"]))
+        OrganizationId(row["id"]): SendingAccount(
+            row["plan"],
+            ProjectId(row["project_id"]),
+            TrackingSwitches(row["track_opens"], row["track_clicks"], row["track_text_links"]),
+            projects[row["id"]],
+            row["tracks_by_recipient"],
+        )
         for row in rows
+        if row["slug"] == DEFAULT_PROJECT
     }
+
+
+async def aggregates(project_ids: Collection[ProjectId]) -> frozenset[ProjectId]:
+    """Return those of the projects of whose recipients nothing is kept singly."""
+    rows = await fetch(
+        "SELECT p.id FROM projects p JOIN organizations o ON o.id = p.organization_id "
+        "WHERE p.id = ANY({}::uuid[]) AND (p.tracking_aggregate OR o.tracking_aggregate)",
+        list(project_ids),
+    )
+    return frozenset(ProjectId(row["id"]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

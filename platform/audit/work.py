@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from ..core import clock
+from ..core.actor import OrganizationId
 from ..core.database import fetch
 from ..core.settings import settings
 
@@ -14,3 +15,19 @@ async def remove_old_entries() -> None:
     """
     before = clock.now() - timedelta(days=settings().audit_days)
     await fetch("DELETE FROM audit_entries WHERE created_at < {}", before)
+
+
+async def erase_address(organization_id: OrganizationId, address_key: str, *, stand_in: str) -> int:
+    """Let no entry name the address of somebody erased; return how many did.
+
+    It is the only way in which an entry changes: who did what, and when, stays.
+    """
+    rows = await fetch(
+        "UPDATE audit_entries "
+        "SET changes = jsonb_set(changes, ARRAY['address'], to_jsonb({}::text)) "
+        "WHERE organization_id = {} AND lower(changes->>'address') = {} RETURNING id",
+        stand_in,
+        organization_id,
+        address_key,
+    )
+    return len(rows)

@@ -22,6 +22,7 @@ class JobName(StrEnum):
     TIDY = "tidy"
     SIMULATE = "simulate"
     IMPORT_SUPPRESSIONS = "import_suppressions"
+    ERASE_RECIPIENT = "erase_recipient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ POLICIES: dict[JobName, JobPolicy] = {
     JobName.SIMULATE: JobPolicy(timedelta(minutes=1), retries=3),
     # It remembers how far it is, so that the next goes on from there.
     JobName.IMPORT_SUPPRESSIONS: JobPolicy(timedelta(minutes=30), retries=3),
+    JobName.ERASE_RECIPIENT: JobPolicy(timedelta(minutes=30), retries=3),
 }
 
 _queue: Queue | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +41,8 @@ class NewDelivery:
     """None for what is never attempted: suppressed recipients, sandbox mail."""
     expires_at: datetime
     created_at: datetime
+    tracks: int = 0
+    """What is tracked of it, as `tracking` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,16 @@ INSERT_SPOOLED = """
     )
     INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
         kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
-        cancel_requested, settled_at, created_at)
+        cancel_requested, settled_at, created_at, tracks)
     SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
         address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
-        created_at
+        created_at, tracks
     FROM unnest({}::uuid[], {}::text[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[],
         {}::text[], {}::text[], {}::text[], {}::text[], {}::smallint[], {}::text[],
-        {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[])
+        {}::timestamptz[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
+        {}::smallint[])
     AS n (id, token, organization_id, project_id, message_id, queue_id, kind, address,
-        address_key, domain, priority, state, due_at, expires_at, settled_at, created_at)
+        address_key, domain, priority, state, due_at, expires_at, settled_at, created_at, tracks)
     RETURNING id, number
 """
 
@@ -138,6 +141,8 @@ _DELIVERY_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
     lambda d: d.expires_at,
     lambda d: d.created_at if d.state in FINAL else None,
     lambda d: d.created_at,
+    # A set of flags is an array to the driver.
+    lambda d: int(d.tracks),
 )
 
 
@@ -254,8 +259,11 @@ async def cancel_deliveries(
     *,
     cancelled_by: uuid.UUID | None = None,
     refund_entry_id: uuid.UUID | None = None,
+    only: Collection[uuid.UUID] | None = None,
 ) -> CancelledDeliveries:
     """Cancel every delivery of a message that is not on the wire and not final.
+
+    With *only*, of those that it names; what is counted is of them, too.
 
     One that a worker has now remembers who cancelled it, and the entry of the ledger that
     pays it back should it turn out that no attempt was made.
@@ -269,8 +277,9 @@ async def cancel_deliveries(
         message_id,
     )
     stoppable = {DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED}
-    stopped = [row for row in rows if row["state"] in stoppable]
-    sending = [row["id"] for row in rows if row["state"] == DeliveryState.SENDING]
+    meant = [row for row in rows if only is None or row["id"] in only]
+    stopped = [row for row in meant if row["state"] in stoppable]
+    sending = [row["id"] for row in meant if row["state"] == DeliveryState.SENDING]
     ids = {row["id"] for row in stopped}
     states = [DeliveryState.CANCELLED.value if row["id"] in ids else row["state"] for row in rows]
     status = message_status(states)
@@ -295,8 +304,8 @@ async def cancel_deliveries(
         cancelled={row["id"]: row["vmta_id"] for row in stopped},
         unattempted=sum(row["attempts"] == 0 for row in stopped),
         in_progress=len(sending),
-        final=sum(row["state"] in FINAL for row in rows),
-        already_cancelled=sum(row["state"] == DeliveryState.CANCELLED for row in rows),
+        final=sum(row["state"] in FINAL for row in meant),
+        already_cancelled=sum(row["state"] == DeliveryState.CANCELLED for row in meant),
         status=status,
     )
 

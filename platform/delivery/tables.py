@@ -198,6 +198,7 @@ class Delivery(Table, db=DB, tablename="deliveries"):
     delivered_at = Timestamptz(null=True, default=None)
     settled_at = Timestamptz(null=True, default=None, help_text="When it became final.")
     simulated = Boolean(default=False, help_text="What became of it was made up.")
+    tracks = SmallInt(default=0, help_text="1 opens, 2 clicks, 4 addresses in plain text; summed.")
     created_at = Timestamptz(default=clock.now)
 
 

@@ -24,6 +24,7 @@ from .history import KEPT_FOR
 from .keys import choose_selector, make_sealed_key, start_rotation
 from .logos import read_bimi, write_verdict
 from .lookups import Sender, look_up
+from .records import RecordPurpose, RecordStatus
 from .rules import (
     CAN_SEND,
     DEFAULT_OVERLAP_SECONDS,
@@ -51,6 +52,7 @@ class _Identity:
 
     keys: Sequence[SigningKey] = ()
     bimi_selector: str | None = None
+    tracking_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,18 @@ async def bimi_selectors(domain_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID
         domain_id: found.bimi_selector
         for domain_id, found in (await _known(domain_ids)).items()
         if found.bimi_selector
+    }
+
+
+async def tracking_hosts(domain_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+    """Return the tracking domain of each domain that has one whose record is in place.
+
+    It remembers as `signing_keys` does, and together with it.
+    """
+    return {
+        domain_id: found.tracking_host
+        for domain_id, found in (await _known(domain_ids)).items()
+        if found.tracking_host
     }
 
 
@@ -279,26 +293,32 @@ async def _audit(tx: Tx, domain: Domain, action: str, changes: Mapping[str, Any]
 
 async def _read_identities(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, _Identity]:
     rows = await fetch(
-        "SELECT keys.domain_id, name, keys.selector, algorithm, private_key, "
-        "logos.selector AS bimi_selector FROM dkim_keys AS keys "
+        "SELECT keys.domain_id, domains.name, keys.selector, algorithm, private_key, "
+        "logos.selector AS bimi_selector, tracking.name AS tracking_host "
+        "FROM dkim_keys AS keys "
         "JOIN domains ON domains.id = keys.domain_id "
+        "LEFT JOIN domain_records AS tracking ON tracking.domain_id = domains.id "
+        "AND tracking.purpose = {} AND tracking.status = {} "
         "LEFT JOIN domain_bimi AS logos ON logos.domain_id = domains.id AND enabled "
         "AND logo_url IS NOT NULL AND logos.selector <> {} "
         "WHERE keys.domain_id = ANY({}::uuid[]) AND state = {} AND private_key IS NOT NULL "
         "ORDER BY algorithm DESC",
+        RecordPurpose.TRACKING.value,
+        RecordStatus.VERIFIED.value,
         DEFAULT_SELECTOR,
         list(domain_ids),
         KeyState.ACTIVE.value,
     )
     keys: dict[uuid.UUID, list[SigningKey]] = {domain_id: [] for domain_id in domain_ids}
     selectors = {row["domain_id"]: row["bimi_selector"] for row in rows}
+    hosts = {row["domain_id"]: row["tracking_host"] for row in rows}
     for row in rows:
         private_pem = unseal(row["private_key"], purpose=KEY_PURPOSE)
         keys[row["domain_id"]].append(
             SigningKey(row["name"], row["selector"], KeyAlgorithm(row["algorithm"]), private_pem)
         )
     return {
-        domain_id: _Identity(tuple(found), selectors.get(domain_id))
+        domain_id: _Identity(tuple(found), selectors.get(domain_id), hosts.get(domain_id))
         for domain_id, found in keys.items()
     }
 

@@ -5,10 +5,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from piccolo.columns.combination import WhereRaw
+
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.paging import Order, Page, PageRequest, fetch_page
+from .rules import EventType
 from .tables import Event
+
+BY_MACHINE = "coalesce(data->>'machine_open', data->>'bot', 'false')::boolean"
+"""Whether no person made an open or a click."""
 
 IN_ORDER = Order("position", "position", lambda event: event.position)
 
@@ -73,13 +79,48 @@ async def events_of_deliveries(
     return [Event(_exists_in_db=True, **row) for row in rows]
 
 
+ENGAGEMENTS = (EventType.MESSAGE_OPENED, EventType.MESSAGE_CLICKED)
+"""What recipients do with a message, as far as it can be seen."""
+
+
+async def list_engagements(
+    actor: Actor,
+    *,
+    message_id: uuid.UUID,
+    delivery_id: uuid.UUID | None = None,
+    types: Collection[EventType] = ENGAGEMENTS,
+    by_machines: bool | None = None,
+    page: PageRequest,
+) -> Page[Event]:
+    """Return opens and clicks of one message, or of one of its deliveries, oldest first.
+
+    *by_machines* asks for those that no person made, or for all others.
+    """
+    actor.require(Permission.READ_MESSAGES)
+    query = Event.objects().where(
+        (Event.organization_id == actor.organization_id)
+        & (Event.message_id == message_id)
+        & Event.type.is_in([type.value for type in types])
+    )
+    if actor.project_id is not None:
+        query = query.where(Event.project_id == actor.project_id)
+    if delivery_id is not None:
+        query = query.where(Event.delivery_id == delivery_id)
+    if by_machines is not None:
+        query = query.where(WhereRaw(f"{BY_MACHINE} = {{}}", by_machines))
+    asked = ",".join([*sorted(types), str(by_machines)])
+    return await fetch_page(query, page, IN_ORDER, scope=f"{message_id}{delivery_id or ''}{asked}")
+
+
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """What a recipient did with a message."""
+    """What a recipient did with a message, and what machines did on the way to them."""
 
     opens: int = 0
     clicks: int = 0
     first_opened_at: datetime | None = None
+    machine_opens: int = 0
+    bot_clicks: int = 0
 
 
 async def engagement_of_messages(
@@ -88,19 +129,23 @@ async def engagement_of_messages(
     """Return what was done with each message, by delivery; where nothing was, it is left out."""
     rows = await fetch(
         "SELECT message_id, delivery_id, "
-        "count(*) FILTER (WHERE type = 'message.opened') AS opens, "
-        "count(*) FILTER (WHERE type = 'message.clicked') AS clicks, "
-        "min(occurred_at) FILTER (WHERE type = 'message.opened') AS first_opened_at "
+        "count(*) FILTER (WHERE type = 'message.opened' AND NOT by_machine) AS opens, "
+        "count(*) FILTER (WHERE type = 'message.clicked' AND NOT by_machine) AS clicks, "
+        "min(occurred_at) FILTER (WHERE type = 'message.opened' AND NOT by_machine) "
+        "AS first_opened_at, "
+        "count(*) FILTER (WHERE type = 'message.opened' AND by_machine) AS machine_opens, "
+        "count(*) FILTER (WHERE type = 'message.clicked' AND by_machine) AS bot_clicks "
+        "FROM (SELECT message_id, delivery_id, type, occurred_at, "
+        "coalesce(data->>'machine_open', data->>'bot', 'false')::boolean AS by_machine "
         "FROM events WHERE organization_id = {} AND message_id = ANY({}::uuid[]) "
-        "AND type IN ('message.opened', 'message.clicked') GROUP BY 1, 2",
+        "AND type IN ('message.opened', 'message.clicked')) AS event GROUP BY 1, 2",
         actor.organization_id,
         list(message_ids),
     )
     found: dict[uuid.UUID, dict[uuid.UUID, Engagement]] = {}
     for row in rows:
-        found.setdefault(row["message_id"], {})[row["delivery_id"]] = Engagement(
-            row["opens"], row["clicks"], row["first_opened_at"]
-        )
+        message_id, delivery_id = row.pop("message_id"), row.pop("delivery_id")
+        found.setdefault(message_id, {})[delivery_id] = Engagement(**row)
     return found
 
 

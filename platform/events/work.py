@@ -1,5 +1,7 @@
 """What the platform does with events for itself."""
 
+import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,3 +47,37 @@ async def usage_between(start: datetime, end: datetime) -> list[MailUsage]:
         first_id_at(end),
     )
     return [MailUsage(**row) for row in rows]
+
+
+PERSONAL = ("user_agent", "ip", "url", "smtp_response", "email", "description", "subject")
+"""What events say of a person, or quote what does."""
+
+
+async def erase_person(delivery_ids: Collection[uuid.UUID]) -> int:
+    """Take what is personal out of the events of deliveries; return how many had any."""
+    rows = await fetch(
+        "UPDATE events SET data = data - {}::text[] WHERE id = ANY(ARRAY("
+        "SELECT event.id FROM events AS event JOIN unnest({}::uuid[]) AS asked (id) "
+        "ON event.delivery_id = asked.id WHERE event.message_id IN "
+        "(SELECT message_id FROM deliveries WHERE id = ANY({}::uuid[])) "
+        "AND event.data ?| {}::text[])) RETURNING id",
+        list(PERSONAL),
+        list(delivery_ids),
+        list(delivery_ids),
+        list(PERSONAL),
+    )
+    return len(rows)
+
+
+async def erase_address(organization_id: OrganizationId, address_key: str, *, stand_in: str) -> int:
+    """Let no event name an address any more; return how many did."""
+    rows = await fetch(
+        "UPDATE events "
+        "SET data = jsonb_set(data - 'description', ARRAY['email'], to_jsonb({}::text)) "
+        "WHERE organization_id = {} AND lower(data->>'email') = {} "
+        "AND type IN ('suppression.created', 'suppression.removed') RETURNING id",
+        stand_in,
+        organization_id,
+        address_key,
+    )
+    return len(rows)

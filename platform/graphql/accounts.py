@@ -17,6 +17,7 @@ from .context import Info, actor_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
+from .tracking import TrackingSettings
 
 describe_enum(
     OrganizationStatus,
@@ -75,6 +76,10 @@ class Project(Node):
     )
     def archived_at(self) -> datetime | None:
         return self.row.archived_at
+
+    @strawberry.field(description="What is decided about tracking its mail.")
+    def tracking(self) -> TrackingSettings:
+        return TrackingSettings(row=self.row)
 
     @strawberry.field(description="When it was made.")
     def created_at(self) -> datetime:

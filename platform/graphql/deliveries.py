@@ -11,11 +11,11 @@ from ..core.actor import Actor
 from ..delivery import queries, tables
 from ..delivery.isps import Isp, isp_of
 from ..delivery.rules import DeliveryState, RecipientKind
-from ..events.queries import Engagement, engagement_of_messages
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
 from ..mail.tls import TlsPolicy
 from .context import Info, actor_of
+from .engagements import DeliveryFields
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
@@ -165,7 +165,7 @@ class Attempt:
 
 
 @strawberry.type(description="One recipient of one message.")
-class Delivery(Node):
+class Delivery(DeliveryFields, Node):
     row: strawberry.Private[tables.Delivery]
 
     @strawberry.field(description="Number for clients that need integers.")
@@ -207,22 +207,6 @@ class Delivery(Node):
     @strawberry.field(description="Who runs the mailbox.")
     def isp(self) -> Isp:
         return isp_of(self.row.domain, self.row.mx_host)
-
-    @strawberry.field(description="How often it was opened, as far as that can be seen.")
-    async def opens(self, info: Info) -> int:
-        return (await self._engagement(info)).opens
-
-    @strawberry.field(description="How often a link of it was followed.")
-    async def clicks(self, info: Info) -> int:
-        return (await self._engagement(info)).clicks
-
-    @strawberry.field(description="When it was first opened.")
-    async def first_opened_at(self, info: Info) -> datetime | None:
-        return (await self._engagement(info)).first_opened_at
-
-    async def _engagement(self, info: Info) -> Engagement:
-        found = await info.context.loaders.load(load_engagement, self.row.message_id)
-        return (found or {}).get(self.row.id, Engagement())
 
     @strawberry.field(description="How many attempts were made.")
     def attempt_count(self) -> int:
@@ -289,13 +273,6 @@ def delivery_type(row: tables.Delivery) -> Delivery:
 async def load_vmta_names(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, str]:
     """Return the name of each queue's vMTA."""
     return await queries.vmta_names_of_queues(actor, ids)
-
-
-async def load_engagement(
-    actor: Actor, ids: Sequence[UUID]
-) -> Mapping[UUID, Mapping[UUID, Engagement]]:
-    """Return what recipients did with each message, by delivery."""
-    return await engagement_of_messages(actor, ids)
 
 
 async def load_attempts(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, list[tables.Attempt]]:

@@ -1,7 +1,7 @@
 """Messages: sending, cancelling, and what became of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,15 +15,14 @@ from ..delivery import queries as spool
 from ..delivery.isps import Isp
 from ..delivery.rules import MessageStatus
 from ..delivery.tables import SpooledMessage
-from ..events.queries import Engagement
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass
 from ..messages import queries, tables
 from ..messages.rules import Source, Stream
 from ..vmtas.queries import vmta_names
-from . import events
+from . import engagements, events
 from .context import Info, actor_of
-from .deliveries import Delivery, delivery_type, load_engagement
+from .deliveries import Delivery, delivery_type
 from .enums import describe_enum
 from .message_contents import MessageContent, MessageOutline, load_contents, load_outlines
 from .nodes import Node, parse_id, register
@@ -64,7 +63,7 @@ describe_enum(
 
 
 @strawberry.type(description="One submission; each of its recipients is a delivery.")
-class Message(events.MessageFields, Node):
+class Message(events.MessageFields, engagements.MessageFields, Node):
     row: strawberry.Private[tables.Message]
 
     @strawberry.field(description="Number for clients that need integers.")
@@ -166,17 +165,6 @@ class Message(events.MessageFields, Node):
         if self.row.vmta_id is None:
             return None
         return await info.context.loaders.load(load_vmta_names, self.row.vmta_id)
-
-    @strawberry.field(description="How often it was opened, as far as that can be seen.")
-    async def opens(self, info: Info) -> int:
-        return sum(done.opens for done in await self._engagement(info))
-
-    @strawberry.field(description="How often a link of it was followed.")
-    async def clicks(self, info: Info) -> int:
-        return sum(done.clicks for done in await self._engagement(info))
-
-    async def _engagement(self, info: Info) -> Iterable[Engagement]:
-        return (await info.context.loaders.load(load_engagement, self.row.id) or {}).values()
 
     @strawberry.field(description="Whole credits that were debited for it.")
     def credits(self) -> BigInt:

@@ -24,6 +24,7 @@ from . import (
     credit_changes,
     domain_changes,
     domain_tls,
+    erasures,
     nodes,
     platform_admins,
     queues,
@@ -35,6 +36,7 @@ from . import (
     suppression_imports,
     suppressions,
     tls_requirements,
+    tracking,
     users,
     viewer,
     vmta_changes,
@@ -105,6 +107,7 @@ class Mutation(
     billing_changes.Mutation,
     domain_changes.Mutation,
     domain_tls.Mutation,
+    erasures.Mutation,
     platform_admins.Mutation,
     queues.Mutation,
     vmta_changes.Mutation,
@@ -115,6 +118,7 @@ class Mutation(
     suppression_imports.Mutation,
     suppressions.Mutation,
     tls_requirements.Mutation,
+    tracking.Mutation,
     users.Mutation,
 ): ...
 

@@ -75,10 +75,17 @@ class MessageInput:
         default=None, description="An object of up to 20 strings; webhooks show it."
     )
     track_opens: bool | None = strawberry.field(
-        default=None, description="Track opens; left out, the domain decides."
+        default=None,
+        description="Track opens; left out, project, domain or organization decide.",
     )
     track_clicks: bool | None = strawberry.field(
-        default=None, description="Track clicks; left out, the domain decides."
+        default=None,
+        description="Track clicks; left out, project, domain or organization decide.",
+    )
+    track_text_links: bool | None = strawberry.field(
+        default=None,
+        description="Track clicks on addresses in plain text, too; left out, project or "
+        "organization decide.",
     )
     send_at: datetime | None = strawberry.field(
         default=None, description="Not before this time, at most 30 days ahead."
@@ -297,6 +304,7 @@ def new_message(input: MessageInput) -> NewMessage:
         metadata=_metadata(input.metadata),
         track_opens=input.track_opens,
         track_clicks=input.track_clicks,
+        track_text_links=input.track_text_links,
         send_at=input.send_at,
         stream=input.stream,
         vmta=input.vmta,

@@ -25,6 +25,7 @@ describe_enum(
         "HARD_BOUNCE": "The address does not exist or takes no mail.",
         "MANUAL": "Somebody of the organization said so.",
         "UNSUBSCRIBE": "The recipient unsubscribed; stops marketing mail only.",
+        "ERASED": "They were erased, and are known by a keyed hash alone.",
         "SOFT_BOUNCE_COOLING": "It failed several times lately; mail stops for a while.",
     },
 )
@@ -34,7 +35,10 @@ describe_enum(
 class Suppression(Node):
     row: strawberry.Private[tables.Suppression]
 
-    @strawberry.field(description="The address; its case does not count.")
+    @strawberry.field(
+        description="The address; its case does not count. Of somebody who was erased, what "
+        "stands for it."
+    )
     def address(self) -> EmailAddress:
         return EmailAddress(self.row.address)
 
@@ -118,7 +122,7 @@ class AddSuppressionInput:
     address: EmailAddress = strawberry.field(description="One email address.")
     reason: SuppressionReason = strawberry.field(
         default=SuppressionReason.MANUAL,
-        description="Why; `SOFT_BOUNCE_COOLING` begins by itself only.",
+        description="Why; `SOFT_BOUNCE_COOLING` begins by itself only, `ERASED` by erasing.",
     )
     project_id: strawberry.ID | None = strawberry.field(
         default=None, description="Id or UUID of the only project it holds for."

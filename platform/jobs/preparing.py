@@ -7,22 +7,30 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.settings import settings
 from ..delivery.contents import ContentFormat, decode_parts
 from ..delivery.rules import Priority
 from ..delivery.work import Claim, Content, leave_address_of, read_contents, return_path_of
-from ..domains.work import bimi_selectors, signing_keys
-from ..mail.compose import Parts, compose, needs_smtputf8
+from ..domains.work import bimi_selectors, signing_keys, tracking_hosts
+from ..mail.compose import compose, needs_smtputf8
 from ..mail.dkim import SigningKey, sign
-from ..mail.markup import text_from_html
 from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Envelope
+from ..tracking.rules import Tracks
 from ..tracking.tokens import Recipient
 from ..tracking.work import unsubscribe_headers
+from ..tracking.work.linking import (
+    Links,
+    aggregate_projects,
+    links_of,
+    own_addresses,
+    still_tracked,
+)
 from .measures import DKIM_SIGNATURES
+from .rewriting import Outline, outline_of, with_text
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +69,8 @@ async def prepare(
     What that takes for the moment is taken from *window* until the next is asked for.
 
     A message is built and signed once, however many of *claims* are its deliveries; marketing
-    mail is signed for each delivery, as each has a link of its own to unsubscribe with.
+    mail is signed for each delivery, as each has a link of its own to unsubscribe with, and mail
+    that is tracked is built for each, too.
     """
     for group in _groups(claims):
         size = PEAK * sum({c.content_id: c.content_bytes or 0 for c in group}.values())
@@ -74,10 +83,40 @@ async def _prepare_group(group: Sequence[Claim]) -> list[Prepared]:
     domain_ids = {claim.domain_id for claim in group if claim.domain_id}
     keys = await signing_keys(domain_ids)
     selectors = await bimi_selectors(domain_ids)
+    tracked = await _tracked([claim for claim in group if claim.tracks])
     # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
-    built = await asyncio.to_thread(_build_all, group, contents, keys, selectors)
+    built = await asyncio.to_thread(_build_all, group, contents, keys, selectors, tracked)
     counts = Counter(_unit(claim) for claim in group)
     return [_address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracked:
+    """What is tracked of one delivery, and what makes its links."""
+
+    tracks: Tracks
+    links: Links
+    own: tuple[str, ...]
+
+
+async def _tracked(claims: Sequence[Claim]) -> dict[uuid.UUID, _Tracked]:
+    """Return how to track each delivery that still is to be tracked."""
+    if not claims:
+        return {}
+    recipients = [recipient_of(claim) for claim in claims]
+    tracks = await still_tracked(
+        [(each, claim.tracks) for each, claim in zip(recipients, claims, strict=True)]
+    )
+    hosts = await tracking_hosts({claim.domain_id for claim in claims if claim.domain_id})
+    aggregate = await aggregate_projects({claim.project_id for claim in claims})
+    own = own_addresses(hosts.values())
+    found = {}
+    for claim, recipient, each in zip(claims, recipients, tracks, strict=True):
+        if each:
+            host = hosts.get(claim.domain_id) if claim.domain_id else None
+            links = links_of(recipient, each, host=host, aggregate=claim.project_id in aggregate)
+            found[claim.delivery_id] = _Tracked(each, links, own)
+    return found
 
 
 class Window(Protocol):
@@ -103,8 +142,11 @@ async def _held(window: Window | None, size: int) -> AsyncIterator[None]:
 
 
 def _unit(claim: Claim) -> uuid.UUID:
-    """Return the id of what is signed as one: a message, or one delivery of marketing mail."""
-    return claim.delivery_id if _is_marketing(claim) else claim.message_id
+    """Return the id of what is signed as one: a message, or one delivery.
+
+    That is so of marketing mail, and of what is tracked.
+    """
+    return claim.delivery_id if _is_marketing(claim) or claim.tracks else claim.message_id
 
 
 def _is_marketing(claim: Claim) -> bool:
@@ -133,18 +175,50 @@ def _build_all(
     contents: Mapping[uuid.UUID, Content],
     keys: Mapping[uuid.UUID, Sequence[SigningKey]],
     selectors: Mapping[uuid.UUID, str],
+    tracked: Mapping[uuid.UUID, _Tracked],
 ) -> dict[uuid.UUID, _Built | Failure]:
     """Return what to send by unit."""
     composed: dict[uuid.UUID, _Built | Failure] = {}
+    outlines: dict[uuid.UUID, Outline | Failure] = {}
     signed: dict[uuid.UUID, _Built | Failure] = {}
     for claim in claims:
-        if claim.message_id not in composed:
-            composed[claim.message_id] = _compose(claim, contents.get(claim.content_id))
-        if _unit(claim) not in signed:
-            own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
-            selector = selectors.get(claim.domain_id) if claim.domain_id else None
-            signed[_unit(claim)] = _finish(claim, composed[claim.message_id], own, selector)
+        if _unit(claim) in signed:
+            continue
+        content = contents.get(claim.content_id)
+        if (how := tracked.get(claim.delivery_id)) is not None:
+            if claim.message_id not in outlines:
+                outlines[claim.message_id] = _outline(claim, content, how)
+            found = _rewrite(claim, outlines[claim.message_id], how)
+        else:
+            if claim.message_id not in composed:
+                composed[claim.message_id] = _compose(claim, content)
+            found = composed[claim.message_id]
+        own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
+        selector = selectors.get(claim.domain_id) if claim.domain_id else None
+        signed[_unit(claim)] = _finish(claim, found, own, selector)
     return signed
+
+
+def _outline(claim: Claim, content: Content | None, how: _Tracked) -> Outline | Failure:
+    """Return the message before anybody's links are in it."""
+    if content is None:
+        return _NO_CONTENT
+    try:
+        return outline_of(content, own=how.own)
+    except Exception:  # an edge, as below
+        log.exception("message %s cannot be read", claim.message_id)
+        return _NOT_BUILT
+
+
+def _rewrite(claim: Claim, outline: Outline | Failure, how: _Tracked) -> _Built | Failure:
+    """Return the message with one recipient's links in it, without a signature."""
+    if isinstance(outline, Failure):
+        return outline
+    try:
+        return _Built(outline.write(how.links, how.tracks), outline.smtputf8)
+    except Exception:  # an edge, as below
+        log.exception("links of message %s cannot be written", claim.message_id)
+        return _NOT_BUILT
 
 
 def _compose(claim: Claim, content: Content | None) -> _Built | Failure:
@@ -155,18 +229,11 @@ def _compose(claim: Claim, content: Content | None) -> _Built | Failure:
         if content.format is ContentFormat.RAW:
             is_ascii = content.body.partition(b"\r\n\r\n")[0].isascii()
             return _Built(content.body, smtputf8=not is_ascii)
-        parts = _with_text(decode_parts(content.body))
+        parts = with_text(decode_parts(content.body))
         return _Built(compose(parts), needs_smtputf8(parts))
     except Exception:  # an edge: one message that cannot be built must not stop the others
         log.exception("message %s cannot be built", claim.message_id)
         return _NOT_BUILT
-
-
-def _with_text(parts: Parts) -> Parts:
-    """Return *parts* with a text for those who do not read HTML."""
-    if parts.text is not None or parts.html is None:
-        return parts
-    return replace(parts, text=text_from_html(parts.html) or None)
 
 
 def _finish(
@@ -190,20 +257,24 @@ def _finish(
 
 
 def _unsubscribe_fields(claim: Claim) -> bytes:
-    recipient = Recipient(
+    # Mail to it is taken only where something listens for it.
+    mailbox = leave_address_of(claim) if settings().inbound_listen is not None else None
+    # The link stays in one piece: some receivers do not unfold it. The mailbox is folded.
+    return "".join(
+        f"{name}: {value}\r\n".replace(", <", ",\r\n <")
+        for name, value in unsubscribe_headers(recipient_of(claim), mailbox=mailbox)
+    ).encode()
+
+
+def recipient_of(claim: Claim) -> Recipient:
+    """Return whom tokens of a delivery are for."""
+    return Recipient(
         claim.organization_id,
         claim.project_id,
         claim.message_id,
         claim.delivery_id,
         claim.address,
     )
-    # Mail to it is taken only where something listens for it.
-    mailbox = leave_address_of(claim) if settings().inbound_listen is not None else None
-    # The link stays in one piece: some receivers do not unfold it. The mailbox is folded.
-    return "".join(
-        f"{name}: {value}\r\n".replace(", <", ",\r\n <")
-        for name, value in unsubscribe_headers(recipient, mailbox=mailbox)
-    ).encode()
 
 
 def _address(claim: Claim, built: _Built | Failure, *, sharing: int) -> Prepared:

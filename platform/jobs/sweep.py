@@ -17,6 +17,7 @@ from ..delivery.work import (
 )
 from ..delivery.work.simulating import ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
+from ..messages.work import ask_for_open_erasures
 from ..notices.work import ask_for_due
 from ..suppressions.work import ask_for_open_imports
 from ..vmtas.work import due_for_check as due_vmtas
@@ -78,6 +79,7 @@ async def find_lost() -> None:
     """Ask again for the jobs of what should have been done by now, and tend to vMTAs."""
     await ask_for_due_simulations(limit=LOST_AT_ONCE)
     await ask_for_open_imports(limit=LOST_AT_ONCE)
+    await ask_for_open_erasures(limit=LOST_AT_ONCE)
     await sum_up_activity()
     await tend_vmtas()
     for vmta_id in await due_vmtas(limit=LOST_AT_ONCE):

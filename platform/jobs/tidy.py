@@ -17,6 +17,7 @@ from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
 from ..suppressions.work import remove_old_imports
+from ..tracking.work.erasing import remove_old_marks
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     await remove_old_checks()
     await remove_old_notices()
     await remove_old_imports()
+    await remove_old_marks()
     await tidy_security()
     log.info(
         "tidied",

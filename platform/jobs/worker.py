@@ -24,6 +24,7 @@ from .capture import CaptureListener
 from .credits import close_books, keep_watching
 from .delivery import drain, look_again
 from .domains import check_domain
+from .erasing import erase_recipient
 from .notices import send_notice
 from .outbound import Outbound
 from .schedule import cron_jobs
@@ -31,6 +32,7 @@ from .simulating import run
 from .suppressions import import_suppressions
 from .sweep import keep_sweeping
 from .tidy import tidy
+from .tracking import keep_settling
 from .transports import make_transport
 from .vmtas import check_vmta
 
@@ -48,6 +50,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.TIDY: tidy,
     JobName.SIMULATE: run,
     JobName.IMPORT_SUPPRESSIONS: import_suppressions,
+    JobName.ERASE_RECIPIENT: erase_recipient,
 }
 """What each kind of job runs."""
 
@@ -115,6 +118,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
         asyncio.create_task(outbound.reports.keep(outbound.limits.worker_id)),
         asyncio.create_task(keep_sweeping(outbound.stopping)),
         asyncio.create_task(keep_watching(outbound.stopping)),
+        asyncio.create_task(keep_settling(outbound.stopping)),
     ]
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)

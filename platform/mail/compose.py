@@ -25,6 +25,7 @@ __all__ = [
     "check_attachment",
     "check_header",
     "compose",
+    "encode_body",
     "needs_smtputf8",
     "prepare_raw",
     "text_from_html",
@@ -44,6 +45,7 @@ Long lines and other octets need an encoding; "From " at the start of a line is 
 software, which breaks the signature; "--=_" could pass for one of our boundaries.
 """
 
+_NOT_ASCII = bytes(range(0x80, 0x100))
 _FROM_LINE = re.compile(rb"^From ", re.MULTILINE)
 
 
@@ -197,17 +199,18 @@ def _text_entity(subtype: str, text: str) -> bytes:
     octets = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
     if not octets.endswith(b"\n"):
         octets += b"\n"
-    encoding, body = _encode_body(octets)
+    encoding, body = encode_body(octets)
     return (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     ).encode() + body
 
 
-def _encode_body(octets: bytes) -> tuple[str, bytes]:
+def encode_body(octets: bytes) -> tuple[str, bytes]:
+    """Return how a text whose lines end in line feeds is encoded for transfer, and it encoded."""
     if not _NOT_SEVEN_BIT.search(octets):
         return "7bit", octets.replace(b"\n", b"\r\n")
-    others = len(octets) - len(octets.decode("utf-8").encode("ascii", "ignore"))
+    others = len(octets) - len(octets.translate(None, _NOT_ASCII))
     # An octet outside ASCII costs three in quoted-printable and 4/3 in base64.
     if others * 6 > len(octets):
         return "base64", _base64_lines(octets.replace(b"\n", b"\r\n"))

@@ -14,7 +14,7 @@ from ..core.errors import NotFound
 from ..core.ids import first_id_at
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..delivery.queries import recipient_clause, status_clause
-from .tables import Message
+from .tables import Erasure, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +185,18 @@ _NOT_BEFORE = "(messages.organization_id, messages.id) >= ({}, {})"
 _OF_VMTA = (
     "EXISTS (SELECT FROM vmtas v WHERE v.id = messages.vmta_id AND {} IN (v.name, v.id::text))"
 )
+
+
+async def list_erasures(actor: Actor, *, page: PageRequest) -> Page[Erasure]:
+    """Return who is being erased or was, newest first, without saying who that is."""
+    actor.require(Permission.READ_SECURITY)
+    query = Erasure.objects().where(Erasure.organization_id == actor.organization_id)
+    return await fetch_page(query, page, by_id(), scope="erasures")
+
+
+async def find_erasures(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Erasure]:
+    """Return those of the erasures that are the organization's."""
+    actor.require(Permission.READ_SECURITY)
+    query = Erasure.objects().where(Erasure.organization_id == actor.organization_id)
+    rows = await query.where(Erasure.id.is_in(list(ids)))
+    return {row.id: row for row in rows}

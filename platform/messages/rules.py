@@ -101,6 +101,7 @@ class NewMessage:
     metadata: Mapping[str, str] | None = None
     track_opens: bool | None = None
     track_clicks: bool | None = None
+    track_text_links: bool | None = None
     send_at: datetime | None = None
     stream: Stream = Stream.TRANSACTIONAL
     vmta: str | None = None
@@ -136,6 +137,7 @@ class CheckedMessage:
     metadata: Mapping[str, str] = field(default_factory=dict)
     track_opens: bool | None = None
     track_clicks: bool | None = None
+    track_text_links: bool | None = None
     send_at: datetime | None = None
     stream: Stream = Stream.TRANSACTIONAL
     vmta: str | None = None
@@ -199,6 +201,7 @@ def check_message(new: NewMessage, *, now: datetime) -> CheckedMessage:
         metadata=metadata,
         track_opens=new.track_opens,
         track_clicks=new.track_clicks,
+        track_text_links=new.track_text_links,
         send_at=send_at,
         expires_at=expires_at,
         stream=new.stream,

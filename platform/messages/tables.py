@@ -53,3 +53,23 @@ class Message(Table, db=DB, tablename="messages"):
     api_key_id = UUID(null=True, default=None)
     user_id = UUID(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
+
+
+class Erasure(Table, db=DB, tablename="erasures"):
+    """A person whose data an organization has erased, or is erasing."""
+
+    id = UUID(primary_key=True, default=new_id)
+    organization_id = UUID()
+    address = Varchar(
+        320, null=True, default=None, secret=True, help_text="Until the work is done."
+    )
+    key = Varchar(40, help_text="What stands for the address afterwards.")
+    user_id = UUID(null=True, default=None)
+    api_key_id = UUID(null=True, default=None)
+    stops_mail = Boolean(default=True, help_text="Nothing is to be sent there again.")
+    deliveries = Integer(default=0, help_text="Erased so far.")
+    events = Integer(default=0, help_text="Of which personal data was taken so far.")
+    suppressions = Integer(default=0, help_text="Kept without the address so far.")
+    waiting = Integer(default=0, help_text="Messages that others have yet to get.")
+    completed_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)

@@ -67,7 +67,7 @@ def describe(
     *outside* are path items of what is no route, such as `/health`.
     """
     paths: dict[str, JsonSchema] = dict(outside or {})
-    schemas = _schemas(routes, words)
+    schemas = _schemas(routes, words, also=_codes_of(paths))
     for route in routes:
         operation = _operation(route, words)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
@@ -95,6 +95,19 @@ def describe(
             "schemas": schemas,
         },
     }
+
+
+def _codes_of(paths: Mapping[str, JsonSchema]) -> set[str]:
+    """Return the codes of refusals that are shown as examples."""
+    examples = (
+        media.get("example")
+        for item in paths.values()
+        for operation in item.values()
+        for answer in operation["responses"].values()
+        for media in answer.get("content", {}).values()
+    )
+    errors = (each.get("error") for each in examples if isinstance(each, dict))
+    return {error["code"] for error in errors if error is not None}
 
 
 def openapi_handler(document: JsonSchema) -> HTTPRouteHandler:
@@ -264,9 +277,9 @@ def list_schema(shape: Shape) -> JsonSchema:
     }
 
 
-def _schemas(routes: Sequence[CompatRoute], words: Words) -> JsonSchema:
+def _schemas(routes: Sequence[CompatRoute], words: Words, *, also: Iterable[str]) -> JsonSchema:
     found: dict[str, Any] = {
-        "Error": _error(words),
+        "Error": _error(words, also),
         "ErrorDetail": _DETAIL,
         "Pagination": _PAGINATION,
     }
@@ -282,8 +295,8 @@ def _schemas(routes: Sequence[CompatRoute], words: Words) -> JsonSchema:
     return dict(sorted(found.items()))
 
 
-def _error(words: Words) -> JsonSchema:
-    codes = sorted({code for _, code in words.values()})
+def _error(words: Words, also: Iterable[str]) -> JsonSchema:
+    codes = sorted({code for _, code in words.values()} | set(also))
     return {
         "type": "object",
         "required": ["error"],

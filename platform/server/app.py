@@ -35,6 +35,8 @@ from ..rest_compat import handlers as rest_compat
 from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
 from ..security import idempotency, limits, seen, uses
+from ..tracking.work.erasing import ERASED
+from ..tracking.work.recording import RECORDER
 from . import auth, billing, unsubscribe
 from .audit_export import AUDIT_LOG
 from .csv_export import export_handler
@@ -43,6 +45,7 @@ from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
 from .suppression_export import SUPPRESSIONS
+from .tracking import Tracking
 from .web import LEAVE
 
 log = logging.getLogger(__name__)
@@ -119,7 +122,7 @@ def build_app(
         # Logging is started once for the whole process, by `core/logs.py`.
         logging_config=None,
     )
-    return Edge(_without_options(app), found)
+    return Edge(Tracking(_without_options(app)), found)
 
 
 def _without_options(app: ASGIApp) -> ASGIApp:
@@ -157,14 +160,25 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
     url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
     await start_pool(url, size=POOL_SIZE, wait_seconds=POOL_SECONDS)
     await open_queue(url)
+    await ERASED.start()
     try:
         yield
     finally:
+        await ERASED.stop()
+        await _flush_hits()
         await uses.flush()
         await seen.flush()
         await close_queue()
         await close_pool()
         stop_tracing()
+
+
+async def _flush_hits() -> None:
+    """Write down the opens and clicks that were answered in the last moments."""
+    try:
+        await RECORDER.flush()
+    except Exception:  # an edge: the rest of the shutdown goes on
+        log.exception("opens and clicks of the last moments could not be written")
 
 
 def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

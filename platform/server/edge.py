@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -245,12 +246,15 @@ def broken(request_id: str) -> dict[str, Any]:
     return failure(500, "internal_error", BROKEN, request_id)
 
 
-async def send_json(send: Send, status: int, body: dict[str, Any]) -> None:
+async def send_json(
+    send: Send, status: int, body: dict[str, Any], *, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     """Answer with *body* and nothing else."""
     content = json.dumps(body).encode()
-    headers = [
+    sent = [
+        *headers,
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": content, "more_body": False})

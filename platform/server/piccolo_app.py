@@ -15,6 +15,7 @@ AREAS = (
     "vmtas",
     "suppressions",
     "delivery",
+    "tracking",
     "messages",
     "billing",
 )

@@ -1,13 +1,13 @@
 """One-click unsubscribes, and a page for people who open the link."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import MediaType, Response, post, route
+from litestar import MediaType, Request, Response, post, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from ..tracking.work import PATH, unsubscribe
+from ..tracking.work import BY_PAGE, ONE_CLICK, PATH, unsubscribe
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -25,9 +25,11 @@ button {{ font: inherit; padding: .5rem 1rem }}
 ASK = (
     "<p>You will get no more mail of this kind. Mail that you ask for yourself, such as "
     "receipts, still comes.</p>"
-    '<form method="post">'
+    '<form method="post"><input type="hidden" name="by" value="page">'
     "<button>Unsubscribe</button></form>"
 )
+BUTTON = b"by=page"
+"""What the button of the page sends."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -54,12 +56,15 @@ def ask(token: Token) -> Response[str]:
 
 
 @post(PATH + "{token:str}", media_type=MediaType.HTML, status_code=200)
-async def leave(token: Token) -> Response[str]:
+async def leave(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
     """Unsubscribe the token's recipient; no cookie, no sign-in, no question.
+
+    Whatever is sent, somebody asked: some programs send another body than they should.
 
     Source: RFC 8058 section 3.2.
     """
-    if await unsubscribe(token):
+    is_by_page = await request.body() == BUTTON
+    if await unsubscribe(token, method=BY_PAGE if is_by_page else ONE_CLICK):
         return _page("You are unsubscribed", "<p>You can close this page.</p>")
     body = "<p>Ask the sender to take you off the list.</p>"
     return _page("This link is not valid", body, status=404)

@@ -16,7 +16,13 @@ from ..events.operations import append
 from ..events.rules import EventType
 from ..mail.address import InvalidAddress, Mailbox, parse_mailbox
 from .files import MAX_FILE_BYTES
-from .rules import GIVEN_REASONS, MAX_DESCRIPTION, MAX_OPEN_IMPORTS, SuppressionReason
+from .rules import (
+    GIVEN_REASONS,
+    MAX_DESCRIPTION,
+    MAX_OPEN_IMPORTS,
+    SuppressionReason,
+    erased_key,
+)
 from .tables import ImportedFile, Suppression, SuppressionImport
 from .work import ask_for_import, changed
 
@@ -183,12 +189,12 @@ async def remove_suppression(actor: Actor, ref: SuppressionRef) -> int:
         rows = await fetch(
             "DELETE FROM suppressions WHERE organization_id = {} "
             "AND ({}::uuid IS NULL OR project_id = {}) "
-            "AND (id = {}::uuid OR address_key = {}::text) RETURNING *",
+            "AND (id = {}::uuid OR address_key = ANY({}::text[])) RETURNING *",
             actor.organization_id,
             actor.project_id,
             actor.project_id,
             ref.id,
-            key,
+            [] if key is None else [key, erased_key(actor.organization_id, key)],
         )
         if not rows:
             raise NotFound

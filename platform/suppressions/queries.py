@@ -11,7 +11,7 @@ from ..core.actor import Actor, Permission
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import comparable
-from .rules import SuppressionReason
+from .rules import SuppressionReason, erased_key
 from .tables import RefusedLine, Suppression, SuppressionImport
 
 NEWEST_FIRST = by_id()
@@ -35,7 +35,9 @@ async def list_suppressions(
         query = query.where(Suppression.reason == reason.value)
     key = comparable(address) if address is not None else ""
     if address is not None:
-        query = query.where(Suppression.address_key == key)
+        # One that was erased is found by whoever knows it, and shown without it.
+        keys = [key, erased_key(actor.organization_id, key)]
+        query = query.where(Suppression.address_key.is_in(keys))
     return await fetch_page(query, page, NEWEST_FIRST, scope=f"{reason or ''}/{key}")
 
 

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+from ..core.actor import OrganizationId
+from ..core.crypto import digest
+
 
 class SuppressionReason(StrEnum):
     """Why; the order is the order of weight when several hold."""
@@ -11,6 +14,7 @@ class SuppressionReason(StrEnum):
     MANUAL = "manual"
     UNSUBSCRIBE = "unsubscribe"
     SOFT_BOUNCE_COOLING = "soft_bounce_cooling"
+    ERASED = "erased"
 
 
 MARKETING = "marketing"
@@ -20,8 +24,25 @@ MAX_DESCRIPTION = 200
 
 STREAMS = ("transactional", "marketing")
 
-GIVEN_REASONS = frozenset(SuppressionReason) - {SuppressionReason.SOFT_BOUNCE_COOLING}
-"""Reasons that people may say; a cooling is found by counting."""
+GIVEN_REASONS = frozenset(SuppressionReason) - {
+    SuppressionReason.SOFT_BOUNCE_COOLING,
+    SuppressionReason.ERASED,
+}
+"""Reasons that people may say; a cooling is found by counting, erasing is an operation."""
 
 MAX_OPEN_IMPORTS = 5
 """Files of one organization that wait or are being read."""
+
+
+def erased_key(organization_id: OrganizationId, address_key: str) -> str:
+    """Return what stands for an address that was erased: it can be compared, and not read.
+
+    It is a keyed hash, so that whoever has the database alone cannot try addresses either.
+    """
+    named = f"{organization_id.hex}:{address_key}"
+    return f"#{digest(named, purpose='erased-address')[:16].hex()}"
+
+
+def stand_in_for(key: str) -> str:
+    """Return what is shown in place of an address that was erased; mail to it goes nowhere."""
+    return f"{key.removeprefix('#')}@erased.invalid"

@@ -15,7 +15,13 @@ from ..core.queue import JobName, enqueue
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from .files import Line, UnreadableFile, read_file
-from .rules import MARKETING, MAX_DESCRIPTION, SuppressionReason
+from .rules import (
+    MARKETING,
+    MAX_DESCRIPTION,
+    SuppressionReason,
+    erased_key,
+    stand_in_for,
+)
 
 LINES_AT_ONCE = 500
 """Of a file, what one transaction takes."""
@@ -60,9 +66,11 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         return []
     rows = await fetch(
         "SELECT asked.nth, found.reason "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[]) WITH ORDINALITY "
-        "AS asked (organization_id, project_id, address_key, stream, nth) "
-        "JOIN suppressions found USING (organization_id, address_key) "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::text[]) "
+        "WITH ORDINALITY AS asked "
+        "(organization_id, project_id, address_key, erased_key, stream, nth) "
+        "JOIN suppressions found ON found.organization_id = asked.organization_id "
+        "AND found.address_key = ANY(ARRAY[asked.address_key, asked.erased_key]) "
         "WHERE (found.project_id IS NULL OR found.project_id = asked.project_id) "
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
         "AND (found.stream IS NULL OR found.stream = asked.stream) "
@@ -70,6 +78,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         [recipient.organization_id for recipient in recipients],
         [recipient.project_id for recipient in recipients],
         [recipient.address_key for recipient in recipients],
+        [erased_key(each.organization_id, each.address_key) for each in recipients],
         [recipient.stream for recipient in recipients],
         clock.now(),
         MARKETING,
@@ -274,3 +283,50 @@ async def remove_old_imports() -> None:
         "DELETE FROM suppression_imports WHERE id < {} AND completed_at IS NOT NULL",
         first_id_at(clock.now() - IMPORTS_KEPT),
     )
+
+
+async def stop_erased(tx: Tx, organization_id: OrganizationId, address_key: str) -> None:
+    """Send nothing more to an address, of which only a keyed hash is kept."""
+    key = erased_key(organization_id, address_key)
+    await fetch(
+        "INSERT INTO suppressions (id, organization_id, address, address_key, reason, created_at) "
+        "VALUES ({}, {}, {}, {}, {}, {}) "
+        "ON CONFLICT (organization_id, address_key, reason, project_id, stream) DO NOTHING",
+        new_id(),
+        organization_id,
+        stand_in_for(key),
+        key,
+        SuppressionReason.ERASED.value,
+        clock.now(),
+    )
+
+
+async def erase_address(tx: Tx, organization_id: OrganizationId, address_key: str) -> int:
+    """Keep suppressions of an address by its keyed hash alone; return how many there were.
+
+    They hold as before: whoever wanted no mail still gets none.
+    """
+    key = erased_key(organization_id, address_key)
+    rows = await fetch(
+        "WITH gone AS (DELETE FROM suppressions WHERE organization_id = {} AND address_key = {} "
+        "RETURNING *) "
+        "INSERT INTO suppressions AS old (id, organization_id, project_id, stream, address, "
+        "address_key, reason, expires_at, created_at) "
+        "SELECT id, organization_id, project_id, stream, {}, {}, reason, expires_at, created_at "
+        "FROM gone ON CONFLICT (organization_id, address_key, reason, project_id, stream) "
+        "DO UPDATE SET expires_at = CASE WHEN old.expires_at IS NULL "
+        "OR excluded.expires_at IS NULL THEN NULL "
+        "ELSE greatest(old.expires_at, excluded.expires_at) END RETURNING id",
+        organization_id,
+        address_key,
+        stand_in_for(key),
+        key,
+    )
+    await fetch(
+        "DELETE FROM suppression_import_lines AS line USING suppression_imports AS file "
+        "WHERE file.id = line.import_id AND file.organization_id = {} "
+        "AND position({}::text IN lower(line.text)) > 0",
+        organization_id,
+        address_key,
+    )
+    return len(rows)

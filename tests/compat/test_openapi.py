@@ -80,7 +80,10 @@ async def test_every_answer_is_what_the_document_says(
     if "body" in request:
         sent = operation["requestBody"]["content"]["application/json"]["schema"]
         jsonschema.validate(request["body"], _resolved(document, sent))
-    content = operation["responses"][str(answer.status_code)]["content"]
+    content = operation["responses"][str(answer.status_code)].get("content", {})
+    if "application/json" not in content:
+        assert answer.headers.get("content-type", "") in content or not answer.content
+        return
     schema = content["application/json"]["schema"]
     checker = jsonschema.FormatChecker()
     jsonschema.validate(answer.json(), _resolved(document, schema), format_checker=checker)
@@ -109,7 +112,10 @@ def test_examples_of_answers_fit_their_schemas(document: dict[str, Any]) -> None
     for item in document["paths"].values():
         for operation in item.values():
             for status, answer in operation["responses"].items():
-                media = answer["content"]["application/json"]
+                media = answer.get("content", {}).get("application/json")
+                if media is None:
+                    assert int(status) < 400, operation["operationId"]
+                    continue
                 schema = _resolved(document, media["schema"])
                 jsonschema.validate(media["example"], schema, format_checker=checker)
                 assert "text" not in _strings(media["example"]), operation["operationId"]

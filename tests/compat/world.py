@@ -31,6 +31,7 @@ from tests.domains.test_logo import GOOD
 from tests.domains.web import BRAND, reachable_web
 from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
 from tests.stripe_server import StripeServer
+from tests.tracking.hits import mailed
 from tests.vmtas.setup import INVENTORY, unused_address
 
 HOST = "mail.postlane.test"
@@ -319,10 +320,20 @@ async def usage_rolled_up(world: World) -> None:
     )
 
 
+async def a_tracked_recipient(world: World) -> None:
+    """Somebody has mail with a pixel and a link."""
+    mail = await mailed()
+    world.names |= {
+        "{pixel}": mail.pixel.rpartition("/")[2].removesuffix(".gif"),
+        "{link}": mail.link(target="https://shop.example/offer").rpartition("/")[2],
+    }
+
+
 GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
     each.__name__: each
     for each in (
         a_worker,
+        a_tracked_recipient,
         no_account,
         an_account,
         a_member,

@@ -86,6 +86,7 @@ async def make_spooled(
     priority: int = 0,
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
+    tracks: int = 0,
     **said: Any,
 ) -> Spooled:
     """Put a message with one delivery for each address into the spool; due now unless said.
@@ -102,6 +103,7 @@ async def make_spooled(
         priority=priority,
         state=state,
         raw=raw,
+        tracks=tracks,
         **said,
     )
     return found[0]
@@ -118,6 +120,7 @@ async def make_many(
     priority: int = 0,
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
+    tracks: int = 0,
     **said: Any,
 ) -> list[Spooled]:
     """Put many messages into the spool in one transaction."""
@@ -162,6 +165,7 @@ async def make_many(
                 due_at=due_at or now,
                 expires_at=expires_at or now + LIFETIME,
                 created_at=now,
+                tracks=tracks,
             )
             for address in addresses
         ]

@@ -20,9 +20,13 @@ from postlane.core.database import fetch, transaction
 from postlane.delivery.tables import TlsRequirement
 from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batch
 from postlane.domains.tables import DomainCheck
+from postlane.events.operations import NewEvent, append
+from postlane.events.rules import EventType
 from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
+from postlane.messages.tables import Erasure
 from postlane.suppressions.tables import RefusedLine, SuppressionImport
+from postlane.tracking.tables import TrackingChoice
 from postlane.vmtas.tables import Pool, Vmta, VmtaWarmup, WarmupDay
 from tests.billing.setup import make_invoice
 from tests.client import Client
@@ -89,9 +93,18 @@ PATHS = {
     "Credits": "organization { credits { %s } }",
     "Viewer": "viewer { %s }",
     "SuppressionImport": "organization { suppressionImports(last: 1) { nodes { %s } } }",
+    "Message": "organization { messages(last: 1) { nodes { %s } } }",
+    "Delivery": "organization { deliveries(last: 1) { nodes { %s } } }",
     "VmtaQueues": 'organization { vmtaQueues(ref: {name: "vmta-0"}) { %s } }',
 }
 """How a list's owner is reached."""
+
+FIRST_OF = {
+    "SuppressionImport": "suppressionImports",
+    "Message": "messages",
+    "Delivery": "deliveries",
+}
+"""Lists whose owner is the oldest of a list."""
 
 NEEDED = {"Credits.usage": ("groupBy: DAY",)}
 """What a list must be told besides the length of its page."""
@@ -110,12 +123,17 @@ async def populate(client: Client, actor: Actor) -> None:
     }
     await client.data(SEND, {"input": {"messages": [message] * MANY}}, actor=actor)
     await defer_everything(actor)
+    await open_first(organization_id)
     organization.id = organization_id
     for number in range(MANY):
         membership = await make_membership(organization)
         project = await make_project(organization)
         await make_api_key(organization, membership=membership, project_id=project.id)
         await make_suppression(organization_id, f"gone{number}@example.net")
+        await TrackingChoice(
+            organization_id=organization_id, address_key=f"a{number}@example.net"
+        ).save()
+        await Erasure(organization_id=organization_id, key=f"#{number}").save()
         await Pool(organization_id=organization_id, name=f"pool-{number}").save()
         await warm_up(organization_id, f"vmta-{number}")
         await TlsRequirement(
@@ -141,6 +159,26 @@ async def populate(client: Client, actor: Actor) -> None:
         messages = [single, single | {"vmta": "vmta-0"}]
         await client.data(SEND, {"input": {"messages": messages}}, actor=actor)
     await roll_up()
+
+
+async def open_first(organization_id: OrganizationId) -> None:
+    """Let the first delivery of the first message be opened often."""
+    rows = await fetch(
+        "SELECT id, project_id, message_id FROM deliveries WHERE organization_id = {} "
+        "ORDER BY id LIMIT 1",
+        organization_id,
+    )
+    opened = NewEvent(
+        organization_id=organization_id,
+        project_id=rows[0]["project_id"],
+        message_id=rows[0]["message_id"],
+        delivery_id=rows[0]["id"],
+        type=EventType.MESSAGE_OPENED,
+        data={"machine_open": False},
+        occurred_at=clock.now(),
+    )
+    async with transaction() as tx:
+        await append(tx, [opened] * MANY)
 
 
 async def warm_up(organization_id: OrganizationId, name: str) -> None:
@@ -195,8 +233,8 @@ async def test_a_longer_page_takes_no_more_statements(
             data: Any = await client.data(document, {"n": size}, actor=populated[0])
         for key in ("viewer", "organization", "billing", "credits", "vmtaQueues"):
             data = data.get(key, data)
-        if on == "SuppressionImport":
-            (data,) = data["suppressionImports"]["nodes"]
+        if on in FIRST_OF:
+            (data,) = data[FIRST_OF[on]]["nodes"]
         assert len(data[field]["nodes"]) == size, "make more of them in `populate`"
         found[size] = len(sent)
 

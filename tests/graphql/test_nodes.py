@@ -14,8 +14,9 @@ NODE = "query ($id: ID!) { node(id: $id) { __typename id uuid } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
 
 
-PARTS = frozenset({"CreditUsage", "RefusedLine"})
-"""What is listed without being an object: sums made when they are asked for, lines of a file."""
+PARTS = frozenset({"CreditUsage", "Engagement", "RefusedLine"})
+"""What is listed without being an object: sums made when they are asked for, lines of a file, and
+events."""
 
 
 def test_every_object_that_is_listed_can_be_found_again() -> None:

@@ -1,5 +1,6 @@
 """Unsubscribing: one POST, by the token's recipient only, once or often."""
 
+import re
 import uuid
 
 import pytest
@@ -53,6 +54,42 @@ async def test_one_post_unsubscribes_and_a_second_changes_nothing(client: Client
         recipient.organization_id,
     )
     assert rows == [{"type": "message.unsubscribed", "delivery_id": recipient.delivery_id}]
+
+
+async def test_an_event_says_how_they_left(client: Client) -> None:
+    program, person = await make_recipient(), await make_recipient()
+
+    await client.post(path_of(program), data={"List-Unsubscribe": "One-Click"})
+    page = (await client.get(path_of(person))).text
+    (name, value) = re.findall(r'name="(\w+)" value="(\w+)"', page)[0]
+    await client.post(path_of(person), data={name: value})
+
+    rows = await fetch(
+        "SELECT data->>'method' AS method FROM events WHERE organization_id = ANY({}::uuid[]) "
+        "AND type = 'message.unsubscribed' ORDER BY position",
+        [program.organization_id, person.organization_id],
+    )
+    assert [row["method"] for row in rows] == ["one_click", "page"]
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 100_000, b"\xff\x00", b"by=page&by=page"])
+async def test_whatever_is_posted_unsubscribes(client: Client, body: bytes) -> None:
+    recipient = await make_recipient()
+
+    answer = await client.post(path_of(recipient), content=body)
+
+    assert answer.status_code == 200
+    assert await suppressions(recipient) == [("ada@example.net", "unsubscribe")]
+
+
+async def test_fetching_ahead_does_nothing(client: Client) -> None:
+    recipient = await make_recipient()
+
+    for method in ("GET", "HEAD", "OPTIONS", "PUT"):
+        answer = await client.request(method, path_of(recipient), headers={"purpose": "prefetch"})
+        assert answer.status_code in (200, 405)
+
+    assert await suppressions(recipient) == []
 
 
 async def test_opening_the_link_asks_and_changes_nothing(client: Client) -> None:

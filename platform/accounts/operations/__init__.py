@@ -22,6 +22,7 @@ from .people import (
 from .platform_admins import set_platform_admin
 from .projects import ProjectChange, archive_project, create_project, update_project
 from .standing import change_plan, forgive_debt, suspend_for_debt
+from .tracking import note_recipients_decide, set_tracking
 
 __all__ = [
     "FIRST_TOKEN_VERSION",
@@ -40,6 +41,7 @@ __all__ = [
     "is_first_user",
     "join_by_invitation",
     "lock_members",
+    "note_recipients_decide",
     "remove_member",
     "rename_organization",
     "resend_invitation",
@@ -47,6 +49,7 @@ __all__ = [
     "set_platform_admin",
     "set_second_factor",
     "set_second_factor_rule",
+    "set_tracking",
     "suspend_for_debt",
     "update_project",
     "update_user",

@@ -99,7 +99,7 @@ async def update_project(actor: Actor, project_id: ProjectId, change: ProjectCha
         )
     wanted = _checked(change)
     async with transaction() as tx:
-        row = await _locked(tx, actor, project_id)
+        row = await locked_project(tx, actor, project_id)
         if row.archived_at is not None:
             raise ProjectArchived
         changes = {
@@ -134,7 +134,7 @@ async def archive_project(actor: Actor, project_id: ProjectId, *, archived: bool
     """
     actor.require(Permission.WRITE_PROJECTS)
     async with transaction() as tx:
-        row = await _locked(tx, actor, project_id)
+        row = await locked_project(tx, actor, project_id)
         if row.slug == DEFAULT_PROJECT and archived:
             raise DefaultProjectStays
         if (row.archived_at is not None) is archived:
@@ -168,7 +168,12 @@ def _checked(change: ProjectChange) -> dict[str, Any]:
     return found
 
 
-async def _locked(tx: Tx, actor: Actor, project_id: ProjectId) -> Project:
+async def locked_project(tx: Tx, actor: Actor, project_id: ProjectId) -> Project:
+    """Return a project that nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: there is none, or the actor's key is bound to another.
+    """
     row = (
         await Project.objects()
         .where(Project.id == project_id)

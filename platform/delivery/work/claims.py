@@ -49,6 +49,8 @@ class Claim:
     simulated: bool = False
     """Nobody is asked: it is sandbox mail, and what became of it was made up."""
     calls_webhooks: bool = True
+    tracks: int = 0
+    """What is tracked of it, as `tracking` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ async def claim_batch(
             SET state = 'sending', attempts = attempts + 1, due_at = {}
             WHERE id = ANY(ARRAY(SELECT id FROM due))
             RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
-                expires_at, priority, cancel_requested
+                expires_at, priority, cancel_requested, tracks
         ), shown AS (
             UPDATE spooled_messages SET status = 'sending'
             WHERE id = ANY(ARRAY(
@@ -109,6 +111,7 @@ async def claim_batch(
         SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
             claimed.organization_id, claimed.project_id, claimed.message_id,
             claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
+            claimed.tracks,
             queue.vmta_id, due.due_at AS due_since,
             message.content_id, octet_length(content.body) AS content_bytes,
             message.domain_id, message.return_path_domain

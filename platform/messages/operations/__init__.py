@@ -1,6 +1,7 @@
 """Writes of messages: sending, one by one or in batches, cancelling, and simulating."""
 
 from .cancel import Cancellation, cancel_message
+from .erase import erase_recipient
 from .send import BatchReceipt, ItemResult, send_message, send_messages, send_raw_message
 from .simulate import NewSimulation, Simulated, simulate_delivery
 from .submission import Receipt, ReceiptRecipient
@@ -14,6 +15,7 @@ __all__ = [
     "ReceiptRecipient",
     "Simulated",
     "cancel_message",
+    "erase_recipient",
     "send_message",
     "send_messages",
     "send_raw_message",

@@ -36,6 +36,7 @@ from .submission import (
     receipt_from_json,
     receipt_to_json,
 )
+from .tracking import read_choices, switches_of
 
 APART_SECONDS = 0.02
 """Between the beginnings of two transactions of one process, while few messages wait.
@@ -172,7 +173,8 @@ async def _draft_all(
     outcomes: dict[int, Outcome | BaseException],
 ) -> dict[int, list[Draft | OperationError]]:
     owners = await accounts.sending_accounts(
-        {submission.actor.organization_id for submission in submissions.values()}
+        {submission.actor.organization_id for submission in submissions.values()},
+        project_ids={s.actor.project_id for s in submissions.values() if s.actor.project_id},
     )
     covering = await domains.sending_domains(
         {
@@ -182,6 +184,7 @@ async def _draft_all(
         }
     )
     drafts: dict[int, list[Draft | OperationError]] = {}
+    choosing: list[Draft] = []
     for index, submission in submissions.items():
         actor = submission.actor
         account = owners[actor.organization_id]
@@ -199,12 +202,18 @@ async def _draft_all(
                 continue
             domain = covering.get((actor.organization_id, message.sender.domain))
             try:
-                found.append(await _draft(submission, owner, message, domain))
+                draft = await _draft(submission, owner, message, domain)
             except OperationError as error:
                 found.append(error)
+                continue
+            draft.switches = switches_of(message, account, owner.project_id, domain)
+            if account.tracks_by_recipient:
+                choosing.append(draft)
+            found.append(draft)
         if refusal := _refusal_of_all(submission, found):
             outcomes[index] = refusal
         drafts[index] = found
+    await read_choices(choosing)
     await _mark_suppressed(
         [
             draft

@@ -3,10 +3,11 @@
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ...accounts.rules import TrackingSwitches
 from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
 from ...core.database import Tx, fetch
 from ...core.ids import new_id, new_token
@@ -19,6 +20,7 @@ from ...events.operations import NewEvent, append
 from ...events.rules import NO_WEBHOOKS, EventType
 from ...mail.address import Mailbox
 from ...mail.compose import Parts
+from ...tracking.rules import Tracks, decide
 from ...vmtas.rules import DEFAULT_POOL
 from ..rules import CheckedMessage, Source, Stream, warnings_of
 from .submission import Receipt, ReceiptRecipient
@@ -62,6 +64,10 @@ class Draft:
     balance_after: int | None = None
     dropped: frozenset[str] = frozenset()
     calls_webhooks: bool = True
+    switches: tuple[TrackingSwitches, ...] = ()
+    """What message, project, domain and organization decide about tracking, in this order."""
+    choices: dict[str, TrackingSwitches] = field(default_factory=dict)
+    """What was decided for recipients, by address key."""
 
     @property
     def pool(self) -> str | None:
@@ -69,6 +75,11 @@ class Draft:
         if self.checked.vmta:
             return None
         return self.checked.pool or (self.domain.default_pool if self.domain else DEFAULT_POOL)
+
+    @property
+    def tracks(self) -> Tracks:
+        """What is tracked where nothing else was decided for the recipient."""
+        return decide(self.switches)
 
     @property
     def header_message_id(self) -> str:
@@ -79,6 +90,7 @@ class Draft:
 def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
     """Return the delivery of *draft* to one recipient, suppressed if there is a reason to."""
     message = draft.checked
+    choice = draft.choices.get(mailbox.key)
     if mailbox.key in draft.reasons:
         state, due_at = DeliveryState.SUPPRESSED, None
     else:
@@ -101,6 +113,7 @@ def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
         due_at=due_at,
         expires_at=message.expires_at,
         created_at=draft.created_at,
+        tracks=decide((choice, *draft.switches)) if choice else draft.tracks,
     )
 
 
@@ -233,8 +246,8 @@ _MESSAGE_COLUMNS: tuple[Callable[[Draft], object], ...] = (
     lambda d: d.checked.stream.value,
     lambda d: d.mode.value,
     lambda d: d.source.value,
-    lambda d: _tracks(d.checked.track_opens, default=bool(d.domain and d.domain.track_opens)),
-    lambda d: _tracks(d.checked.track_clicks, default=bool(d.domain and d.domain.track_clicks)),
+    lambda d: bool(d.tracks & Tracks.OPENS),
+    lambda d: bool(d.tracks & Tracks.CLICKS),
     lambda d: d.pool,
     lambda d: d.vmta_id if d.checked.vmta else None,
     lambda d: d.checked.size_bytes,
@@ -253,10 +266,6 @@ def _addresses(draft: Draft) -> dict[str, list[str]]:
     for delivery in draft.deliveries:
         found[delivery.kind].append(delivery.address)
     return found
-
-
-def _tracks(asked: bool | None, *, default: bool) -> bool:
-    return default if asked is None else asked
 
 
 async def _insert_messages(drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:

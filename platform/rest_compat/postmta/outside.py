@@ -101,11 +101,26 @@ _REFUSALS = {
         "One of `insufficient_role`, `insufficient_scope`, `ip_not_allowed`, `user_disabled`.",
         "insufficient_scope",
     ),
+    "404": ("`invalid_tracking_token`.", "invalid_tracking_token"),
     "406": ("`not_acceptable`.", "not_acceptable"),
+    "410": ("`tracking_link_expired`.", "tracking_link_expired"),
     "429": ("`rate_limited`.", "rate_limited"),
     "500": ("`internal_error`.", "internal_error"),
     "503": ("`service_unavailable`.", "service_unavailable"),
 }
+
+
+_METRICS_REFUSALS = ("400", "401", "403", "406", "429", "500", "503")
+
+
+def _token(name: str, description: str) -> JsonSchema:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string"},
+    }
 
 
 def _refusal(status: str) -> JsonSchema:
@@ -184,7 +199,59 @@ PATHS: JsonSchema = {
                         },
                     },
                 },
-                **{status: _refusal(status) for status in _REFUSALS},
+                **{status: _refusal(status) for status in _METRICS_REFUSALS},
+            },
+        }
+    },
+    "/track/open/{id}": {
+        "get": {
+            "operationId": "get_track_open",
+            "summary": "The pixel of tracked mail",
+            "description": "The pixel of tracked mail: the same picture whatever the token is. "
+            "Asking for it is recorded after the answer; HEAD records nothing.",
+            "tags": ["tracking"],
+            "externalDocs": {"url": SOURCE},
+            "security": [],
+            "parameters": [
+                _token("id", "What the mail has there, with or without `.gif`."),
+                {"$ref": "#/components/parameters/RequestId"},
+            ],
+            "responses": {
+                "200": {
+                    "description": "A transparent picture of one pixel.",
+                    "headers": _REQUEST_ID,
+                    "content": {"image/gif": {"schema": {"type": "string", "format": "binary"}}},
+                },
+                "500": _refusal("500"),
+            },
+        }
+    },
+    "/track/click/{token}": {
+        "get": {
+            "operationId": "get_track_click",
+            "summary": "A link of tracked mail",
+            "description": "A link of tracked mail: leads to where it led before. Following it is "
+            "recorded after the answer; HEAD records nothing. Links live for 365 days, and not "
+            "after their recipient was erased.",
+            "tags": ["tracking"],
+            "externalDocs": {"url": SOURCE},
+            "security": [],
+            "parameters": [
+                _token("token", "What the mail has there."),
+                {"$ref": "#/components/parameters/RequestId"},
+            ],
+            "responses": {
+                "302": {
+                    "description": "It leads there.",
+                    "headers": {
+                        **_REQUEST_ID,
+                        "Location": {
+                            "description": "An `http` or `https` address.",
+                            "schema": {"type": "string", "format": "uri"},
+                        },
+                    },
+                },
+                **{status: _refusal(status) for status in ("404", "410", "500")},
             },
         }
     },

@@ -102,6 +102,13 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     "webhooks and automatic blocks. An organization's view has its mail, credits and warm-ups; "
     "requests, connections, signatures, durations and `spool_bytes` are in the deployment's view "
     "only. `queue_depth` has the state of the vMTA, `active` or `paused`.",
+    ("GET", "/track/open/{id}"): "Served outside the API, by every web process. `first` is told "
+    "for people and for machines apart, and `machine` names what made a `machine_open`. It is an "
+    "event some seconds after the answer.",
+    ("GET", "/track/click/{token}"): "Served outside the API, by every web process. Where the link "
+    "leads is sealed in the token, not kept on the server; an address over 2,000 characters is not "
+    "rewritten. To browsers an error is a page. A delivery has at most 1,000 opens and clicks. "
+    "`message.opened` with `implied` follows where opens are tracked.",
 }
 """Endpoints that are no part of the API, and who serves them."""
 

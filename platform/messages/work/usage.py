@@ -1,11 +1,11 @@
-"""What the platform does with messages for itself."""
+"""How much an organization sent."""
 
 from datetime import datetime
 
-from ..core.actor import OrganizationId
-from ..core.database import fetch
-from ..core.ids import first_id_at
-from ..events.rules import EventType
+from ...core.actor import OrganizationId
+from ...core.database import fetch
+from ...core.ids import first_id_at
+from ...events.rules import EventType
 
 
 async def bytes_delivered(start: datetime, end: datetime) -> dict[OrganizationId, int]:

@@ -1,16 +1,20 @@
 """What recipients ask for: they act for nobody of ours, so the platform does it."""
 
-from ..core import clock
-from ..core.database import transaction
-from ..core.settings import settings
-from ..events.operations import NewEvent, append
-from ..events.rules import EventType
-from ..suppressions import work as suppressions
-from ..suppressions.rules import MARKETING, SuppressionReason
-from .tokens import Recipient, make_token, read_token
+from ...core import clock
+from ...core.database import transaction
+from ...core.settings import settings
+from ...events.operations import NewEvent, append
+from ...events.rules import EventType
+from ...suppressions import work as suppressions
+from ...suppressions.rules import MARKETING, SuppressionReason
+from ..tokens import Recipient, make_token, read_token
 
 UNSUBSCRIBE = "unsubscribe"
 PATH = "/track/unsubscribe/"
+ONE_CLICK = "one_click"
+"""Their mail program did it for them."""
+BY_PAGE = "page"
+"""They opened the link and pressed the button."""
 
 
 def unsubscribe_headers(
@@ -32,15 +36,15 @@ def unsubscribe_headers(
     )
 
 
-async def unsubscribe(token: str) -> bool:
+async def unsubscribe(token: str, *, method: str = ONE_CLICK) -> bool:
     """Send the token's recipient no more marketing mail; say whether the token is good.
 
-    Doing it twice is the same as once.
+    Doing it twice is the same as once. *method* is how they asked.
     """
     recipient = read_token(token, purpose=UNSUBSCRIBE)
     if recipient is None:
         return False
-    await leave(recipient, method="one_click")
+    await leave(recipient, method=method)
     return True
 
 
@@ -51,7 +55,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
     )
     async with transaction() as tx:
         (known,) = await suppressions.suppressed([asked])
-        if known is SuppressionReason.UNSUBSCRIBE:
+        # Of somebody who was erased no address is kept again, and no mail comes.
+        if known in (SuppressionReason.UNSUBSCRIBE, SuppressionReason.ERASED):
             return
         await suppressions.add(
             tx,

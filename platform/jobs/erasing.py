@@ -1,0 +1,11 @@
+"""Erasing: a person is taken out of everything an organization has, bit by bit."""
+
+import uuid
+from typing import Any
+
+from ..messages.work import run_erasure
+
+
+async def erase_recipient(ctx: dict[str, Any], *, erasure_id: str) -> None:
+    """Go on with one erasure as far as that goes; nothing happens to one that is done."""
+    await run_erasure(uuid.UUID(erasure_id))

@@ -1,0 +1,105 @@
+"""Letting nothing more be recorded of somebody whose data was erased."""
+
+import asyncio
+import logging
+from contextvars import Context
+from datetime import datetime, timedelta
+
+from ...core import clock
+from ...core.actor import OrganizationId
+from ...core.database import Tx, fetch
+from ...core.ids import new_id
+from ..tokens import Mark, who_of
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+OVERLAP = timedelta(minutes=5)
+"""A transaction may commit later than the time that it wrote."""
+KEPT = timedelta(days=366)
+"""Links live for a year."""
+
+
+async def forget_recipient(tx: Tx, organization_id: OrganizationId, address: str) -> int:
+    """Have nothing more recorded of mail that *address* got until now; return what was dropped."""
+    who, now = who_of(organization_id, address), clock.now()
+    await fetch(
+        "INSERT INTO erased_recipients (id, organization_id, who, erased_at) "
+        "VALUES ({}, {}, {}, {}) ON CONFLICT (organization_id, who) "
+        "DO UPDATE SET erased_at = excluded.erased_at",
+        new_id(),
+        organization_id,
+        who,
+        now,
+    )
+    await fetch(
+        "DELETE FROM tracking_choices WHERE organization_id = {} AND address_key = {}",
+        organization_id,
+        address.lower(),
+    )
+    rows = await fetch(
+        "DELETE FROM tracking_hits WHERE organization_id = {} AND who = {} RETURNING id",
+        organization_id,
+        who,
+    )
+    return len(rows)
+
+
+async def remove_old_marks() -> None:
+    """Forget who was erased when no link of theirs works any more."""
+    await fetch("DELETE FROM erased_recipients WHERE erased_at < {}", clock.now() - KEPT)
+
+
+class Erased:
+    """Whose mail is not to be answered for, as this process read it a few seconds ago."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, float] = {}
+        self._until: datetime | None = None
+        self._looker: asyncio.Task[None] | None = None
+
+    def covers(self, mark: Mark) -> bool:
+        """Say whether the mail with this mark is somebody's who was erased since."""
+        erased_at = self._known.get(mark.organization + mark.who)
+        return erased_at is not None and mark.made_at <= erased_at
+
+    async def look(self) -> None:
+        """Read who was erased since the last look."""
+        now = clock.now()
+        rows = await fetch(
+            "SELECT organization_id, who, erased_at FROM erased_recipients "
+            "WHERE {}::timestamptz IS NULL OR erased_at > {}",
+            self._until,
+            self._until,
+        )
+        for row in rows:
+            key = row["organization_id"].bytes + row["who"]
+            self._known[key] = row["erased_at"].timestamp()
+        self._until = now - OVERLAP
+
+    async def start(self) -> None:
+        """Know who was erased, and go on looking until `stop`."""
+        await self._try()
+        self._looker = asyncio.create_task(self._go_on(), context=Context())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        looker, self._looker = self._looker, None
+        if looker is not None:
+            looker.cancel()
+            await asyncio.gather(looker, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._try()
+
+    async def _try(self) -> None:
+        try:
+            await self.look()
+        except Exception as error:  # an edge: what was read before still holds
+            log.warning("who was erased cannot be read: %r", error)
+
+
+ERASED = Erased()
+"""This process's."""
