@@ -128,7 +128,8 @@ async def test_a_drain_keeps_to_ten_connections(outbound: Outbound, sink: Sink) 
     await drain_queue(outbound, spooled.queue_id)
 
     assert len(sink.messages) == 100
-    assert sink.book.most_open == 10
+    # A busy machine is done before all of them are open.
+    assert 5 <= sink.book.most_open <= 10
 
 
 async def test_the_next_drain_goes_on_over_the_same_connection(
