@@ -16,6 +16,7 @@ AREAS = (
     "suppressions",
     "delivery",
     "messages",
+    "analytics",
     "billing",
 )
 ROOT_PACKAGE = __name__.split(".")[0]
