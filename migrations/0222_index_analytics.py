@@ -17,7 +17,7 @@ STATEMENTS = (
     # Few beside all events, and not on the way of a message that is accepted or sent.
     "CREATE INDEX events_engagement ON events (organization_id, occurred_at) "
     "WHERE type IN ('message.opened', 'message.clicked', 'message.complained')",
-    "CREATE INDEX events_bounces ON events (organization_id, position) "
+    "CREATE INDEX events_bounces ON events (organization_id, occurred_at) "
     "WHERE type IN ('message.bounced', 'message.expired')",
 )
 

@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
@@ -14,13 +14,12 @@ from ..events.consuming import Start, take_events
 from ..events.tables import Event
 from .counting import ALL, COUNTED, UNSEEN, Key, contributions, data_of, keys_of
 from .histories import read_histories, read_mails
-from .rules import COUNTERS, LENGTHS, Grain
+from .rules import COUNTERS, Grain
+from .windows import floor
 
 CONSUMER = "analytics"
 BATCH = 2_000
 """Events that one transaction takes."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Sums = dict[Key, dict[datetime, dict[str, int]]]
 """By set and minute, what is to be added."""
@@ -111,12 +110,6 @@ def _cells(sums: Sums) -> Iterable[Mapping[str, object]]:
                         "starts_at": starts_at.isoformat(),
                         **kept,
                     }
-
-
-def floor(at: datetime, grain: Grain) -> datetime:
-    """Return when the stretch begins that *at* is in."""
-    length: timedelta = LENGTHS[grain]
-    return at - (at - EPOCH) % length
 
 
 @lru_cache(maxsize=100_000)

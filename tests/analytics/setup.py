@@ -8,7 +8,7 @@ from uuid import UUID
 from postlane.analytics.rolling import roll_up
 from postlane.core.actor import Actor, OrganizationId, ProjectId
 from postlane.core.database import fetch, transaction
-from postlane.core.ids import new_id, new_token
+from postlane.core.ids import first_id_at, new_id, new_token
 from postlane.delivery.tables import Delivery
 from postlane.events.operations import NewEvent, append
 from postlane.events.rules import EventType
@@ -84,6 +84,7 @@ async def make_mail(
         project_id = rows[0]["id"]
     row = Message(
         **{
+            "id": id_at(at),
             "organization_id": actor.organization_id,
             "project_id": project_id,
             "content_id": new_id(),
@@ -129,6 +130,11 @@ async def make_mail(
             )
         )
     return made
+
+
+def id_at(at: datetime) -> UUID:
+    """Return an id as one that was made at a time: what is accepted has such a one."""
+    return UUID(int=first_id_at(at).int | (new_id().int & (2**80 - 1)))
 
 
 async def tell(*events: NewEvent) -> None:
