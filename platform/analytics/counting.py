@@ -1,20 +1,25 @@
-"""What one event adds to the counts: a decision without I/O."""
+"""What one event adds to the counts: a decision without I/O.
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+It is made for every event there is, and beside the sending of mail: what is here is written
+to take little time.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from ..core.actor import OrganizationId, ProjectId
 from ..delivery.isps import isp_of
 from ..events.rules import EventType
-from ..events.tables import Event
 from ..mail.outcome import BounceClass, BounceType, Verdict
 from .rules import latency_counter
 
+ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})
 ENDS_ATTEMPT = frozenset(
     {EventType.MESSAGE_DELIVERED, EventType.MESSAGE_DEFERRED, EventType.MESSAGE_BOUNCED}
 )
@@ -22,14 +27,13 @@ ENGAGEMENT = frozenset({EventType.MESSAGE_OPENED, EventType.MESSAGE_CLICKED})
 COUNTED = (
     frozenset(
         {
-            EventType.MESSAGE_QUEUED,
-            EventType.MESSAGE_SUPPRESSED,
             EventType.MESSAGE_EXPIRED,
             EventType.MESSAGE_CANCELLED,
             EventType.MESSAGE_COMPLAINED,
             EventType.MESSAGE_UNSUBSCRIBED,
         }
     )
+    | ENTRIES
     | ENDS_ATTEMPT
     | ENGAGEMENT
 )
@@ -43,15 +47,37 @@ BOUNCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """What the message and the recipient of an event are counted by."""
+class Told(NamedTuple):
+    """One event, as far as it counts."""
+
+    position: int
+    message_id: UUID
+    delivery_id: UUID | None
+    type: str
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+def told(row: Mapping[str, Any]) -> Told | None:
+    """Return the event of a row; None if it counts for nothing."""
+    if row["type"] not in COUNTED or row["simulated"] or row["message_id"] is None:
+        return None
+    data = row["data"]
+    return Told(
+        row["position"],
+        row["message_id"],
+        row["delivery_id"],
+        row["type"],
+        row["occurred_at"],
+        msgspec.json.decode(data) if isinstance(data, str) else data,
+    )
+
+
+class Traits(NamedTuple):
+    """What mail is told apart by, and what does not change on its way."""
 
     organization_id: OrganizationId
     project_id: ProjectId
-    accepted_at: datetime
-    due_at: datetime
-    """When it was to be sent: latencies begin there."""
     domain: str
     recipient_domain: str
     pool: str
@@ -60,12 +86,21 @@ class Mail:
     stream: str
     api_key: str
     template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One recipient of one message."""
+
+    traits: Traits
+    accepted_at: datetime
+    due_at: datetime
+    """When it was to be sent: latencies begin there."""
     mx_host: str | None
     """Of the last attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an attempt went."""
 
     vmta: str
@@ -89,9 +124,11 @@ class Seen:
 
 UNSEEN = Seen()
 
+Added = tuple[tuple[str, int], ...]
+"""Counters, and what is added to each."""
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+
+class Part(NamedTuple):
     """What is added to the counts of some mail at some time."""
 
     at: datetime
@@ -99,106 +136,102 @@ class Contribution:
     vmta: str
     """Empty before the first attempt: until then it is not said where it will go."""
     bounce_class: str
-    counts: tuple[tuple[str, int], ...]
+    added: Added
 
 
-def needs_history(event: Event, data: dict[str, Any]) -> bool:
+def needs_history(event: Told) -> bool:
     """Whether what *event* adds depends on what happened to its delivery before."""
     if event.type in ENDS_ATTEMPT:
-        return data.get("attempt") != 1 or data.get("source") == "dsn"
-    return event.type not in (EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED)
+        return event.data.get("attempt") != 1 or event.data.get("source") == "dsn"
+    return event.type not in ENTRIES
 
 
-def data_of(event: Event) -> dict[str, Any]:
-    """Return the data of an event, whether or not the database has been asked to read it."""
-    data = event.data
-    found: dict[str, Any] = json.loads(data) if isinstance(data, str) else data
-    return found
-
-
-def contributions(
-    event: Event, data: dict[str, Any], mail: Mail, seen: Seen = UNSEEN
-) -> Iterator[Contribution]:
+def parts_of(event: Told, mail: Mail, seen: Seen = UNSEEN) -> Iterator[Part]:
     """Yield what *event* adds; late events take back what earlier ones added."""
-    unsent = Contribution(mail.accepted_at, _isp(mail.recipient_domain, None), "", "", ())
-    if event.type == EventType.MESSAGE_QUEUED:
-        yield replace(unsent, counts=(("accepted", 1),))
-    elif event.type == EventType.MESSAGE_SUPPRESSED:
-        yield replace(unsent, counts=(("accepted", 1), ("suppressed", 1)))
-    elif event.type in ENDS_ATTEMPT and data.get("source") != "dsn":
-        yield from _attempt(event, data, mail, seen, unsent)
+    if event.type in ENTRIES:
+        isp = _isp(mail.traits.recipient_domain, None)
+        added = ACCEPTED if event.type == EventType.MESSAGE_QUEUED else SUPPRESSED
+        yield Part(mail.accepted_at, isp, "", "", added)
+    elif event.type in ENDS_ATTEMPT and event.data.get("source") != "dsn":
+        yield from _attempt(event, mail, seen)
     else:
-        yield from _later(event, data, mail, seen)
+        yield from _later(event, mail, seen)
 
 
-def _attempt(
-    event: Event, data: dict[str, Any], mail: Mail, seen: Seen, unsent: Contribution
-) -> Iterator[Contribution]:
-    there = _at(mail, Place(data.get("vmta") or "", data.get("mx_host")))
+ACCEPTED: Added = (("accepted", 1),)
+SUPPRESSED: Added = (("accepted", 1), ("suppressed", 1))
+NOT_ACCEPTED: Added = (("accepted", -1),)
+BEGUN: Added = (("accepted", 1), ("sent", 1))
+
+
+def _attempt(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
+    data, domain, at = event.data, mail.traits.recipient_domain, mail.accepted_at
+    vmta = data.get("vmta") or ""
+    isp = _isp(domain, data.get("mx_host"))
     is_first = data.get("attempt") == 1
+    begun: Added = ()
     if is_first or seen.first_attempt == event.position:
         # Where it goes is known from here on, and what was accepted goes with it.
-        yield replace(unsent, counts=(("accepted", -1),))
-        yield replace(there, counts=(("accepted", 1), ("sent", 1)))
+        yield Part(at, _isp(domain, None), "", "", NOT_ACCEPTED)
+        begun = BEGUN
     if event.type == EventType.MESSAGE_DELIVERED:
         seconds = (event.occurred_at - mail.due_at).total_seconds()
-        yield replace(there, counts=(("delivered", 1), (latency_counter(seconds), 1)))
+        yield Part(at, isp, vmta, "", (*begun, ("delivered", 1), (latency_counter(seconds), 1)))
     elif event.type == EventType.MESSAGE_BOUNCED:
-        name, bounce_class = _bounce(data, Verdict.BOUNCED)
-        yield replace(there, bounce_class=bounce_class, counts=((name, 1),))
+        name, bounce_class = _bounce(data.get("bounce_class"), Verdict.BOUNCED)
+        yield Part(at, isp, vmta, "", begun)
+        yield Part(at, isp, vmta, bounce_class, ((name, 1),))
     else:
-        _, bounce_class = _bounce(data, Verdict.DEFERRED)
-        yield replace(there, bounce_class=bounce_class, counts=(("deferrals", 1),))
+        _, bounce_class = _bounce(data.get("bounce_class"), Verdict.DEFERRED)
         if is_first or seen.first_deferral == event.position:
-            yield replace(there, counts=(("deferred", 1),))
+            begun = (*begun, ("deferred", 1))
+        yield Part(at, isp, vmta, "", begun)
+        yield Part(at, isp, vmta, bounce_class, (("deferrals", 1),))
 
 
-def _later(event: Event, data: dict[str, Any], mail: Mail, seen: Seen) -> Iterator[Contribution]:
-    there = _at(mail, seen.place)
-    if event.type in AT_THEIR_OWN_TIME:
-        there = replace(there, at=event.occurred_at)
+def _later(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
+    vmta, mx_host = seen.place
+    isp = _isp(mail.traits.recipient_domain, mx_host or (None if vmta else mail.mx_host))
+    at = event.occurred_at if event.type in AT_THEIR_OWN_TIME else mail.accepted_at
     if event.type == EventType.MESSAGE_BOUNCED:
-        name, bounce_class = _bounce(data, Verdict.BOUNCED)
-        yield replace(there, counts=(("delivered", -1),))
-        yield replace(there, bounce_class=bounce_class, counts=((name, 1),))
+        name, bounce_class = _bounce(event.data.get("bounce_class"), Verdict.BOUNCED)
+        yield Part(at, isp, vmta, "", (("delivered", -1),))
+        yield Part(at, isp, vmta, bounce_class, ((name, 1),))
     elif event.type == EventType.MESSAGE_EXPIRED:
-        name, bounce_class = _bounce(data, Verdict.DEFERRED)
-        yield replace(there, counts=(("expired", 1),))
-        yield replace(there, bounce_class=bounce_class, counts=((name, 1),))
-    elif event.type == EventType.MESSAGE_CANCELLED:
-        yield replace(there, counts=(("cancelled", 1),))
-    elif event.type == EventType.MESSAGE_COMPLAINED:
-        yield replace(there, counts=(("complained", 1),))
-    elif event.type == EventType.MESSAGE_UNSUBSCRIBED:
-        yield replace(there, counts=(("unsubscribed", 1),))
+        name, bounce_class = _bounce(event.data.get("bounce_class"), Verdict.DEFERRED)
+        yield Part(at, isp, vmta, "", (("expired", 1),))
+        yield Part(at, isp, vmta, bounce_class, ((name, 1),))
     elif event.type == EventType.MESSAGE_OPENED:
-        yield replace(there, counts=_engaged("opens", "machine_opens", data, seen))
+        yield Part(at, isp, vmta, "", _engaged("opens", "machine_opens", event.data, seen))
     elif event.type == EventType.MESSAGE_CLICKED:
-        yield replace(there, counts=_engaged("clicks", "bot_clicks", data, seen))
+        yield Part(at, isp, vmta, "", _engaged("clicks", "bot_clicks", event.data, seen))
+    else:
+        yield Part(at, isp, vmta, "", ((AS_NAMED[event.type], 1),))
 
 
-def _engaged(
-    people: str, machines: str, data: dict[str, Any], seen: Seen
-) -> tuple[tuple[str, int], ...]:
+AS_NAMED: Mapping[str, str] = {
+    EventType.MESSAGE_CANCELLED: "cancelled",
+    EventType.MESSAGE_COMPLAINED: "complained",
+    EventType.MESSAGE_UNSUBSCRIBED: "unsubscribed",
+}
+
+
+def _engaged(people: str, machines: str, data: Mapping[str, Any], seen: Seen) -> Added:
     by_machine = bool(data.get("machine_open") or data.get("bot"))
-    counts = [(machines if by_machine else people, 1)]
+    added = [(machines if by_machine else people, 1)]
     if data.get("first"):
         if not by_machine:
-            counts.append((f"unique_{people}", 1))
+            added.append((f"unique_{people}", 1))
         if not seen.engaged_before:
-            counts.append((f"all_unique_{people}", 1))
-    return tuple(counts)
+            added.append((f"all_unique_{people}", 1))
+    return tuple(added)
 
 
-def _at(mail: Mail, place: Place) -> Contribution:
-    isp = _isp(mail.recipient_domain, place.mx_host or (None if place.vmta else mail.mx_host))
-    return Contribution(mail.accepted_at, isp, place.vmta, "", ())
-
-
-def _bounce(data: dict[str, Any], verdict: Verdict) -> tuple[str, str]:
+@lru_cache(maxsize=100)
+def _bounce(name: str | None, verdict: Verdict) -> tuple[str, str]:
     """Return the counter of a failure, and its class."""
     try:
-        found = BounceClass(data.get("bounce_class") or BounceClass.UNCLASSIFIED)
+        found = BounceClass(name or BounceClass.UNCLASSIFIED)
     except ValueError:
         found = BounceClass.UNCLASSIFIED
     return BOUNCES[found.type_for(verdict)], found.value
@@ -209,8 +242,7 @@ def _isp(domain: str, mx_host: str | None) -> str:
     return isp_of(domain, mx_host).value
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Which mail is counted together: all of one kind, or `full`, told apart by everything."""
 
     organization_id: UUID
@@ -234,40 +266,42 @@ ALL = "all"
 FULL = "full"
 
 
-def keys_of(mail: Mail, part: Contribution) -> Iterator[Key]:
-    """Yield every set that *part* is counted in."""
-    owner, project = mail.organization_id, mail.project_id
-    yield Key(owner, project, ALL)
+@lru_cache(maxsize=20_000)
+def keys_of(traits: Traits, isp: str, vmta: str, bounce_class: str) -> tuple[Key, ...]:
+    """Return every set that mail is counted in; the first is that of all mail."""
+    owner, project = traits.organization_id, traits.project_id
     values = (
-        ("domain", mail.domain),
-        ("recipient_domain", mail.recipient_domain),
-        ("isp", part.isp),
-        ("vmta", part.vmta),
-        ("pool", mail.pool),
-        ("batch_id", mail.batch_id),
-        ("stream", mail.stream),
-        ("api_key", mail.api_key),
-        ("template", mail.template),
-        *(("tag", tag) for tag in mail.tags),
+        ("domain", traits.domain),
+        ("recipient_domain", traits.recipient_domain),
+        ("isp", isp),
+        ("vmta", vmta),
+        ("pool", traits.pool),
+        ("batch_id", traits.batch_id),
+        ("stream", traits.stream),
+        ("api_key", traits.api_key),
+        ("template", traits.template),
+        *(("tag", tag) for tag in traits.tags),
     )
-    for kind, value in values:
-        if value:
-            yield Key(owner, project, kind, value)
-    if part.bounce_class:
-        yield Key(owner, project, "bounce_class", part.bounce_class, part.isp)
-    yield Key(
-        owner,
-        project,
-        FULL,
-        isp=part.isp,
-        domain=mail.domain,
-        recipient_domain=mail.recipient_domain,
-        vmta=part.vmta,
-        pool=mail.pool,
-        tags=mail.tags,
-        batch_id=mail.batch_id,
-        stream=mail.stream,
-        api_key=mail.api_key,
-        template=mail.template,
-        bounce_class=part.bounce_class,
+    found = [Key(owner, project, ALL)]
+    found += (Key(owner, project, kind, value) for kind, value in values if value)
+    if bounce_class:
+        found.append(Key(owner, project, "bounce_class", bounce_class, isp))
+    found.append(
+        Key(
+            owner,
+            project,
+            FULL,
+            isp=isp,
+            domain=traits.domain,
+            recipient_domain=traits.recipient_domain,
+            vmta=vmta,
+            pool=traits.pool,
+            tags=traits.tags,
+            batch_id=traits.batch_id,
+            stream=traits.stream,
+            api_key=traits.api_key,
+            template=traits.template,
+            bounce_class=bounce_class,
+        )
     )
+    return tuple(found)

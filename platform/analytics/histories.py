@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.database import fetch
-from ..events.tables import Event
-from .counting import ENGAGEMENT, NOWHERE, UNSEEN, Mail, Place, Seen, data_of, needs_history
+from .counting import ENGAGEMENT, NOWHERE, UNSEEN, Mail, Place, Seen, Told, Traits, needs_history
 
 MESSAGES = (
     "SELECT id, organization_id, project_id, created_at, send_at, sender_domain, pool, tags, "
@@ -46,7 +45,7 @@ ENGAGED = """
 """
 
 
-async def read_mails(events: Sequence[Event]) -> dict[tuple[uuid.UUID, uuid.UUID | None], Mail]:
+async def read_mails(events: Sequence[Told]) -> dict[tuple[uuid.UUID, uuid.UUID | None], Mail]:
     """Return what the mail of *events* is counted by, for each message and delivery.
 
     Of a message that was removed meanwhile there is nothing.
@@ -68,32 +67,30 @@ async def read_mails(events: Sequence[Event]) -> dict[tuple[uuid.UUID, uuid.UUID
 def _mail(message: Mapping[str, Any], delivery: Mapping[str, Any] | None) -> Mail:
     created_at = message["created_at"]
     return Mail(
-        organization_id=message["organization_id"],
-        project_id=message["project_id"],
+        Traits(
+            message["organization_id"],
+            message["project_id"],
+            message["sender_domain"],
+            delivery["domain"] if delivery else "",
+            message["pool"] or "",
+            tuple(sorted(set(message["tags"]))),
+            message["batch_id"] or "",
+            message["stream"],
+            str(message["api_key_id"] or ""),
+            "",
+        ),
         accepted_at=created_at,
         due_at=max(created_at, message["send_at"] or created_at),
-        domain=message["sender_domain"],
-        recipient_domain=delivery["domain"] if delivery else "",
-        pool=message["pool"] or "",
-        tags=tuple(sorted(set(message["tags"]))),
-        batch_id=message["batch_id"] or "",
-        stream=message["stream"],
-        api_key=str(message["api_key_id"] or ""),
-        template="",
         mx_host=delivery["mx_host"] if delivery else None,
     )
 
 
-async def read_histories(events: Sequence[Event]) -> dict[int, Seen]:
+async def read_histories(events: Sequence[Told]) -> dict[int, Seen]:
     """Return what happened before to the deliveries of *events*, by position.
 
     Of what needs no history to be counted, and of what has none, there is nothing.
     """
-    asked = [
-        event
-        for event in events
-        if event.delivery_id is not None and needs_history(event, data_of(event))
-    ]
+    asked = [event for event in events if event.delivery_id is not None and needs_history(event)]
     if not asked:
         return {}
     pairs = list({(event.message_id, event.delivery_id) for event in asked})
@@ -117,8 +114,8 @@ def _seen(row: Mapping[str, Any]) -> Seen:
     return Seen(row["first_attempt"], row["first_deferral"], place)
 
 
-async def _engaged_before(events: Sequence[Event]) -> Collection[int]:
-    first = [e for e in events if e.type in ENGAGEMENT and data_of(e).get("first")]
+async def _engaged_before(events: Sequence[Told]) -> Collection[int]:
+    first = [e for e in events if e.type in ENGAGEMENT and e.data.get("first")]
     if not first:
         return ()
     rows = await fetch(

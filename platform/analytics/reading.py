@@ -1,6 +1,7 @@
 """Sums of the mail that a question is about, from cells, and at the ends from events."""
 
 import uuid
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,9 +10,8 @@ from typing import Any
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import fetch
 from ..core.ids import first_id_at
-from ..events.tables import Event
-from .counting import ALL, AT_THEIR_OWN_TIME, COUNTED, FULL, Key
-from .rolling import sum_up
+from .counting import ALL, AT_THEIR_OWN_TIME, COUNTED, FULL, Key, keys_of
+from .rolling import group
 from .rules import COUNTERS, Dimension
 from .windows import Piece
 
@@ -170,24 +170,23 @@ async def count_again(
 ) -> list[Sums]:
     """Return the same sums from the events themselves, of a short stretch that is not kept."""
     found: dict[tuple[int, str, str], dict[str, int]] = {}
-    events = await read_events(question.organization_id, start, end)
-    for key, minutes in (await sum_up(events)).items():
-        if not _is_meant(key, question):
+    rows = await read_events(question.organization_id, start, end)
+    for (traits, isp, vmta, bounce_class, at), counts in (await group(rows)).items():
+        if not start <= at < end:
             continue
-        for at, counts in minutes.items():
-            if start <= at < end:
-                bucket = max(sum(edge <= at for edge in edges) - 1, 0)
+        bucket = max(bisect_right(edges, at) - 1, 0)
+        for key in keys_of(traits, isp, vmta, bounce_class):
+            if _is_meant(key, question):
                 for name in _names(key, question):
-                    isp = key.isp if question.by_isp else ""
-                    _add(found, (bucket, name, isp), counts)
+                    _add(found, (bucket, name, key.isp if question.by_isp else ""), counts)
     return [Sums(*place, counts) for place, counts in found.items()]
 
 
 async def read_events(
     organization_id: uuid.UUID, start: datetime, end: datetime, *, limit: int = MOST_COUNTED_AGAIN
-) -> list[Event]:
-    """Return the events that count in a stretch, by position."""
-    rows = await fetch(
+) -> Sequence[dict[str, Any]]:
+    """Return the rows of events that count in a stretch, by position."""
+    return await fetch(
         EVENTS,
         [each.value for each in COUNTED - AT_THEIR_OWN_TIME],
         organization_id,
@@ -200,7 +199,6 @@ async def read_events(
         end,
         limit,
     )
-    return [Event(_exists_in_db=True, **row) for row in rows]
 
 
 def _is_meant(key: Key, question: Question) -> bool:

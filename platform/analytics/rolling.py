@@ -2,27 +2,25 @@
 
 import hashlib
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
 from ..core.database import Tx, fetch, transaction
-from ..events.consuming import Start, take_events
-from ..events.tables import Event
-from .counting import ALL, COUNTED, UNSEEN, Key, contributions, data_of, keys_of
+from ..events.consuming import Start, take_rows
+from .counting import ALL, UNSEEN, Key, Part, Traits, keys_of, parts_of, told
 from .histories import read_histories, read_mails
 from .rules import COUNTERS, Grain
-from .windows import floor
 
 CONSUMER = "analytics"
-BATCH = 2_000
-"""Events that one transaction takes."""
+BATCH = 5_000
+"""Events that one transaction takes: the more, the fewer cells they touch for each."""
 
-Sums = dict[Key, dict[datetime, dict[str, int]]]
-"""By set and minute, what is to be added."""
+Sums = dict[tuple[Key, Grain, datetime], dict[str, int]]
+"""By set, grain and the beginning of its stretch, what is to be added."""
 
 NEW_SETS = (
     "INSERT INTO analytics_sets (id, organization_id, project_id, kind, key, isp, domain, "
@@ -51,65 +49,93 @@ async def roll_up(*, limit: int = BATCH) -> int:
     They are had and added in one transaction: killed in between, neither is done.
     """
     async with transaction() as tx:
-        events = await take_events(tx, CONSUMER, limit=limit, start=Start.BEGINNING)
-        await add(tx, await sum_up(events))
-    return len(events)
+        rows = await take_rows(tx, CONSUMER, limit=limit, start=Start.BEGINNING)
+        await _add(tx, cells_of(await group(rows)))
+    return len(rows)
 
 
-async def sum_up(events: Sequence[Event]) -> Sums:
-    """Return what *events* add to each set, by minute."""
-    counted = [
-        event
-        for event in events
-        if event.type in COUNTED and event.message_id is not None and not event.simulated
-    ]
-    sums: Sums = {}
-    if not counted:
-        return sums
-    mails = await read_mails(counted)
-    histories = await read_histories(counted)
-    for event in counted:
+Groups = dict[tuple[Traits, str, str, str, datetime], dict[str, int]]
+"""What is added to mail that is alike in everything, by minute."""
+
+
+async def group(rows: Iterable[Mapping[str, Any]]) -> Groups:
+    """Return what events add, given as rows; what is alike is added up."""
+    events = [event for row in rows if (event := told(row)) is not None]
+    groups: Groups = {}
+    if not events:
+        return groups
+    mails = await read_mails(events)
+    histories = await read_histories(events)
+    for event in events:
         mail = mails.get((event.message_id, event.delivery_id))
         if mail is None:
             continue
-        seen = histories.get(event.position, UNSEEN)
-        for part in contributions(event, data_of(event), mail, seen):
-            minute = floor(part.at, Grain.MINUTE)
-            for key in keys_of(mail, part):
-                counts = sums.setdefault(key, {}).setdefault(minute, {})
-                for name, count in part.counts:
-                    counts[name] = counts.get(name, 0) + count
+        for part in parts_of(event, mail, histories.get(event.position, UNSEEN)):
+            _put(groups, mail.traits, part)
+    return groups
+
+
+def _put(groups: Groups, traits: Traits, part: Part) -> None:
+    minute = part.at.replace(second=0, microsecond=0)
+    place = (traits, part.isp, part.vmta, part.bounce_class, minute)
+    counts = groups.get(place)
+    if counts is None:
+        counts = groups[place] = {}
+    for name, count in part.added:
+        counts[name] = counts.get(name, 0) + count
+
+
+def cells_of(groups: Groups) -> Sums:
+    """Return what is to be added to each cell."""
+    sums: Sums = {}
+    for (traits, isp, vmta, bounce_class, minute), counts in groups.items():
+        quarter = minute.replace(minute=minute.minute - minute.minute % 15)
+        day = minute.replace(hour=0, minute=0)
+        for key in keys_of(traits, isp, vmta, bounce_class):
+            if key.kind == ALL:
+                _sum(sums, (key, Grain.MINUTE, minute), counts)
+            _sum(sums, (key, Grain.QUARTER, quarter), counts)
+            _sum(sums, (key, Grain.DAY, day), counts)
     return sums
 
 
-async def add(tx: Tx, sums: Sums) -> None:
+def _sum(sums: Sums, place: tuple[Key, Grain, datetime], counts: Mapping[str, int]) -> None:
+    cell = sums.get(place)
+    if cell is None:
+        sums[place] = dict(counts)
+        return
+    for name, count in counts.items():
+        cell[name] = cell.get(name, 0) + count
+
+
+async def _add(tx: Tx, sums: Sums) -> None:
     """Add to the cells, and make those that are not there."""
-    del tx
-    cells = list(_cells(sums))
+    cells = list(_rows(sums))
     if not cells:
         return
-    await fetch(NEW_SETS, msgspec.json.encode([_row(key) for key in sums]).decode())
+    new = [key for key in {key for key, _, _ in sums} if key not in _known]
+    if new:
+        await fetch(NEW_SETS, msgspec.json.encode([_row(key) for key in new]).decode())
     await fetch(ADD, msgspec.json.encode(cells).decode())
 
+    async def remember() -> None:
+        if len(_known) > MOST_KNOWN:
+            _known.clear()
+        _known.update(new)
 
-def _cells(sums: Sums) -> Iterable[Mapping[str, object]]:
-    for key, minutes in sums.items():
-        grains = list(Grain) if key.kind == ALL else [Grain.QUARTER, Grain.DAY]
-        for grain in grains:
-            cells: dict[datetime, dict[str, int]] = defaultdict(dict)
-            for minute, counts in minutes.items():
-                cell = cells[floor(minute, grain)]
-                for name, count in counts.items():
-                    cell[name] = cell.get(name, 0) + count
-            for starts_at, cell in cells.items():
-                kept = {name: count for name, count in cell.items() if count}
-                if kept:
-                    yield {
-                        "set_id": str(set_id(key)),
-                        "grain": grain.value,
-                        "starts_at": starts_at.isoformat(),
-                        **kept,
-                    }
+    tx.after_commit(remember)
+
+
+_known: set[Key] = set()
+"""Sets that this process has seen committed. They stay for as long as their days, two years."""
+MOST_KNOWN = 200_000
+
+
+def _rows(sums: Sums) -> Iterator[Mapping[str, object]]:
+    for (key, grain, starts_at), counts in sums.items():
+        kept = {name: count for name, count in counts.items() if count}
+        if kept:
+            yield {"set_id": set_id(key), "grain": grain, "starts_at": starts_at, **kept}
 
 
 @lru_cache(maxsize=100_000)
@@ -120,5 +146,4 @@ def set_id(key: Key) -> uuid.UUID:
 
 
 def _row(key: Key) -> dict[str, object]:
-    found: dict[str, object] = msgspec.to_builtins(key)
-    return {"id": str(set_id(key)), **found}
+    return {"id": set_id(key), **key._asdict()}

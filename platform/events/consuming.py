@@ -18,6 +18,7 @@ of transactions, of 64 bits, say only when a hole may go:
 Source: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -107,6 +108,17 @@ async def take_events(
     It must be called before the transaction writes anything, and needs read committed, which
     `transaction()` is. *start* counts when the consumer comes for the first time.
     """
+    rows = await take_rows(tx, consumer, limit=limit, start=start)
+    return [Event(_exists_in_db=True, **row) for row in rows]
+
+
+async def take_rows(
+    tx: Tx, consumer: str, *, limit: int, start: Start = Start.BEGINNING
+) -> Sequence[dict[str, Any]]:
+    """Do what `take_events` does for one that has many to read: return the columns of events.
+
+    `data` is JSON as text.
+    """
     moment = (await fetch(MOMENT))[0]
     if not moment["is_fresh"]:
         raise RuntimeError("events are taken before the transaction writes anything")
@@ -116,10 +128,21 @@ async def take_events(
     rows = await fetch(
         LOOK, place["holes"], place["waiting"], limit, limit, place["upto"], limit, limit
     )
-    positions = [row["position"] for row in rows]
+    await _advance(consumer, moment, place, [row["position"] for row in rows], limit=limit)
+    return rows
+
+
+async def _advance(
+    consumer: str,
+    moment: Mapping[str, Any],
+    place: Mapping[str, Any],
+    positions: Sequence[int],
+    *,
+    limit: int,
+) -> None:
     upto = max(place["upto"], positions[-1] if positions else 0)
     # Were the limit reached among the holes, some that are filled may not have been taken.
-    saw_holes = len(rows) < limit or positions[-1] > place["upto"]
+    saw_holes = len(positions) < limit or upto > place["upto"]
     below = place["waiting_below"]
     await fetch(
         ADVANCE,
@@ -134,7 +157,6 @@ async def take_events(
         positions,
         consumer,
     )
-    return [Event(_exists_in_db=True, **row) for row in rows]
 
 
 async def start_consumer(tx: Tx, consumer: str, *, start: Start) -> None:
