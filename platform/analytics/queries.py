@@ -9,6 +9,7 @@ from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.errors import Detail, DetailCode
 from ..core.ids import parse_id
+from ..core.settings import settings
 from ..delivery.isps import Isp
 from ..delivery.queue_queries import backoffs_by_isp
 from ..events.consuming import consumer_lags
@@ -28,6 +29,7 @@ from .rules import (
 )
 from .trends import Trend, change_of, trend_of
 from .windows import (
+    MINUTES_KEPT,
     QUARTERS_KEPT,
     Interval,
     Piece,
@@ -318,7 +320,13 @@ def _pieces(question: Question, window: Window, edges: Sequence[datetime]) -> li
             f"{QUARTERS_KEPT.days} days."
         )
         raise RangeTooLarge(message, details=[Detail("from", DetailCode.TOO_LARGE, message)])
-    return pieces(window, edges, now=now, has_minutes=question.has_minutes)
+    return pieces(
+        window,
+        edges,
+        now=now,
+        has_minutes=question.has_minutes,
+        minutes_kept=min(MINUTES_KEPT, timedelta(days=settings().keep_message_days)),
+    )
 
 
 async def _labels(actor: Actor, dimension: Dimension, keys: Sequence[str]) -> Mapping[str, str]:

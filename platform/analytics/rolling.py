@@ -50,7 +50,7 @@ async def roll_up(*, limit: int = BATCH) -> int:
     """
     async with transaction() as tx:
         rows = await take_rows(tx, CONSUMER, limit=limit, start=Start.BEGINNING)
-        await _add(tx, cells_of(await group(rows)))
+        await add(tx, cells_of(await group(rows)))
     return len(rows)
 
 
@@ -108,7 +108,7 @@ def _sum(sums: Sums, place: tuple[Key, Grain, datetime], counts: Mapping[str, in
         cell[name] = cell.get(name, 0) + count
 
 
-async def _add(tx: Tx, sums: Sums) -> None:
+async def add(tx: Tx, sums: Sums) -> None:
     """Add to the cells, and make those that are not there."""
     cells = list(_rows(sums))
     if not cells:

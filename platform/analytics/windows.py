@@ -220,11 +220,13 @@ def pieces(
     *,
     now: datetime,
     has_minutes: bool,
+    minutes_kept: timedelta = MINUTES_KEPT,
 ) -> list[Piece]:
     """Return where the sums of a stretch lie, the longest first choice, without overlap.
 
     *edges* are where its buckets begin. *has_minutes* says that the mail is all there is, of
-    which minutes are kept; of other mail the minutes at both ends are counted again.
+    which minutes are kept; of other mail the minutes at both ends are counted again. Both is
+    possible for *minutes_kept*, and before that the ends are those of quarters.
     """
     start, end = window.start, window.end
     if end >= floor(now, Grain.MINUTE):
@@ -234,9 +236,9 @@ def pieces(
     fine = Grain.MINUTE if has_minutes else None
     if any(floor(edge, Grain.QUARTER) != edge for edge in inner):
         return [Piece(fine, start, end)]
-    if start < now - MINUTES_KEPT:
+    if start < now - minutes_kept:
         start = floor(start, Grain.QUARTER)
-        end = end if end > now - MINUTES_KEPT else ceiling(end, Grain.QUARTER)
+        end = end if end > now - minutes_kept else ceiling(end, Grain.QUARTER)
     if not has_minutes and start < now - QUARTERS_KEPT:
         start = floor(start, Grain.DAY)
         end = end if end > now - QUARTERS_KEPT else ceiling(end, Grain.DAY)
