@@ -9,34 +9,32 @@ import strawberry
 from ..analytics import bounces, queries
 from ..analytics.queries import Asked
 from ..analytics.rules import Dimension, Metric
-from ..analytics.trends import Trend
 from ..analytics.windows import Interval, usual_interval, window_of
 from ..core import clock
+from ..core.actor import Actor
 from ..core.errors import DetailCode, InvalidInput
 from ..delivery.isps import Isp
 from ..mail.outcome import BounceClass, BounceType
 from ..messages.rules import Stream
-from .analytics_metrics import changes_type, metrics_type
+from .analytics_answers import (
+    breakdown_type,
+    period_type,
+    provider_type,
+    reasons_type,
+    series_type,
+    summary_type,
+    trend_type,
+)
 from .analytics_types import (
-    AnalyticsAnomaly,
     AnalyticsBreakdown,
-    AnalyticsPart,
     AnalyticsPeriod,
-    AnalyticsPoint,
     AnalyticsProvider,
-    AnalyticsRest,
     AnalyticsSeries,
     AnalyticsSummary,
     AnalyticsTrend,
-    AnalyticsTrendPoint,
-    BounceReason,
     BounceReasons,
-    BounceSample,
-    BouncesOfIsp,
-    MailLatency,
 )
 from .context import Info, actor_of
-from .scalars import BigInt
 
 TREND_METRICS = (
     Metric.DELIVERED,
@@ -95,8 +93,7 @@ class Analytics:
 
     @strawberry.field(description="The stretch of time.")
     def period(self) -> AnalyticsPeriod:
-        window = self.asked.window
-        return AnalyticsPeriod(start=window.start, end=window.end, label=window.label)
+        return period_type(self.asked.window)
 
     @strawberry.field(description="The time zone by whose days it is cut.")
     def timezone(self) -> str:
@@ -120,12 +117,7 @@ class Analytics:
         actor = actor_of(info)
         found = await queries.summarize(actor, self.asked)
         previous = await queries.previous_of(actor, self.asked) if compare else None
-        return AnalyticsSummary(
-            metrics=metrics_type(found.metrics),
-            latency=MailLatency(median_seconds=found.median_seconds, p95_seconds=found.p95_seconds),
-            previous=metrics_type(previous) if previous else None,
-            change=changes_type(queries.changes(found.metrics, previous)) if previous else None,
-        )
+        return summary_type(found, previous)
 
     @strawberry.field(description="What it came to, bucket by bucket; at most 1,500.")
     async def series(
@@ -141,13 +133,7 @@ class Analytics:
     ) -> AnalyticsSeries:
         chosen = interval or usual_interval(self.asked.window)
         points = await queries.series(actor_of(info), self.asked, chosen)
-        return AnalyticsSeries(
-            interval=chosen,
-            points=[
-                AnalyticsPoint(timestamp=point.at, metrics=metrics_type(point.metrics))
-                for point in points
-            ],
-        )
+        return series_type(points, chosen)
 
     @strawberry.field(description="What mail with each value of a dimension came to.")
     async def breakdown(
@@ -168,19 +154,7 @@ class Analytics:
             sort=sort_by,
             ascending=ascending,
         )
-        return AnalyticsBreakdown(
-            dimension=dimension,
-            parts=[
-                AnalyticsPart(
-                    key=part.key,
-                    label=part.label,
-                    metrics=metrics_type(part.metrics),
-                    share=part.share,
-                )
-                for part in found.parts
-            ],
-            other=AnalyticsRest(keys=found.others, metrics=metrics_type(found.other)),
-        )
+        return breakdown_type(found, dimension)
 
     @strawberry.field(description="How mail goes to each provider of mailboxes.")
     async def providers(
@@ -197,20 +171,7 @@ class Analytics:
             sort=sort_by,
             ascending=ascending,
         )
-        return [
-            AnalyticsProvider(
-                isp=Isp(each.isp),
-                name=each.name,
-                metrics=metrics_type(each.metrics),
-                median_latency_seconds=each.median_seconds,
-                top_bounce_class=BounceClass(each.top_bounce_class)
-                if each.top_bounce_class
-                else None,
-                queues_in_backoff=each.queues_in_backoff,
-                health=each.health,
-            )
-            for each in found
-        ]
+        return [provider_type(each) for each in found]
 
     @strawberry.field(description="How metrics developed, and what stands out.")
     async def trends(
@@ -227,7 +188,7 @@ class Analytics:
         ] = Interval.DAY,
     ) -> list[AnalyticsTrend]:
         found = await queries.trends(actor_of(info), self.asked, metrics or TREND_METRICS, interval)
-        return [_trend_type(each) for each in found]
+        return [trend_type(each) for each in found]
 
     @strawberry.field(description="Why mail failed.")
     async def bounce_reasons(
@@ -255,64 +216,7 @@ class Analytics:
             with_deferrals=include_deferrals,
             samples=_within("samples", samples, least=0, most=20),
         )
-        return BounceReasons(
-            total=BigInt(found.total),
-            hard=BigInt(found.by_type[BounceType.HARD]),
-            soft=BigInt(found.by_type[BounceType.SOFT]),
-            block=BigInt(found.by_type[BounceType.BLOCK]),
-            classes=[_reason_type(reason) for reason in found.classes],
-        )
-
-
-def _trend_type(found: Trend) -> AnalyticsTrend:
-    return AnalyticsTrend(
-        metric=found.metric,
-        current=found.current,
-        previous=found.previous,
-        change_percent=found.change_per_cent,
-        slope=found.slope,
-        direction=found.direction,
-        assessment=found.assessment,
-        points=[
-            AnalyticsTrendPoint(
-                timestamp=point.at, value=point.value, moving_average=point.moving_average
-            )
-            for point in found.points
-        ],
-        anomalies=[
-            AnalyticsAnomaly(
-                timestamp=each.at,
-                value=each.value,
-                expected=each.expected,
-                deviation=each.deviation,
-            )
-            for each in found.anomalies
-        ],
-    )
-
-
-def _reason_type(reason: bounces.Reason) -> BounceReason:
-    return BounceReason(
-        bounce_class=reason.bounce_class,
-        type=reason.type,
-        count=BigInt(reason.count),
-        percent=reason.per_cent,
-        suppressed=BigInt(reason.suppressed),
-        top_isps=[
-            BouncesOfIsp(isp=Isp(isp), count=BigInt(count)) for isp, count in reason.top_isps
-        ],
-        samples=[
-            BounceSample(
-                code=each.code,
-                enhanced_code=each.enhanced_code,
-                text=each.text,
-                count=each.count,
-                last_seen_at=each.last_seen_at,
-            )
-            for each in reason.samples
-        ],
-        advice=reason.advice,
-    )
+        return reasons_type(found)
 
 
 def _within(field: str, value: int, *, least: int, most: int) -> int:
@@ -334,6 +238,22 @@ def filters_of(filter: AnalyticsFilter | None) -> Mapping[Dimension, list[str]]:
                 raise InvalidInput.of(name, DetailCode.TOO_MANY, message)
             found[dimension] = [str(value) for value in values]
     return found
+
+
+async def asked_of(
+    actor: Actor,
+    *,
+    period: str,
+    start: datetime | None,
+    end: datetime | None,
+    timezone: str,
+    filter: AnalyticsFilter | None,
+    include_machine: bool,
+) -> Asked:
+    """Return which mail is asked for, of which time."""
+    filters = await queries.named_filters(actor, filters_of(filter))
+    window = window_of(clock.now(), period=period, start=start, end=end, timezone=timezone)
+    return Asked(window, filters, include_machine)
 
 
 Period = Annotated[
@@ -383,7 +303,13 @@ class OrganizationFields:
         filter: Filter = None,
         include_machine: IncludeMachine = False,
     ) -> Analytics:
-        actor = actor_of(info)
-        window = window_of(clock.now(), period=period, start=start, end=end, timezone=timezone)
-        filters = await queries.named_filters(actor, filters_of(filter))
-        return Analytics(asked=Asked(window, filters, include_machine))
+        asked = await asked_of(
+            actor_of(info),
+            period=period,
+            start=start,
+            end=end,
+            timezone=timezone,
+            filter=filter,
+            include_machine=include_machine,
+        )
+        return Analytics(asked=asked)

@@ -10,6 +10,7 @@ from ..analytics.windows import Interval
 from ..delivery.isps import Isp
 from ..mail.outcome import BounceClass, BounceType
 from . import analytics_enums as _enums  # noqa: F401 it describes those that are used here
+from . import messages as _messages  # noqa: F401 so does it, and what it imports
 from .analytics_metrics import MailChanges, MailMetrics
 from .scalars import BigInt
 

@@ -1,6 +1,7 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
 from . import (
+    analytics,
     api_keys,
     auth,
     batches,
@@ -27,6 +28,7 @@ ROUTES = (
     *queues.ROUTES,
     *domains.ROUTES,
     *vmtas.ROUTES,
+    *analytics.ROUTES,
     *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""
