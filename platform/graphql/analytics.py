@@ -60,7 +60,7 @@ class AnalyticsFilter:
         default=None, description="Domains of recipients."
     )
     isps: list[Isp] | None = strawberry.field(default=None, description="Who runs the mailboxes.")
-    vmtas: list[str] | None = strawberry.field(default=None, description="vMTAs, by name or UUID.")
+    vmtas: list[str] | None = strawberry.field(default=None, description="Names or UUIDs of vMTAs.")
     pools: list[str] | None = strawberry.field(default=None, description="Pools, by name.")
     tags: list[str] | None = strawberry.field(default=None, description="Tags.")
     batch_ids: list[str] | None = strawberry.field(default=None, description="Batches.")

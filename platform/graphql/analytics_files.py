@@ -149,7 +149,7 @@ class AnalyticsReport:
 
 
 @strawberry.input(description="Which mail, of which time.")
-class AnalyticsReportInput:
+class GenerateAnalyticsReportInput:
     period: str = strawberry.field(
         default="7d", description="How far back, as `analytics` takes it; at most 92 days."
     )
@@ -167,7 +167,7 @@ class AnalyticsReportInput:
 
 
 @strawberry.input(description="What to write into a file.")
-class ExportAnalyticsInput(AnalyticsReportInput):
+class ExportAnalyticsInput(GenerateAnalyticsReportInput):
     dataset: Dataset = strawberry.field(default=Dataset.TIMESERIES, description="What it holds.")
 
 
@@ -194,7 +194,7 @@ class Mutation:
     async def generate_analytics_report(
         self,
         info: Info,
-        input: Annotated[AnalyticsReportInput, strawberry.argument(description="Of what.")],
+        input: Annotated[GenerateAnalyticsReportInput, strawberry.argument(description="Of what.")],
     ) -> GenerateAnalyticsReportPayload:
         actor = actor_of(info)
         asked = await asked_of(

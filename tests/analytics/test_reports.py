@@ -16,7 +16,8 @@ from .setup import make_mail, roll_up_all, tell
 from .test_answers import NOW, campaign
 
 REPORT = """
-    mutation ($input: AnalyticsReportInput!) { generateAnalyticsReport(input: $input) { report {
+    mutation ($input: GenerateAnalyticsReportInput!) {
+      generateAnalyticsReport(input: $input) { report {
       uuid organizationName period { from to label }
       summary { metrics { accepted delivered } previous { accepted } }
       series { interval points { metrics { accepted } } }

@@ -81,6 +81,9 @@ async def test_every_answer_is_what_the_document_says(
         sent = operation["requestBody"]["content"]["application/json"]["schema"]
         jsonschema.validate(request["body"], _resolved(document, sent))
     content = operation["responses"][str(answer.status_code)]["content"]
+    if "text" in example:
+        assert list(content) == ["text/csv"]
+        return
     schema = content["application/json"]["schema"]
     checker = jsonschema.FormatChecker()
     jsonschema.validate(answer.json(), _resolved(document, schema), format_checker=checker)
@@ -109,6 +112,8 @@ def test_examples_of_answers_fit_their_schemas(document: dict[str, Any]) -> None
     for item in document["paths"].values():
         for operation in item.values():
             for status, answer in operation["responses"].items():
+                if list(answer["content"]) == ["text/csv"]:
+                    continue
                 media = answer["content"]["application/json"]
                 schema = _resolved(document, media["schema"])
                 jsonschema.validate(media["example"], schema, format_checker=checker)

@@ -45,7 +45,23 @@ USUAL = ("accepted", "delivered", "bounced", "deferred", "complained")
 TOTALS = Shape("MailTotals", *(Out(name, INTEGER) for name in COUNTS))
 MAIL_RATES = Shape("MailRates", *(Out(name, NUMBER, maybe=True) for name in RATES))
 CHANGES = Shape("MailChanges", *(Out(name, NUMBER, maybe=True) for name in METRICS))
-PERIOD = Shape("AnalyticsPeriod", Out("from", TIME), Out("to", TIME), Out("label", maybe=True))
+
+
+def said(example: str) -> Leaf:
+    """Return a text of which this is a sample."""
+    return Leaf({"type": "string", "examples": [example]})
+
+
+def _time(example: str) -> Leaf:
+    return Leaf({**TIME.type, "examples": [example]}, TIME.convert)
+
+
+PERIOD = Shape(
+    "AnalyticsPeriod",
+    Out("from", _time("2026-05-25T12:00:00.000Z")),
+    Out("to", _time("2026-06-01T12:00:00.000Z")),
+    Out("label", said("7d"), maybe=True),
+)
 FREE_FILTERS = Leaf({"type": "object", "additionalProperties": True})
 AS_OF = Out("data_as_of", TIME, maybe=True, about="Null before anything was counted.")
 

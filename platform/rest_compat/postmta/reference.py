@@ -103,6 +103,9 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     "organization's view has its mail and credits; requests, connections, signatures, durations "
     "and `spool_bytes` are in the deployment's view only. `queue_depth` has the state of the vMTA, "
     "`active` or `paused`.",
+    ("GET", "/api/v1/analytics/export"): "Served as a stream. Of `messages` and `events` a filter "
+    "takes one value, and an event has the provider of its recipient. The limit of a million rows "
+    "counts messages.",
 }
 """Endpoints that are no part of the API, and who serves them."""
 

@@ -10,6 +10,7 @@ from . import (
     domains,
     messages,
     queues,
+    reports,
     sending,
     simulating,
     users,
@@ -29,6 +30,7 @@ ROUTES = (
     *domains.ROUTES,
     *vmtas.ROUTES,
     *analytics.ROUTES,
+    reports.GENERATE,
     *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""

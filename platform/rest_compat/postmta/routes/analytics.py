@@ -5,7 +5,7 @@ from typing import Any
 from ....core.actor import Permission
 from ....core.errors import ErrorCode
 from ....graphql.execute import Document
-from ...answers import INTEGER, NUMBER, TEXT, TIME, Many, Out, Shape, word
+from ...answers import INTEGER, NUMBER, TIME, Leaf, Many, Out, Shape, word
 from ...fields import Flag, Integer, choice
 from ...parameters import Param, Params
 from ...route import Call, CompatRoute
@@ -31,6 +31,7 @@ from ..analytics_shapes import (
     metrics_param,
     numbers,
     one_of,
+    said,
     sort_param,
     sort_variables,
 )
@@ -94,14 +95,14 @@ POINT = Shape("AnalyticsPoint", Out("timestamp", TIME), *metric_outs(METRICS))
 SERIES = Whole(
     "AnalyticsSeries",
     Out("interval", word(*INTERVALS)),
-    Out("timezone"),
-    Out("metrics", Many(TEXT)),
+    Out("timezone", said("Europe/Berlin")),
+    Out("metrics", Many(said("accepted"))),
     Out("data", Many(POINT)),
 )
 PART = Shape(
     "AnalyticsPart",
-    Out("key"),
-    Out("label"),
+    Out("key", said("gmail.com")),
+    Out("label", said("gmail.com")),
     *metric_outs(METRICS),
     Out("share", NUMBER, maybe=True, about="Of all that was accepted, in per cent."),
 )
@@ -115,7 +116,7 @@ BREAKDOWN = Whole(
 PROVIDER = Shape(
     "AnalyticsIsp",
     Out("isp", ISP),
-    Out("name"),
+    Out("name", said("Google")),
     *metric_outs(ISP_METRICS, optional=False),
     Out("median_latency_seconds", NUMBER, maybe=True),
     Out("top_bounce_class", BOUNCE_CLASS, maybe=True),
@@ -123,16 +124,17 @@ PROVIDER = Shape(
     Out("health", word("good", "warning", "critical")),
 )
 PROVIDERS = Whole("AnalyticsIsps", Out("data", Many(PROVIDER)))
+VALUE = Leaf({**NUMBER.type, "examples": [99.2]}, NUMBER.convert)
 TREND_POINT = Shape(
     "AnalyticsTrendPoint",
     Out("timestamp", TIME),
-    Out("value", NUMBER, maybe=True),
+    Out("value", VALUE, maybe=True),
     Out("moving_average", NUMBER, maybe=True),
 )
 ANOMALY = Shape(
     "AnalyticsAnomaly",
     Out("timestamp", TIME),
-    Out("value", NUMBER),
+    Out("value", VALUE),
     Out("expected", NUMBER),
     Out("deviation", NUMBER),
 )
@@ -154,7 +156,7 @@ SAMPLE = Shape(
     "BounceSample",
     Out("code", INTEGER, maybe=True),
     Out("enhanced_code", maybe=True),
-    Out("text"),
+    Out("text", said("User unknown")),
     Out("count", INTEGER),
     Out("last_seen_at", TIME),
 )
@@ -167,7 +169,7 @@ REASON = Shape(
     Out("suppressed", INTEGER),
     Out("top_isps", Many(TOP_ISP)),
     Out("samples", Many(SAMPLE)),
-    Out("advice"),
+    Out("advice", said("Remove these addresses; they are suppressed already.")),
 )
 BY_TYPE = Shape("BouncesByType", *(Out(name, INTEGER) for name in BOUNCE_TYPES))
 REASONS = Whole(
