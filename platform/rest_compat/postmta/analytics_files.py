@@ -14,6 +14,7 @@ from ..parameters import Param, Params
 from ..route import Call, CompatRoute, Fault, Refused
 from .analytics_shapes import (
     FILTERS,
+    USUAL,
     Whole,
     chosen,
     common_params,
@@ -95,7 +96,7 @@ EXPORT = CompatRoute(
             ),
             Param("interval", about="As of a time series.", is_filter=False),
             Param("dimension", about="As of a breakdown.", is_filter=False),
-            metrics_param(analytics.USUAL),
+            metrics_param(USUAL),
             Param("limit", Integer(1, 500), "Of a breakdown.", default=500, is_filter=False),
             sort_param(),
             Param(
@@ -151,7 +152,7 @@ def sums(call: Call, data: Any) -> Iterator[Sequence[Any]]:
     analytics_data = data["organization"]["analytics"]
     dataset = call.query.get("dataset", "TIMESERIES")
     if dataset == "TIMESERIES":
-        names = chosen(call, analytics.USUAL)
+        names = chosen(call, USUAL)
         yield ("timestamp", *names)
         for point in analytics_data["series"]["points"]:
             yield (TIME.write(point["timestamp"]), *numbers(point["metrics"], names).values())
