@@ -24,7 +24,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float | None]) -> s
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{LINE}"/>'
             f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">'
-            f"{most * share:,.4g}</text>"
+            f"{_axis(most * share)}</text>"
         )
     for nth, value in enumerate(values):
         height = room * (value or 0) / most
@@ -40,6 +40,10 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float | None]) -> s
             f"{escape(labels[nth])}</text>"
         )
     return "".join(parts) + "</svg>"
+
+
+def _axis(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _described(labels: Sequence[str], values: Sequence[float | None]) -> str:

@@ -156,7 +156,7 @@ def _of_rates(metrics: Metrics) -> list[ReportFinding]:
         value = metrics[metric]
         if value is not None and value > look:
             severity = Severity.CRITICAL if value > at_once else Severity.WARNING
-            found.append(ReportFinding(severity, code, f"{value:g} % {words}."))
+            found.append(ReportFinding(severity, code, f"{value:.4g} % {words}."))
     return found
 
 
@@ -192,4 +192,4 @@ def _of_trends(trends: Sequence[Trend]) -> list[ReportFinding]:
 
 
 def _rate(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:g} %"
+    return "nothing" if value is None else f"{value:.4g} %"
