@@ -47,6 +47,8 @@ TREND_METRICS = (
 
 
 MOST_VALUES = 100
+SUMS_COST, PARTS_COST = 50, 200
+"""Some milliseconds of the database's time, and some tens of them."""
 
 
 @strawberry.input(
@@ -106,7 +108,7 @@ class Analytics:
     async def data_as_of(self) -> datetime | None:
         return await queries.data_as_of()
 
-    @strawberry.field(description="What it came to altogether.")
+    @strawberry.field(description="What it came to altogether.", metadata={"cost": SUMS_COST})
     async def summary(
         self,
         info: Info,
@@ -119,7 +121,10 @@ class Analytics:
         previous = await queries.previous_of(actor, self.asked) if compare else None
         return summary_type(found, previous)
 
-    @strawberry.field(description="What it came to, bucket by bucket; at most 1,500.")
+    @strawberry.field(
+        description="What it came to, bucket by bucket; at most 1,500.",
+        metadata={"cost": SUMS_COST},
+    )
     async def series(
         self,
         info: Info,
@@ -135,7 +140,10 @@ class Analytics:
         points = await queries.series(actor_of(info), self.asked, chosen)
         return series_type(points, chosen)
 
-    @strawberry.field(description="What mail with each value of a dimension came to.")
+    @strawberry.field(
+        description="What mail with each value of a dimension came to.",
+        metadata={"cost": PARTS_COST},
+    )
     async def breakdown(
         self,
         info: Info,
@@ -156,7 +164,9 @@ class Analytics:
         )
         return breakdown_type(found, dimension)
 
-    @strawberry.field(description="How mail goes to each provider of mailboxes.")
+    @strawberry.field(
+        description="How mail goes to each provider of mailboxes.", metadata={"cost": PARTS_COST}
+    )
     async def providers(
         self,
         info: Info,
@@ -173,7 +183,9 @@ class Analytics:
         )
         return [provider_type(each) for each in found]
 
-    @strawberry.field(description="How metrics developed, and what stands out.")
+    @strawberry.field(
+        description="How metrics developed, and what stands out.", metadata={"cost": PARTS_COST}
+    )
     async def trends(
         self,
         info: Info,
@@ -190,7 +202,7 @@ class Analytics:
         found = await queries.trends(actor_of(info), self.asked, metrics or TREND_METRICS, interval)
         return [trend_type(each) for each in found]
 
-    @strawberry.field(description="Why mail failed.")
+    @strawberry.field(description="Why mail failed.", metadata={"cost": PARTS_COST})
     async def bounce_reasons(
         self,
         info: Info,

@@ -1,10 +1,14 @@
 """Counts are right after a crash, can be proved, and are kept as long as they are to be."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from postlane.analytics import rolling
+from postlane.analytics.queries import Asked, series, summarize
+from postlane.analytics.rules import Dimension, Metric
+from postlane.analytics.windows import Interval, window_of
 from postlane.analytics.work import disagreements, remove_old_counts
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
@@ -127,3 +131,41 @@ async def test_counts_are_kept_by_their_grain() -> None:
         ("isp", "day", 3),
         ("isp", "quarter", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "filters", "accepted"),
+    [
+        ("UTC", {}, {100: 1, 200: 2}),
+        ("UTC", {Dimension.ISP: ["other"]}, {100: 1, 200: 2}),
+        ("UTC", {Dimension.ISP: ["other"], Dimension.STREAM: ["transactional"]}, {100: 1, 200: 2}),
+        # At half past eleven in the evening, which in Tokyo is the next day.
+        ("Asia/Tokyo", {}, {99: 1, 199: 2}),
+    ],
+    ids=str,
+)
+async def test_old_days_are_told_when_their_quarters_are_gone(
+    zone: str, filters: dict[Dimension, list[str]], accepted: dict[int, int]
+) -> None:
+    midnight = datetime(2026, 6, 1, tzinfo=ZoneInfo(zone))
+    actor = await make_actor()
+    for days in (100, 200, 200):
+        at = datetime(2026, 6, 1, 23, 30, 5, tzinfo=UTC) - timedelta(days=days)
+        [ada] = await make_mail(actor, "ada@example.net", at=at)
+        await tell(ada.queued())
+    await roll_up_all()
+
+    with clock.frozen(NOW):
+        await remove_old_counts()
+        window = window_of(NOW, period="365d", timezone=zone)
+        points = await series(actor, Asked(window, filters), Interval.DAY)
+        total = await summarize(actor, Asked(window, filters))
+
+    assert {
+        (midnight.date() - point.at.astimezone(ZoneInfo(zone)).date()).days: point.metrics[
+            Metric.ACCEPTED
+        ]
+        for point in points
+        if point.metrics[Metric.ACCEPTED]
+    } == accepted
+    assert total.metrics[Metric.ACCEPTED] == 3
