@@ -12,6 +12,7 @@ from ..answers import TIME
 from ..fields import Integer, choice
 from ..parameters import Param, Params
 from ..route import Call, CompatRoute, Fault, Refused
+from .analytics_answers import BREAKDOWN_USUAL
 from .analytics_shapes import (
     FILTERS,
     USUAL,
@@ -157,7 +158,7 @@ def sums(call: Call, data: Any) -> Iterator[Sequence[Any]]:
         for point in analytics_data["series"]["points"]:
             yield (TIME.write(point["timestamp"]), *numbers(point["metrics"], names).values())
     elif dataset == "BREAKDOWN":
-        names = chosen(call, analytics.BREAKDOWN_USUAL)
+        names = chosen(call, BREAKDOWN_USUAL)
         yield ("key", "label", *names)
         for part in analytics_data["breakdown"]["parts"]:
             yield (part["key"], part["label"], *numbers(part["metrics"], names).values())

@@ -9,6 +9,7 @@ from ....graphql.execute import Document
 from ...answers import FREE, INTEGER, NUMBER, TIME, UUID, Many, Out, Shape, word
 from ...parameters import Param, Params
 from ...route import Call, CompatRoute, Fault, Refused
+from ..analytics_answers import BREAKDOWN_USUAL, BY_TYPE, LATENCY, PROVIDER, REASON, TREND
 from ..analytics_shapes import (
     ALL_METRICS,
     CHANGES,
@@ -21,7 +22,6 @@ from ..analytics_shapes import (
     said,
 )
 from ..shapes import SOURCE
-from .analytics import BREAKDOWN_USUAL, BY_TYPE, LATENCY, PROVIDER, REASON, TREND
 
 SECTIONS = (
     "summary",
