@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import edges, postfix, tracking
+from . import analytics, edges, postfix, tracking
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -44,11 +44,20 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
     parser.add_argument("--messages", type=int, default=3000, help="messages in each run")
+    parser.add_argument(
+        "--large", action="store_true", help="analytics of 10,000,000 events, not of 1,000,000"
+    )
     chosen = parser.parse_args()
     figures = asyncio.run(_measure(chosen.runs, chosen.messages))
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
     tracked = asyncio.run(tracking.measure(requests=min(chosen.messages, 3000)))
-    report = summary(figures) | edges.summary(found) | tracking.summary(tracked)
+    counted = asyncio.run(analytics.measure(large=chosen.large))
+    report = (
+        summary(figures)
+        | edges.summary(found)
+        | tracking.summary(tracked)
+        | analytics.summary(counted)
+    )
     print_table(report)
     print(json.dumps(report))
 

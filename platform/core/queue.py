@@ -20,6 +20,7 @@ class JobName(StrEnum):
     CLOSE_BOOKS = "close_books"
     BILL = "bill"
     TIDY = "tidy"
+    FORGET = "forget"
     SIMULATE = "simulate"
     IMPORT_SUPPRESSIONS = "import_suppressions"
     ERASE_RECIPIENT = "erase_recipient"
@@ -46,6 +47,8 @@ POLICIES: dict[JobName, JobPolicy] = {
     JobName.CLOSE_BOOKS: JobPolicy(timedelta(hours=1), retries=3),
     JobName.BILL: JobPolicy(timedelta(minutes=30), retries=1),
     JobName.TIDY: JobPolicy(timedelta(minutes=10), retries=1),
+    # It ends by itself well before this, and the next one goes on.
+    JobName.FORGET: JobPolicy(timedelta(minutes=30), retries=1),
     JobName.SIMULATE: JobPolicy(timedelta(minutes=1), retries=3),
     # It remembers how far it is, so that the next goes on from there.
     JobName.IMPORT_SUPPRESSIONS: JobPolicy(timedelta(minutes=30), retries=3),

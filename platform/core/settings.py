@@ -202,6 +202,16 @@ class Settings:
         lambda v: frozenset(part.strip() for part in v.split(",") if part.strip()),
         "Names of vMTAs whose mail KumoMTA delivers, separated by commas; `*` is all.",
     )
+    keep_content_days: int = _setting(
+        "3",
+        _days(0, 30),
+        "How long a message can be read after its last recipient is final; 0 to 30.",
+    )
+    keep_message_days: int = _setting(
+        "30",
+        _days(1, 400),
+        "How long messages, their recipients, attempts and events are kept; 1 to 400.",
+    )
     mx_port: int = _setting("25", _number, "Port for direct delivery; another one for tests.")
     ca_file: Path | None = _setting(
         "",

@@ -283,3 +283,17 @@ def _view(row: Mapping[str, Any]) -> QueueView:
         hold=hold,
         last_reply=last,
     )
+
+
+async def backoffs_by_isp(actor: Actor) -> dict[str, int]:
+    """Return how many queues to each provider send slowly now, for want of its consent.
+
+    It asks for no permission: it is a part of what analytics tell of providers.
+    """
+    rows = await fetch(
+        "SELECT isp, count(*) AS queues FROM queues WHERE organization_id = {} AND depth > 0 "
+        "AND backoff_until > {} GROUP BY isp",
+        actor.organization_id,
+        clock.now(),
+    )
+    return {row["isp"]: row["queues"] for row in rows}

@@ -8,6 +8,7 @@ import strawberry
 from ..core.actor import Actor
 from . import (
     accounts,
+    analytics,
     api_keys,
     audit,
     billing,
@@ -33,6 +34,7 @@ from .nodes import Node, register
 class Organization(
     # One line for each area, in alphabetical order.
     accounts.OrganizationFields,
+    analytics.OrganizationFields,
     api_keys.OrganizationFields,
     audit.OrganizationFields,
     billing.OrganizationFields,

@@ -19,6 +19,7 @@ from strawberry.schema.config import StrawberryConfig
 from ..core.errors import DetailCode, ErrorCode, NotAuthenticated, NotFound
 from . import (
     accounts,
+    analytics_files,
     api_keys,
     billing_changes,
     credit_changes,
@@ -102,6 +103,7 @@ class Query(
 # One line for each area, in alphabetical order.
 class Mutation(
     accounts.Mutation,
+    analytics_files.Mutation,
     api_keys.Mutation,
     credit_changes.Mutation,
     billing_changes.Mutation,

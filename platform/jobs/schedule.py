@@ -7,12 +7,13 @@ from saq import CronJob
 from ..core.queue import POLICIES, JobName
 from .billing import bill
 from .credits import close_books
-from .tidy import tidy
+from .tidy import forget, tidy
 
 AFTER_MIDNIGHT = "5 0 * * *"
 """Lots end with a day, and the books show it the same night."""
 
 DAILY = "17 3 * * *"
+HOURLY = "37 * * * *"
 EVERY_MINUTE = "* * * * *"
 """Credits of a plan end with its month; the next ones are to be there at once."""
 
@@ -23,6 +24,7 @@ def cron_jobs() -> list[CronJob[Any]]:
         (JobName.CLOSE_BOOKS, close_books, AFTER_MIDNIGHT),
         (JobName.BILL, bill, EVERY_MINUTE),
         (JobName.TIDY, tidy, DAILY),
+        (JobName.FORGET, forget, HOURLY),
     )
     return [
         CronJob(

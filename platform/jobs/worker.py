@@ -19,6 +19,7 @@ from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from ..core.tracing import Kind, span, start_tracing, stop_tracing
+from .analytics import keep_counting
 from .billing import bill
 from .capture import CaptureListener
 from .credits import close_books, keep_watching
@@ -31,7 +32,7 @@ from .schedule import cron_jobs
 from .simulating import run
 from .suppressions import import_suppressions
 from .sweep import keep_sweeping
-from .tidy import tidy
+from .tidy import forget, tidy
 from .tracking import keep_settling
 from .transports import make_transport
 from .vmtas import check_vmta
@@ -48,6 +49,7 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.CLOSE_BOOKS: close_books,
     JobName.BILL: bill,
     JobName.TIDY: tidy,
+    JobName.FORGET: forget,
     JobName.SIMULATE: run,
     JobName.IMPORT_SUPPRESSIONS: import_suppressions,
     JobName.ERASE_RECIPIENT: erase_recipient,
@@ -119,6 +121,7 @@ async def work(database_url: str, *, concurrency: int) -> None:
         asyncio.create_task(keep_sweeping(outbound.stopping)),
         asyncio.create_task(keep_watching(outbound.stopping)),
         asyncio.create_task(keep_settling(outbound.stopping)),
+        asyncio.create_task(keep_counting(outbound.stopping)),
     ]
     try:
         await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)

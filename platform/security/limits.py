@@ -40,6 +40,9 @@ SECOND_FACTOR = Window("second_factor", 10, timedelta(minutes=5))
 VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
 LOOK_AT_LOGO = Window("look_at_logo", 10, timedelta(minutes=1))
 """Changes of one domain's logo, each of which fetches what the customer names."""
+MAKE_REPORT = Window("make_report", 10, timedelta(hours=1))
+EXPORT_ANALYTICS = Window("export_analytics", 10, timedelta(hours=1))
+"""By organization."""
 
 
 @dataclass(frozen=True, slots=True)

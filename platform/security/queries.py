@@ -292,3 +292,16 @@ async def get_own_second_factor(actor: Actor) -> OwnSecondFactor:
         is_required=await belongs_where_it_is_required(actor.user_id),
         recovery_codes=await count_recovery_codes(actor.user_id),
     )
+
+
+async def names_of_api_keys(actor: Actor, ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of the organization's API keys among *ids*, deleted ones included.
+
+    It asks for no permission: it is a part of what analytics tell of keys.
+    """
+    rows = await fetch(
+        "SELECT id, name FROM api_keys WHERE organization_id = {} AND id = ANY({}::uuid[])",
+        actor.organization_id,
+        list(ids),
+    )
+    return {str(row["id"]): row["name"] for row in rows}

@@ -38,6 +38,7 @@ from ..security import idempotency, limits, seen, uses
 from ..tracking.work.erasing import ERASED
 from ..tracking.work.recording import RECORDER
 from . import auth, billing, unsubscribe
+from .analytics_export import analytics_export_handler
 from .audit_export import AUDIT_LOG
 from .csv_export import export_handler
 from .edge import Edge, broken, failure
@@ -110,6 +111,7 @@ def build_app(
             *build_handlers(monitor),
             metrics_handler(gate, found),
             *(export_handler(export, gate) for export in (AUDIT_LOG, SUPPRESSIONS)),
+            analytics_export_handler(gate),
             *unsubscribe.build_handlers(),
             *billing.build_handlers(authenticate),
             *dashboard.build_handlers(PAGES, ACTIONS, dashboard.Door(auth.enter, found.public_url)),

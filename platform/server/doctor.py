@@ -10,7 +10,7 @@ from dataclasses import asdict
 from ..core.database import close_pool, start_pool
 from ..core.queue import close_queue
 from ..core.settings import load
-from . import database_checks, machine_checks, network_checks
+from . import counting_checks, database_checks, machine_checks, network_checks
 from .connection import check_reachable, database_at_hand
 from .faults import CommandFailed
 from .findings import Finding, Verdict, fault
@@ -38,6 +38,8 @@ async def run(arguments: argparse.Namespace) -> int:
                 findings += await _made("migrations", database_checks.migrations)
                 findings += await _made("sealed keys", database_checks.sealed_keys)
                 findings += await _made("credits", database_checks.credits)
+                findings += await _made("events", counting_checks.consumers)
+                findings += await _made("analytics", counting_checks.counts)
                 findings += await _made("job queue", lambda: database_checks.queue(url))
                 findings += await _made("vMTAs", lambda: network_checks.vmtas(found))
             finally:

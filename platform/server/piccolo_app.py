@@ -17,6 +17,7 @@ AREAS = (
     "delivery",
     "tracking",
     "messages",
+    "analytics",
     "billing",
 )
 ROOT_PACKAGE = __name__.split(".")[0]

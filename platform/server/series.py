@@ -19,6 +19,7 @@ from ..credits.rules import CreditType
 from ..credits.work import all_consumed_credits
 from ..delivery import work as spool
 from ..delivery.queries import oldest_due
+from ..events.consuming import consumer_lags
 from ..events.queries import EventTotal, count_events
 from ..events.rules import EXITS, EventType
 from ..events.work import count_all_events
@@ -71,7 +72,25 @@ async def all_series() -> list[Metric]:
         value=await spool.spool_bytes(),
     )
     warming = await _warmups(vmtas, of=None)
-    return [*_counted(totals, vmtas, credits, oldest), *warming, size, *measured()]
+    counted = _counted(totals, vmtas, credits, oldest)
+    return [*counted, *warming, size, *await _lags(), *measured()]
+
+
+async def _lags() -> list[Metric]:
+    behind = GaugeMetricFamily(
+        f"{PREFIX}event_consumer_events",
+        "Events that a consumer has not had yet, at the most.",
+        labels=["consumer"],
+    )
+    waited = GaugeMetricFamily(
+        f"{PREFIX}event_consumer_lag_seconds",
+        "How long the next event of a consumer has waited for it.",
+        labels=["consumer"],
+    )
+    for lag in await consumer_lags():
+        behind.add_metric([lag.consumer], lag.events)
+        waited.add_metric([lag.consumer], lag.seconds)
+    return [behind, waited]
 
 
 def _counted(

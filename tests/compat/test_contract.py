@@ -36,8 +36,12 @@ async def test_every_example_passes(world: World, path: Path) -> None:
         # What is no JSON: a picture, and a way to somewhere else.
         assert {name: answer.headers[name] for name in example["headers"]} == example["headers"]
         return
-    assert differences(filled(example["answer"], world.names), answer.json()) == []
-    assert answer.headers["content-type"] == "application/json"
+    if "text" in example:
+        assert answer.text == example["text"]
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    else:
+        assert differences(filled(example["answer"], world.names), answer.json()) == []
+        assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
 
 

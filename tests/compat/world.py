@@ -23,13 +23,22 @@ from postlane.credits.rules import CreditType, LotSource
 from postlane.credits.tables import CreditPackage
 from postlane.delivery.work import roll_up
 from postlane.security.operations import sign_in
+from tests.analytics.setup import roll_up_all
+from tests.analytics.test_answers import campaign
 from tests.billing.setup import make_invoice, make_package, settings_with
 from tests.client import Client
 from tests.dns_server import DnsServer
 from tests.domains.marks import make_mark
 from tests.domains.test_logo import GOOD
 from tests.domains.web import BRAND, reachable_web
-from tests.factories import make_api_key, make_domain, make_membership, make_organization, make_user
+from tests.factories import (
+    make_actor,
+    make_api_key,
+    make_domain,
+    make_membership,
+    make_organization,
+    make_user,
+)
 from tests.stripe_server import StripeServer
 from tests.tracking.hits import mailed
 from tests.vmtas.setup import INVENTORY, unused_address
@@ -312,6 +321,18 @@ async def an_invoice(world: World) -> None:
     await make_invoice(OrganizationId(world.organization.id))
 
 
+async def a_campaign(world: World) -> None:
+    """Ten recipients got mail two days ago, and everything was counted."""
+    actor = await make_actor(world.organization)
+    at = clock.now().replace(hour=9, minute=10, second=0, microsecond=0) - timedelta(days=2)
+    await campaign(actor, at, tags=["order"])
+    await roll_up_all()
+    world.names |= {
+        "{from}": (at - timedelta(hours=9, minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "{to}": (at + timedelta(hours=14, minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
 async def usage_rolled_up(world: World) -> None:
     """Usage has been written down up to this hour."""
     await fetch(
@@ -356,6 +377,7 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         a_stored_card,
         an_invoice,
         usage_rolled_up,
+        a_campaign,
         a_logo,
     )
 }

@@ -7,9 +7,7 @@ from uuid import UUID
 from ...core import clock
 from ...core.database import fetch, transaction
 from ...core.ids import first_id_at
-
-CONTENT_KEPT = timedelta(days=3)
-"""How long a message can be read after its last delivery became final."""
+from ...core.settings import settings
 
 CAPTURED_KEPT = timedelta(days=3)
 
@@ -32,7 +30,7 @@ BATCH = 1000
 
 async def remove_old_contents() -> int:
     """Remove contents nobody may read any more and return how many there were."""
-    before = clock.now() - CONTENT_KEPT
+    before = clock.now() - timedelta(days=settings().keep_content_days)
     removed, start = 0, UUID(int=0)
     # Ids are in the order of time, so that only old contents are looked at, each once.
     while looked_at := await fetch(

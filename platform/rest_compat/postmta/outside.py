@@ -1,6 +1,7 @@
 """What PostMTA has outside `/api/v1`, for OpenAPI; it is served by `server`."""
 
 from ..fields import JsonSchema
+from .analytics_files import EXPORT
 from .shapes import SOURCE
 
 
@@ -108,6 +109,14 @@ _REFUSALS = {
     "500": ("`internal_error`.", "internal_error"),
     "503": ("`service_unavailable`.", "service_unavailable"),
 }
+_FILE_REFUSALS = _REFUSALS | {
+    "422": (
+        "One of `export_too_large`, `invalid_dimension`, `invalid_interval`, `invalid_period`, "
+        "`range_too_large`, `validation_failed`.",
+        "invalid_period",
+    ),
+}
+del _FILE_REFUSALS["406"]
 
 
 _METRICS_REFUSALS = ("400", "401", "403", "406", "429", "500", "503")
@@ -124,7 +133,7 @@ def _token(name: str, description: str) -> JsonSchema:
 
 
 def _refusal(status: str) -> JsonSchema:
-    description, code = _REFUSALS[status]
+    description, code = _FILE_REFUSALS.get(status) or _REFUSALS[status]
     error = {
         "code": code,
         "message": "What is wrong, for people.",
@@ -252,6 +261,36 @@ PATHS: JsonSchema = {
                     },
                 },
                 **{status: _refusal(status) for status in ("404", "410", "500")},
+            },
+        }
+    },
+    EXPORT.path: {
+        "get": {
+            "operationId": "get_analytics_export",
+            "summary": EXPORT.summary,
+            "description": f"{EXPORT.summary}. Needs the scope `analytics:read`, and for messages "
+            "and events `messages:read`; ten an hour for an organization. A file that is cut off "
+            "ends without its last chunk.",
+            "tags": ["analytics"],
+            "externalDocs": {"url": SOURCE},
+            "security": [{"bearer": []}, {"api_key": []}],
+            "parameters": [
+                {"$ref": "#/components/parameters/RequestId"},
+                *(EXPORT.query.parameters() if EXPORT.query else ()),
+            ],
+            "responses": {
+                "200": {
+                    "description": "The file.",
+                    "headers": _REQUEST_ID,
+                    "content": {
+                        "text/csv": {
+                            "schema": {"type": "string"},
+                            "example": "timestamp,accepted,delivered\r\n"
+                            "2026-05-30T00:00:00.000Z,14100,13960\r\n",
+                        }
+                    },
+                },
+                **{status: _refusal(status) for status in _FILE_REFUSALS},
             },
         }
     },

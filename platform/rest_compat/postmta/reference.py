@@ -109,6 +109,9 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     "leads is sealed in the token, not kept on the server; an address over 2,000 characters is not "
     "rewritten. To browsers an error is a page. A delivery has at most 1,000 opens and clicks. "
     "`message.opened` with `implied` follows where opens are tracked.",
+    ("GET", "/api/v1/analytics/export"): "Served as a stream. Of `messages` and `events` a filter "
+    "takes one value, and an event has the provider of its recipient. The limit of a million rows "
+    "counts messages.",
 }
 """Endpoints that are no part of the API, and who serves them."""
 

@@ -1,6 +1,7 @@
 """PostMTA's endpoints, a file for each of its resources."""
 
 from . import (
+    analytics,
     api_keys,
     auth,
     batches,
@@ -9,6 +10,7 @@ from . import (
     domains,
     messages,
     queues,
+    reports,
     sending,
     simulating,
     users,
@@ -27,6 +29,8 @@ ROUTES = (
     *queues.ROUTES,
     *domains.ROUTES,
     *vmtas.ROUTES,
+    *analytics.ROUTES,
+    reports.GENERATE,
     *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""
