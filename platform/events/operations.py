@@ -18,7 +18,8 @@ from .rules import ENTRIES, EventType
 # A transaction takes the lowest slot that no other one holds (7023 is the first half of the
 # lock's name), and its rows are then its own until it ends. So it never waits here, whatever
 # else it has locked and however often it appends, and nothing can deadlock. With every slot
-# taken, its backend's number makes another.
+# taken, its backend's number makes another. The condition gives the transaction its number
+# before positions are drawn, which consumers rely on.
 APPEND = (
     "WITH counted AS (INSERT INTO event_counts AS old "
     "(id, organization_id, vmta_id, type, label, slot, events, attempts, messages) "
@@ -39,7 +40,7 @@ APPEND = (
     "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
     "{}::text[], {}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS new "
     "(id, organization_id, project_id, message_id, delivery_id, type, data, occurred_at, "
-    "simulated, nth) ORDER BY nth"
+    "simulated, nth) WHERE pg_current_xact_id() IS NOT NULL ORDER BY nth"
 )
 
 

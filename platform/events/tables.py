@@ -7,6 +7,7 @@ from piccolo.columns import (
     BigSerial,
     Boolean,
     Integer,
+    Text,
     Timestamptz,
     Varchar,
 )
@@ -44,3 +45,15 @@ class EventCount(Table, db=DB, tablename="event_counts"):
     events = BigInt(help_text="How many; like the other two it never decreases.")
     attempts = BigInt(help_text="Of the events, those that end an attempt.")
     messages = BigInt(help_text="Of the events, those that are the first of their message.")
+
+
+class EventConsumer(Table, db=DB, tablename="event_consumers"):
+    """How far something is that has every event once; `consuming` says how to read it."""
+
+    id = UUID(primary_key=True, default=new_id)
+    name = Varchar(40, unique=True, help_text="Which one, such as analytics.")
+    upto = BigInt(help_text="The highest position it has had.")
+    holes = Text(help_text="Ranges of lower positions that the last looks could not see.")
+    waiting = Text(help_text="Such ranges whose transactions may still be open.")
+    waiting_below = BigInt(help_text="Only transactions below this number can fill `waiting`.")
+    looked_at = Timestamptz(default=clock.now, help_text="When it last looked for more.")
