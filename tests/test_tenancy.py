@@ -50,6 +50,7 @@ from tests.factories import (
     make_project,
     make_session,
     make_suppression,
+    make_webhook,
 )
 
 TEXT_REFERENCES = frozenset({"vmta", "pool", "defaultPool", "targetId"})
@@ -69,6 +70,12 @@ KINDS = {
     "Mutation.addSuppression(input.projectId)": "Project",
     "Mutation.importSuppressions(input.projectId)": "Project",
     "Mutation.createApiKey(input.projectId)": "Project",
+    "Mutation.createWebhook(input.projectId)": "Project",
+    "Mutation.updateWebhook(input.webhookId)": "Webhook",
+    "Mutation.deleteWebhook(input.webhookId)": "Webhook",
+    "Mutation.testWebhook(input.webhookId)": "Webhook",
+    "Mutation.replayWebhookCall(input.callId)": "WebhookCall",
+    "Mutation.replayWebhookCalls(input.webhookId)": "Webhook",
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.deleteCreditAlert(input.id)": "CreditAlert",
     "Mutation.deleteDomain(input.domain.id)": "Domain",
@@ -137,6 +144,7 @@ KINDS = {
     "Organization.queues(filter.pool)": "Pool name",
     "Organization.queues(filter.vmta)": "Vmta uuid",
     "Organization.vmta(ref.id)": "Vmta",
+    "Organization.webhook(id)": "Webhook",
     "Organization.vmta(ref.name)": "Vmta name",
     "Organization.vmtas(filter.pool)": "Pool name",
     "Query.node(id)": "Message",
@@ -154,6 +162,7 @@ NO_REFERENCES = frozenset(
         "Mutation.createVmta(input.pool)",
         "Mutation.updateVmta(input.pool)",
         "VmtaQueues.queues(filter.pool)",
+        "Webhook.calls(filter.message)",
         "VmtaQueues.queues(filter.vmta)",
     }
 )
@@ -179,8 +188,10 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "changeRole": {"role": "VIEWER"},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
         "createDomain": {"name": f"other-{world.domain}"},
+        "createWebhook": {"url": f"https://{world.domain}/hooks", "events": ["*"]},
         "grantCredits": {"type": "EMAIL", "amount": 1},
         "importSuppressions": {"data": "YWRhQGV4YW1wbGUubmV0"},
+        "replayWebhookCalls": {"since": write_time(clock.now() - timedelta(hours=1))},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "simulateDelivery": {"message": MESSAGE | {"from": f"shop@{world.domain}"}},
         "updateApiKey": {"name": "Renamed"},
@@ -343,6 +354,7 @@ async def make_world(client: Client) -> World:
     session = await make_session(person)
     lot_id = await give(OrganizationId(organization.id), 10)
     invoice = await make_invoice(OrganizationId(organization.id))
+    webhook, called, replay = await make_webhook(organization, f"https://{domain.name}/hooks")
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
@@ -365,6 +377,9 @@ async def make_world(client: Client) -> World:
         "SuppressionImport": imported.id,
         "User": member.user_id,
         "Vmta": vmta.id,
+        "Webhook": webhook,
+        "WebhookCall": called,
+        "WebhookReplay": replay,
     }
     names = {kind: str(global_id(kind, uuid)) for kind, uuid in uuids.items()}
     names |= {f"{kind} uuid": str(uuid) for kind, uuid in uuids.items()}

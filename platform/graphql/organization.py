@@ -23,6 +23,7 @@ from . import (
     users,
     vmta_queues,
     vmtas,
+    webhooks,
 )
 from .nodes import Node, register
 
@@ -46,6 +47,7 @@ class Organization(
     tls_requirements.OrganizationFields,
     users.OrganizationFields,
     vmtas.OrganizationFields,
+    webhooks.OrganizationFields,
     Node,
 ): ...
 

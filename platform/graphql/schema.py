@@ -38,6 +38,7 @@ from . import (
     users,
     viewer,
     vmta_changes,
+    webhook_changes,
 )
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
@@ -116,6 +117,7 @@ class Mutation(
     suppressions.Mutation,
     tls_requirements.Mutation,
     users.Mutation,
+    webhook_changes.Mutation,
 ): ...
 
 

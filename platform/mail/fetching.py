@@ -101,7 +101,10 @@ class Fetcher:
         *,
         allowed: Collection[Network] = (),
         context: ssl.SSLContext | None = None,
+        connections: int = 100,
     ) -> None:
+        """*connections* is how many are open at most; 0 leaves that to whoever asks."""
+        self._connections = connections
         self._resolver = resolver
         self._allowed = tuple(allowed)
         self._context = context or ssl.create_default_context()
@@ -113,6 +116,7 @@ class Fetcher:
             # The resolver below remembers by itself; a second memory would outlive the TTL.
             use_dns_cache=False,
             socket_factory=self._socket,
+            limit=self._connections,
             ssl=self._context,
         )
         self._session = aiohttp.ClientSession(
@@ -194,9 +198,9 @@ class Fetcher:
         return socket.socket(family, kind, protocol)
 
 
-def open_fetcher() -> Fetcher:
+def open_fetcher(*, connections: int = 100) -> Fetcher:
     """Return a fetcher, to be opened with `async with`, that the operator's settings govern."""
-    return Fetcher(resolver(), allowed=settings().private_destinations)
+    return Fetcher(resolver(), allowed=settings().private_destinations, connections=connections)
 
 
 def parse_url(text: str) -> URL | None:

@@ -40,6 +40,7 @@ SECOND_FACTOR = Window("second_factor", 10, timedelta(minutes=5))
 VERIFY_DOMAIN = Window("verify_domain", 6, timedelta(minutes=1))
 LOOK_AT_LOGO = Window("look_at_logo", 10, timedelta(minutes=1))
 """Changes of one domain's logo, each of which fetches what the customer names."""
+TEST_WEBHOOK = Window("test_webhook", 10, timedelta(minutes=1))
 
 
 @dataclass(frozen=True, slots=True)

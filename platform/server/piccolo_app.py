@@ -15,6 +15,7 @@ AREAS = (
     "vmtas",
     "suppressions",
     "delivery",
+    "webhooks",
     "messages",
     "billing",
 )
