@@ -6,6 +6,7 @@ nor what the name resolves to a moment later. A redirect is a new request under 
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Collection, Mapping
@@ -27,6 +28,7 @@ LONGEST_URL = 2_048
 USER_AGENT = "Postlane"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ_AT_ONCE = 16_384
+_HEXADECIMAL = re.compile("0x[0-9a-f]*")
 
 
 class Problem(StrEnum):
@@ -279,7 +281,9 @@ def _joined(url: URL, location: str) -> str:
 
 
 def _is_literal(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
+    # No name ends in a number; some programs take one for an address, hexadecimal ones too.
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    return ":" in host or last.isdigit() or _HEXADECIMAL.fullmatch(last) is not None
 
 
 def _not_public(where: str) -> NoReply:
