@@ -344,11 +344,9 @@ class Webhook(Node):
     ) -> Connection[WebhookCall]:
         wanted = filter or WebhookCallFilter()
         named = None if wanted.message is None else parse_id(wanted.message, "Message")
-        found = await queries.list_calls(
+        actor, where = (
             actor_of(info),
-            self.row.id,
-            page_request(first, after, last, before, maximum=500),
-            where=queries.CallFilter(
+            queries.CallFilter(
                 state=wanted.state,
                 event=wanted.event,
                 message_id=named,
@@ -356,9 +354,14 @@ class Webhook(Node):
                 since=wanted.created_after,
                 until=wanted.created_before,
             ),
-            descending=descending,
         )
-        return to_connection(found, call_type)
+        page = page_request(first, after, last, before, maximum=500)
+        found = await queries.list_calls(
+            actor, self.row.id, page, where=where, descending=descending
+        )
+        return to_connection(
+            found, call_type, count=lambda: queries.count_calls(actor, self.row.id, where=where)
+        )
 
     @strawberry.field(description="What was asked to be replayed, the newest first.")
     async def replays(

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from piccolo.columns.combination import WhereRaw
 from piccolo.query import Objects
@@ -151,16 +151,33 @@ async def list_calls(
         NotFound: there is no such webhook for the actor.
     """
     await get_webhook(actor, webhook_id)
-    query = WebhookCall.objects().where(WebhookCall.webhook_id == webhook_id)
+    query = WebhookCall.objects().where(*_conditions(actor, webhook_id, where))
+    order = Order("created_at", "id", lambda row: row.id, descending, unique=True)
+    return await fetch_page(query, page, order, scope=f"{webhook_id}/{where}")
+
+
+async def count_calls(actor: Actor, webhook_id: uuid.UUID, *, where: CallFilter) -> int:
+    """Return how many calls of one webhook there are; of very many that takes a while.
+
+    Raises:
+        NotFound: there is no such webhook for the actor.
+    """
+    await get_webhook(actor, webhook_id)
+    found: int = await WebhookCall.count().where(*_conditions(actor, webhook_id, where))
+    return found
+
+
+def _conditions(actor: Actor, webhook_id: uuid.UUID, where: CallFilter) -> list[Any]:
+    found: list[Any] = [WebhookCall.webhook_id == webhook_id]
     if where.state is not None:
-        query = query.where(WebhookCall.state == where.state.value)
+        found.append(WebhookCall.state == where.state.value)
     if where.event is not None:
-        query = query.where(WebhookCall.event_type == where.event)
+        found.append(WebhookCall.event_type == where.event)
     if where.test is not None:
-        query = query.where(WebhookCall.test == where.test)
+        found.append(WebhookCall.test == where.test)
     if where.message_id is not None:
         # By the index of the message's events, and that of a webhook's calls by event.
-        query = query.where(
+        found.append(
             WhereRaw(
                 "event_id = ANY(ARRAY(SELECT id FROM events WHERE message_id = {} "
                 "AND organization_id = {}))",
@@ -169,11 +186,10 @@ async def list_calls(
             )
         )
     if where.since is not None:
-        query = query.where(WebhookCall.id >= first_id_at(where.since))
+        found.append(WebhookCall.id >= first_id_at(where.since))
     if where.until is not None:
-        query = query.where(WebhookCall.id < first_id_at(where.until))
-    order = Order("created_at", "id", lambda row: row.id, descending, unique=True)
-    return await fetch_page(query, page, order, scope=f"{webhook_id}/{where}")
+        found.append(WebhookCall.id < first_id_at(where.until))
+    return found
 
 
 async def stats_of(actor: Actor, webhook_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Stats]:

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from ..events.rules import EventType
 
+CONSUMER = "webhooks"
+"""Under this name the place is kept up to which events have become calls."""
+
 MOST_WEBHOOKS = 20
 """Of one organization."""
 LONGEST_DESCRIPTION = 200

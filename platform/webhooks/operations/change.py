@@ -12,6 +12,7 @@ from ...core import clock
 from ...core.actor import Actor, Permission, ProjectId
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound
+from ...events.consuming import Start, start_consumer
 from ..errors import TooManyWebhooks
 from ..queries import get_webhook, visible
 from ..requests import (
@@ -24,7 +25,7 @@ from ..requests import (
     check_request,
     refuse_private,
 )
-from ..rules import MOST_WEBHOOKS, PayloadFormat
+from ..rules import CONSUMER, MOST_WEBHOOKS, PayloadFormat
 from ..signing import new_secret, sealed, written
 from ..tables import Webhook
 from ..targets import open_headers, seal_headers
@@ -60,6 +61,8 @@ async def create_webhook(actor: Actor, request: WebhookRequest) -> Issued:
     _fill(webhook, checked)
     async with transaction() as tx:
         await _make_room(tx, actor)
+        # Before anything happens that it is for, were it the first there ever is.
+        await start_consumer(tx, CONSUMER, start=Start.NOW)
         await Webhook.insert(webhook)
         await fetch(
             "INSERT INTO webhook_progress (webhook_id, organization_id) VALUES ({}, {})",

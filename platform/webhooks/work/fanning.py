@@ -7,8 +7,8 @@ from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...events.consuming import Start, take_events
 from ..matching import Match, matches
+from ..rules import CONSUMER
 
-CONSUMER = "webhooks"
 AT_ONCE = 1_000
 
 

@@ -13,6 +13,7 @@ from . import (
     simulating,
     users,
     vmtas,
+    webhooks,
 )
 
 ROUTES = (
@@ -27,6 +28,7 @@ ROUTES = (
     *queues.ROUTES,
     *domains.ROUTES,
     *vmtas.ROUTES,
+    *webhooks.ROUTES,
     *billing.ROUTES,
 )
 """Every endpoint, in the order of PostMTA's reference."""
