@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import edges, postfix
+from . import edges, postfix, webhooks
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -39,7 +39,7 @@ def main() -> None:
     """Measure and print a table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Messages accepted and delivered a second, latency, memory, edges.",
+        description="Messages accepted and delivered a second, latency, memory, edges, webhooks.",
         epilog="example: make bench ARGS='--runs 1 --messages 1000'",
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
@@ -47,7 +47,8 @@ def main() -> None:
     chosen = parser.parse_args()
     figures = asyncio.run(_measure(chosen.runs, chosen.messages))
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
-    report = summary(figures) | edges.summary(found)
+    calls = asyncio.run(webhooks.measure(runs=chosen.runs, calls=chosen.messages))
+    report = summary(figures) | edges.summary(found) | webhooks.summary(calls)
     print_table(report)
     print(json.dumps(report))
 

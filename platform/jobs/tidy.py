@@ -17,6 +17,7 @@ from ..domains.work import remove_old_checks
 from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
 from ..suppressions.work import remove_old_imports
+from ..webhooks.work import remove_old_calls
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,14 @@ async def tidy(ctx: dict[str, Any]) -> None:
     await remove_old_checks()
     await remove_old_notices()
     await remove_old_imports()
+    calls = await remove_old_calls()
     await tidy_security()
     log.info(
         "tidied",
-        extra={"contents": contents, "captured_messages": captured, "sandbox_messages": unused},
+        extra={
+            "contents": contents,
+            "captured_messages": captured,
+            "sandbox_messages": unused,
+            "webhook_calls": calls,
+        },
     )

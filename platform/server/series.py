@@ -27,6 +27,8 @@ from ..vmtas.queries import all_vmtas
 from ..vmtas.rules import VmtaStatus
 from ..vmtas.tables import Vmta
 from ..vmtas.work import every_vmta
+from ..webhooks.queries import count_attempts
+from ..webhooks.work import count_all_attempts
 
 STATUSES = {
     EventType.MESSAGE_QUEUED: "queued",
@@ -53,7 +55,8 @@ async def series_of(actor: Actor) -> list[Metric]:
     totals = await count_events(actor)
     vmtas = await all_vmtas(actor)
     credits = await consumed_credits(actor)
-    return _counted(totals, vmtas, credits, await oldest_due(actor))
+    calls = await count_attempts(actor)
+    return _counted(totals, vmtas, credits, await oldest_due(actor), calls)
 
 
 async def all_series() -> list[Metric]:
@@ -67,7 +70,8 @@ async def all_series() -> list[Metric]:
         "Bytes on disk of open mail and its contents.",
         value=await spool.spool_bytes(),
     )
-    return [*_counted(totals, vmtas, credits, oldest), size, *measured()]
+    calls = await count_all_attempts()
+    return [*_counted(totals, vmtas, credits, oldest, calls), size, *measured()]
 
 
 def _counted(
@@ -75,6 +79,7 @@ def _counted(
     vmtas: Sequence[Vmta],
     credits: Mapping[str, int],
     oldest: datetime | None,
+    calls: Mapping[str, int],
 ) -> list[Metric]:
     waited = (clock.now() - oldest).total_seconds() if oldest else 0
     return [
@@ -83,6 +88,7 @@ def _counted(
         _attempts(totals, {vmta.id: vmta.name for vmta in vmtas}),
         _bounces(totals),
         _complaints(totals),
+        _calls(calls),
         _credits(credits),
         _depth(totals, vmtas),
         GaugeMetricFamily(
@@ -146,6 +152,15 @@ def _complaints(totals: Iterable[EventTotal]) -> Metric:
     return CounterMetricFamily(
         f"{PREFIX}complaints", "Recipients that complained.", value=sum(complained)
     )
+
+
+def _calls(counts: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}webhook_attempts", "Requests to webhooks, tests aside.", labels=["result"]
+    )
+    for result in ("delivered", "failed"):
+        found.add_metric([result], counts.get(result, 0))
+    return found
 
 
 def _credits(used: Mapping[str, int]) -> Metric:

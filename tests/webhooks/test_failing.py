@@ -10,6 +10,7 @@ from postlane.core.crypto import unseal
 from postlane.core.database import fetch
 from postlane.notices.rendering import PURPOSE
 from postlane.webhooks.rules import CallState, median_ms, next_step, wants
+from postlane.webhooks.work import calls_between
 
 from .conftest import Hooks
 from .receiver import Receiver
@@ -196,3 +197,20 @@ async def notices(hooks: Hooks) -> list[dict[str, str]]:
     )
     found = [json.loads(unseal(row["sealed_values"], purpose=PURPOSE)) for row in rows]
     return [{"url": each["url"], "reason": each["reason"]} for each in found]
+
+
+async def test_attempts_are_counted_by_result(hooks: Hooks, receiver: Receiver) -> None:
+    await hooks.create(receiver.url)
+    receiver.then(500)
+    await hooks.emit("tx-1", "tx-2")
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    await hooks.round()
+
+    headers = hooks.client.as_actor(hooks.actor)
+    # Not from an operator's network, so it is the organization's own view.
+    answer = await hooks.client.get("/metrics", headers=headers)
+    delivered = await calls_between(hour, hour + timedelta(hours=2))
+
+    assert 'pmta_webhook_attempts_total{result="delivered"} 1.0' in answer.text
+    assert 'pmta_webhook_attempts_total{result="failed"} 1.0' in answer.text
+    assert delivered[hooks.actor.organization_id] == 1

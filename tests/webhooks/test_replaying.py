@@ -8,6 +8,7 @@ from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.jobs.webhooks import go_on_replaying
 from postlane.webhooks.work import find_forgotten, remove_old_calls
+from tests.factories import make_domain
 
 from .conftest import CALL, Hooks
 from .receiver import Receiver
@@ -24,6 +25,8 @@ TEST = (
     "mutation ($input: TestWebhookInput!) { testWebhook(input: $input) "
     f"{{ succeeded call {{ {CALL} }} }} }}"
 )
+SIMULATE = """mutation ($input: SimulateDeliveryInput!) { simulateDelivery(input: $input) {
+    webhookCalls } }"""
 DELETE = """mutation ($input: DeleteWebhookInput!) { deleteWebhook(input: $input) {
     deletedUuid droppedCalls } }"""
 
@@ -243,3 +246,26 @@ async def test_a_hint_that_was_lost_is_found_again(hooks: Hooks, receiver: Recei
         await hooks.round()
 
     assert (lost, len(receiver.asked)) == (1, 2)
+
+
+async def test_a_simulation_says_how_many_calls_it_makes(hooks: Hooks, receiver: Receiver) -> None:
+    domain = await make_domain(hooks.actor.organization_id)
+    webhook = await hooks.create(receiver.url, "message.queued", "message.bounced")
+    message = {"from": f"s@{domain.name}", "to": ["a@example.net"], "subject": "X", "text": "X"}
+
+    async def simulate(**values: Any) -> int:
+        given = {"message": message, "outcome": "HARD_BOUNCE", **values}
+        data = await hooks.client.data(SIMULATE, {"input": given}, actor=hooks.actor)
+        count: int = data["simulateDelivery"]["webhookCalls"]
+        return count
+
+    counts = [await simulate(), await simulate(fireWebhooks=False)]
+    await hooks.round()
+
+    assert counts == [2, 0]
+    assert [call["event"] for call in await hooks.calls(webhook)] == [
+        "message.queued",
+        "message.bounced",
+    ]
+    assert receiver.verified(hooks.secret)["data"]["simulated"] is True
+    assert "fire_webhooks" not in receiver.verified(hooks.secret)["data"]

@@ -99,10 +99,10 @@ GET    /api/v1/billing/organization
 ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("GET", "/health"): "Served outside the API, by every web process.",
     ("GET", "/metrics"): "Served outside the API, by every web process. There are no series of "
-    "webhooks, automatic blocks and warm-up, and `smtp_connections` has no label `isp`. An "
-    "organization's view has its mail and credits; requests, connections, signatures, durations "
-    "and `spool_bytes` are in the deployment's view only. `queue_depth` has the state of the vMTA, "
-    "`active` or `paused`.",
+    "automatic blocks and warm-up, and `smtp_connections` has no label `isp`. An organization's "
+    "view has its mail, calls to webhooks and credits; requests, connections, signatures, "
+    "durations and `spool_bytes` are in the deployment's view only. `queue_depth` has the state of "
+    "the vMTA, `active` or `paused`.",
 }
 """Endpoints that are no part of the API, and who serves them."""
 

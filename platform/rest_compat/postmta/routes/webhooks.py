@@ -29,6 +29,13 @@ from ..shapes import SOURCE, STREAM, STREAMS
 STATES = ("pending", "delivered", "dead")
 SORTS = {"-created_at": True, "created_at": False}
 TEXTS = Many(Leaf({"type": "string"}))
+MESSAGE_UUID = Leaf(
+    {
+        "type": "string",
+        "format": "uuid",
+        "examples": ["0197a000-0000-7000-8000-000000000301"],
+    }
+)
 FILTER_NAMES = ("domains", "vmtas", "tags", "streams")
 
 
@@ -46,7 +53,9 @@ class _Filters:
 
     def schema(self) -> JsonSchema:
         texts: JsonSchema = {"type": "array", "items": {"type": "string"}}
-        return {"type": "object", "properties": dict.fromkeys(FILTER_NAMES, texts)}
+        lists = dict.fromkeys(FILTER_NAMES, texts)
+        lists["streams"] = {"type": "array", "items": STREAM.schema()}
+        return {"type": "object", "properties": lists}
 
 
 _MADE = (Out("created_at", TIME), Out("updated_at", TIME))
@@ -119,7 +128,7 @@ DELIVERY = Shape(
     Out("webhook_id", UUID, of="webhookUuid"),
     Out("event_id", UUID, of="eventUuid"),
     Out("event"),
-    Out("message_id", UUID, of="messageUuid", maybe=True),
+    Out("message_id", MESSAGE_UUID, of="messageUuid", maybe=True),
     Out("status", word(*STATES), of="state"),
     Out("test", FLAG),
     Out("attempt_count", INTEGER),
