@@ -58,6 +58,8 @@ class LaneRun:
         self._until = until
         self._end_at = time.monotonic() + TURN_SECONDS
         self._stopped = False
+        self.is_broken = False
+        """Something that was sent could not be written down."""
         self._fetcher = fetcher
         self._shape = shape
         self._settle = settle
@@ -112,7 +114,7 @@ class LaneRun:
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            # It is due again when the lease ends, like everything that was not written down.
+            self.is_broken = True
             self.stop()
             log.warning(
                 "an attempt could not be written down: %r",

@@ -13,12 +13,8 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import Any
 
-import asyncpg
-
 from ..core.batching import Batcher
-from ..core.database import DB
 from ..core.ids import new_id
-from ..events.announcing import CHANNEL
 from ..mail.fetching import Fetcher, open_fetcher
 from ..webhooks.documents import Shape
 from ..webhooks.rules import DisabledReason
@@ -37,6 +33,7 @@ from ..webhooks.work import (
     switch_off,
 )
 from ..webhooks.work.fanning import AT_ONCE
+from .hearing import keep_hearing
 from .webhook_lanes import CALLS_AT_ONCE, LaneRun
 
 log = logging.getLogger(__name__)
@@ -44,12 +41,13 @@ log = logging.getLogger(__name__)
 PLACES = 300
 """Webhooks that one worker sends for at a time; those of one organization are 20 at most."""
 EVERY_SECONDS = 1.0
-APART_SECONDS = 0.05
+APART_SECONDS = 0.1
 """Between two rounds, so that many notifications cost one."""
+BATCHES = 10
+"""Of events, in one round; then it is time for other things."""
 FORGOTTEN_EVERY_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 LARGEST_BATCH = 200
-NAME = "postlane webhooks"
 
 
 class Caller:
@@ -81,7 +79,7 @@ class Caller:
     async def keep(self) -> None:
         """Make rounds until `stopping` is set; then let what is on its way end."""
         helpers = [
-            asyncio.create_task(self._hear(), context=Context()),
+            asyncio.create_task(keep_hearing(self.told), context=Context()),
             asyncio.create_task(self._renew(), context=Context()),
         ]
         async with self._fetcher:
@@ -102,7 +100,9 @@ class Caller:
         For tests and commands; a worker does not wait for lanes.
         """
         async with self._fetcher:
-            events = await self._fan_out()
+            events = 0
+            while found := await self._fan_out():
+                events += found
             while await self._claim() or self._tasks:
                 await asyncio.gather(*self._tasks)
         return events
@@ -113,8 +113,8 @@ class Caller:
             self.told.clear()
             try:
                 await self._fan_out()
-                while await go_on_replaying():
-                    await self._claim()
+                if await go_on_replaying():
+                    self.told.set()
                 if time.monotonic() - looked_at >= FORGOTTEN_EVERY_SECONDS:
                     looked_at = time.monotonic()
                     await find_forgotten()
@@ -128,13 +128,15 @@ class Caller:
 
     async def _fan_out(self) -> int:
         total = 0
-        while True:
+        for _ in range(BATCHES):
             events, calls = await fan_out()
             total += events
             if calls:
                 await self._claim()
             if events < AT_ONCE or self.stopping.is_set():
                 return total
+        self.told.set()
+        return total
 
     async def _claim(self) -> int:
         """Begin to send for webhooks that have something due; return how many."""
@@ -167,15 +169,21 @@ class Caller:
     async def _run(self, run: LaneRun) -> None:
         webhook_id = run.webhook.id
         try:
-            await run.run()
-        except Exception:  # an edge: its lease is given back, and what is due is due again
-            log.exception("calls of a webhook broke off", extra={"webhook_id": str(webhook_id)})
-        finally:
-            self._lanes.pop(webhook_id, None)
-        if run.disabled is not None:
-            await switch_off(webhook_id, run.disabled)
-        with contextlib.suppress(Exception):  # an edge: without the database the lease runs out
-            await self._releasing.run(webhook_id)
+            try:
+                await run.run()
+            finally:
+                # Before it is let go of: it may be claimed anew the next moment.
+                self._lanes.pop(webhook_id, None)
+            if run.disabled is not None:
+                await switch_off(webhook_id, run.disabled)
+            # One that broke keeps its lease until it ends: what cannot be written down must not
+            # be sent again and again.
+            if not run.is_broken:
+                await self._releasing.run(webhook_id)
+        except Exception as error:  # an edge: what is due is due again when the lease ends
+            log.warning(
+                "calls of a webhook broke off: %r", error, extra={"webhook_id": str(webhook_id)}
+            )
 
     async def _settle(self, items: Sequence[Settlement]) -> "list[DisabledReason | None]":
         disabled = await settle(items)
@@ -202,24 +210,3 @@ class Caller:
                     lane.renewed(held[webhook_id], until)
                 else:
                     lane.stop()
-
-    async def _hear(self) -> None:
-        """Ask for a round whenever events are announced."""
-        while True:
-            try:
-                await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.debug("announcements of events cannot be heard: %r", error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _listen(self) -> None:
-        lost = asyncio.Event()
-        connection = await asyncpg.connect(
-            DB.config["dsn"], command_timeout=30, server_settings={"application_name": NAME}
-        )
-        try:
-            connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: self.told.set())
-            await lost.wait()
-        finally:
-            connection.terminate()
