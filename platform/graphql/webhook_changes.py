@@ -24,14 +24,8 @@ from .context import Info, actor_of
 from .nodes import parse_id
 from .payloads import shaped_for, stored_document
 from .scalars import Url
-from .webhooks import (
-    Webhook,
-    WebhookCall,
-    WebhookReplay,
-    call_type,
-    replay_type,
-    webhook_type,
-)
+from .webhook_calls import WebhookCall, WebhookReplay, call_type, replay_type
+from .webhooks import Webhook, webhook_type
 
 
 @strawberry.input(description="A header that is sent along with every call.")
