@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import analytics, edges, postfix, tracking
+from . import analytics, edges, postfix, tracking, webhooks
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -39,7 +39,7 @@ def main() -> None:
     """Measure and print a table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Messages accepted and delivered a second, latency, memory, edges, tracking.",
+        description="Messages accepted and delivered a second, latency, memory, edges of all kinds.",
         epilog="example: make bench ARGS='--runs 1 --messages 1000'",
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
@@ -52,11 +52,13 @@ def main() -> None:
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
     tracked = asyncio.run(tracking.measure(requests=min(chosen.messages, 3000)))
     counted = asyncio.run(analytics.measure(large=chosen.large))
+    calls = asyncio.run(webhooks.measure(runs=chosen.runs, calls=chosen.messages))
     report = (
         summary(figures)
         | edges.summary(found)
         | tracking.summary(tracked)
         | analytics.summary(counted)
+        | webhooks.summary(calls)
     )
     print_table(report)
     print(json.dumps(report))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from postlane.accounts.tables import Membership, Organization, Project, User
 from postlane.core import clock
@@ -27,6 +28,10 @@ from postlane.security.rules import API_KEY_PURPOSE, KeyFormat, new_secret
 from postlane.security.tables import ApiKey, ApiKeySecret, SignInSession
 from postlane.suppressions.tables import Suppression
 from postlane.vmtas.tables import Pool
+from postlane.webhooks.rules import PAYLOAD_VERSIONS
+from postlane.webhooks.signing import new_secret as new_webhook_secret
+from postlane.webhooks.signing import sealed
+from postlane.webhooks.tables import Webhook, WebhookCall, WebhookProgress, WebhookReplay
 
 UNUSABLE_PASSWORD = "!"
 """A password hash that no password fits; hashing a real one takes tens of milliseconds."""
@@ -196,3 +201,36 @@ async def make_suppression(organization_id: Any, address: str, **values: Any) ->
     )
     await row.save()
     return row
+
+
+async def make_webhook(organization: Organization, url: str) -> tuple[UUID, UUID, UUID]:
+    """Make a webhook with a call that was delivered and a replay that is done; return their ids."""
+    row = Webhook(
+        organization_id=organization.id,
+        url=url,
+        events=["*"],
+        payload_version=PAYLOAD_VERSIONS[-1],
+        sealed_secret=sealed(new_webhook_secret()),
+    )
+    await row.save()
+    await WebhookProgress(webhook_id=row.id, organization_id=organization.id).save()
+    call = WebhookCall(
+        organization_id=organization.id,
+        webhook_id=row.id,
+        event_id=new_id(),
+        event_type="message.queued",
+        state="delivered",
+        attempts=1,
+        delivered_at=clock.now(),
+    )
+    await call.save()
+    replay = WebhookReplay(
+        organization_id=organization.id,
+        webhook_id=row.id,
+        since=clock.now() - timedelta(days=1),
+        until=clock.now(),
+        states=["dead"],
+        completed_at=clock.now(),
+    )
+    await replay.save()
+    return row.id, call.id, replay.id

@@ -52,6 +52,7 @@ from tests.factories import (
     make_project,
     make_session,
     make_suppression,
+    make_webhook,
 )
 
 TEXT_REFERENCES = frozenset({"vmta", "pool", "defaultPool", "targetId"})
@@ -72,6 +73,12 @@ KINDS = {
     "Mutation.addSuppression(input.projectId)": "Project",
     "Mutation.importSuppressions(input.projectId)": "Project",
     "Mutation.createApiKey(input.projectId)": "Project",
+    "Mutation.createWebhook(input.projectId)": "Project",
+    "Mutation.updateWebhook(input.webhookId)": "Webhook",
+    "Mutation.deleteWebhook(input.webhookId)": "Webhook",
+    "Mutation.testWebhook(input.webhookId)": "Webhook",
+    "Mutation.replayWebhookCall(input.callId)": "WebhookCall",
+    "Mutation.replayWebhookCalls(input.webhookId)": "Webhook",
     "Mutation.deleteApiKey(input.apiKeyId)": "ApiKey",
     "Mutation.deleteCreditAlert(input.id)": "CreditAlert",
     "Mutation.deleteDomain(input.domain.id)": "Domain",
@@ -141,6 +148,7 @@ KINDS = {
     "Organization.queues(filter.pool)": "Pool name",
     "Organization.queues(filter.vmta)": "Vmta uuid",
     "Organization.vmta(ref.id)": "Vmta",
+    "Organization.webhook(id)": "Webhook",
     "Organization.vmta(ref.name)": "Vmta name",
     "Organization.vmtas(filter.pool)": "Pool name",
     "Query.node(id)": "Message",
@@ -158,6 +166,7 @@ NO_REFERENCES = frozenset(
         "Mutation.createVmta(input.pool)",
         "Mutation.updateVmta(input.pool)",
         "VmtaQueues.queues(filter.pool)",
+        "Webhook.calls(filter.message)",
         "VmtaQueues.queues(filter.vmta)",
     }
 )
@@ -184,8 +193,10 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "chooseTracking": {"address": "ada@example.net", "opens": False},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
         "createDomain": {"name": f"other-{world.domain}"},
+        "createWebhook": {"url": f"https://{world.domain}/hooks", "events": ["*"]},
         "grantCredits": {"type": "EMAIL", "amount": 1},
         "importSuppressions": {"data": "YWRhQGV4YW1wbGUubmV0"},
+        "replayWebhookCalls": {"since": write_time(clock.now() - timedelta(hours=1))},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "simulateDelivery": {"message": MESSAGE | {"from": f"shop@{world.domain}"}},
         "updateApiKey": {"name": "Renamed"},
@@ -353,6 +364,7 @@ async def make_world(client: Client) -> World:
     session = await make_session(person)
     lot_id = await give(OrganizationId(organization.id), 10)
     invoice = await make_invoice(OrganizationId(organization.id))
+    webhook, called, replay = await make_webhook(organization, f"https://{domain.name}/hooks")
     uuids = {
         "ApiKey": key.row.id,
         "AuditEntry": entries[0]["id"],
@@ -377,6 +389,9 @@ async def make_world(client: Client) -> World:
         "TrackingChoice": choice.id,
         "User": member.user_id,
         "Vmta": vmta.id,
+        "Webhook": webhook,
+        "WebhookCall": called,
+        "WebhookReplay": replay,
     }
     names = {kind: str(global_id(kind, uuid)) for kind, uuid in uuids.items()}
     names |= {f"{kind} uuid": str(uuid) for kind, uuid in uuids.items()}

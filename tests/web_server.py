@@ -12,6 +12,13 @@ from typing import Self
 
 from tests.certificates import make_certificate
 
+
+class _Patient(ThreadingHTTPServer):
+    """Lets as many wait as come at once: the usual five would be told to try again later."""
+
+    request_queue_size = 256
+
+
 Manner = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -96,7 +103,7 @@ class WebServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((self.host, self.wanted_port), Handler)
+        self._server = _Patient((self.host, self.wanted_port), Handler)
         self._server.daemon_threads = True
         # A client that refuses the certificate is what some tests are about.
         self._server.handle_error = lambda request, address: None  # type: ignore[method-assign]

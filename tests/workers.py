@@ -27,9 +27,11 @@ SOURCE = str(Path(postlane.jobs.worker.__file__).resolve().parents[2] / "src")
 PROGRAM = """
 import sys
 from postlane.core.logs import start_logging
+from postlane.graphql.payloads import shaped_for
 from postlane.jobs.worker import run_worker
+from postlane.server.auth import actor_for_webhook
 start_logging(form="text", level="info")
-run_worker(database_url=sys.argv[1])
+run_worker(database_url=sys.argv[1], shape=shaped_for(actor_for_webhook))
 """
 
 

@@ -77,26 +77,29 @@ async def aggregates(project_ids: Collection[ProjectId]) -> frozenset[ProjectId]
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """Whom to tell what concerns an organization's account."""
+    """Whom of an organization to tell."""
 
     name: str
     """Of the organization."""
     plan: str
     addresses: Sequence[str]
-    """Of its owners, and of those who look after its bills."""
+
+
+LOOK_AFTER_BILLS = (Role.OWNER, Role.BILLING)
+LOOK_AFTER_SENDING = (Role.OWNER, Role.ADMIN)
 
 
 async def contacts_of(
-    organization_ids: Collection[OrganizationId],
+    organization_ids: Collection[OrganizationId], *, roles: Sequence[Role] = LOOK_AFTER_BILLS
 ) -> dict[OrganizationId, Contacts]:
-    """Return whom to tell, for each organization; one statement for all."""
+    """Return whom to tell, those with one of *roles*, for each organization; one statement."""
     rows = await fetch(
         "SELECT o.id, o.name, o.plan, coalesce(array_agg(u.email ORDER BY u.email) "
         "FILTER (WHERE u.id IS NOT NULL), ARRAY[]::text[]) AS addresses FROM organizations o "
         "LEFT JOIN memberships m ON m.organization_id = o.id AND m.role = ANY({}::text[]) "
         "LEFT JOIN users u ON u.id = m.user_id AND u.status = {} "
         "WHERE o.id = ANY({}::uuid[]) GROUP BY o.id",
-        [Role.OWNER.value, Role.BILLING.value],
+        [role.value for role in roles],
         UserStatus.ACTIVE.value,
         list(organization_ids),
     )

@@ -279,8 +279,13 @@ class Settings:
     private_destinations: tuple[Network, ...] = _setting(
         "deny",
         _private_destinations,
-        "What may be reached though it is private when something is fetched that a customer "
-        "names, such as the logo of a domain: `deny`, or networks to allow.",
+        "What may be reached though it is private when something is called or fetched that a "
+        "customer names, such as a webhook or the logo of a domain: `deny`, or networks to allow.",
+    )
+    webhook_urls: str = _setting(
+        "https",
+        _one_of("https", "any"),
+        "Which addresses webhooks may have: `https`, or `any`, which takes plain HTTP as well.",
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."

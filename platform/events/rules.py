@@ -1,6 +1,9 @@
 """The kinds of events; values are public, and webhooks subscribe to them."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+
+from ..core.actor import Permission
 
 
 class EventType(StrEnum):
@@ -34,6 +37,7 @@ class EventType(StrEnum):
     BILLING_PAYMENT_FAILED = "billing.payment_failed"
     SUPPRESSION_CREATED = "suppression.created"
     SUPPRESSION_REMOVED = "suppression.removed"
+    WEBHOOK_TEST = "webhook.test"
 
 
 ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})
@@ -51,3 +55,20 @@ EXITS = frozenset(
 
 NO_WEBHOOKS = {"fire_webhooks": False}
 """In the data of an event that webhooks are not called for: somebody simulated it so."""
+
+
+READING: Mapping[str, Permission] = {
+    "message": Permission.READ_MESSAGES,
+    "domain": Permission.READ_DOMAINS,
+    "vmta": Permission.READ_VMTAS,
+    "credits": Permission.READ_CREDITS,
+    "billing": Permission.READ_BILLING,
+    "suppression": Permission.READ_MESSAGES,
+    "webhook": Permission.READ_WEBHOOKS,
+}
+"""What one has to hold to read events, by the kind that their type begins with."""
+
+
+def permission_for(type: str) -> Permission:
+    """Return what one has to hold to read events of this type."""
+    return READING[type.partition(".")[0]]

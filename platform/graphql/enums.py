@@ -86,6 +86,7 @@ describe_enum(
         "INVALID_ACTION": "There is no such action.",
         "REFERENCE_CONFLICT": "Another amount was consumed with this reference.",
         "ALERT_LIMIT_REACHED": "There are as many alerts of the type as there may be.",
+        "WEBHOOK_LIMIT_REACHED": "There are as many webhooks as there may be.",
         "CONFLICT": "Its present state does not allow this.",
         "IDEMPOTENCY_IN_PROGRESS": "The first request with this idempotency key still runs.",
         "IDEMPOTENCY_KEY_REUSE": "The idempotency key came with another request before.",

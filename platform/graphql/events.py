@@ -46,6 +46,7 @@ describe_enum(
         "BILLING_PAYMENT_FAILED": "A payment was refused.",
         "SUPPRESSION_CREATED": "An address gets no more mail.",
         "SUPPRESSION_REMOVED": "An address gets mail again.",
+        "WEBHOOK_TEST": "Somebody tried a webhook. It is in no list, and comes with `testWebhook`.",
     },
 )
 

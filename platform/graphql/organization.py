@@ -26,6 +26,7 @@ from . import (
     users,
     vmta_queues,
     vmtas,
+    webhooks,
 )
 from .nodes import Node, register
 
@@ -52,6 +53,7 @@ class Organization(
     tracking.OrganizationFields,
     users.OrganizationFields,
     vmtas.OrganizationFields,
+    webhooks.OrganizationFields,
     Node,
 ): ...
 

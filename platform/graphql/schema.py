@@ -41,6 +41,7 @@ from . import (
     users,
     viewer,
     vmta_changes,
+    webhook_changes,
 )
 from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
@@ -122,6 +123,7 @@ class Mutation(
     tls_requirements.Mutation,
     tracking.Mutation,
     users.Mutation,
+    webhook_changes.Mutation,
 ): ...
 
 

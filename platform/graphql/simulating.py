@@ -11,6 +11,7 @@ from ..delivery.scripts import SimulatedOutcome
 from ..events.queries import events_of_deliveries
 from ..mail.outcome import BounceClass
 from ..messages import operations
+from ..webhooks.queries import count_calls_for
 from .context import Info, actor_of
 from .enums import describe_enum
 from .events import Event
@@ -93,6 +94,13 @@ class SimulateDeliveryPayload:
     applies_at: datetime | None = strawberry.field(
         description="When it is going to happen; null if it has."
     )
+
+    @strawberry.field(
+        description="How many calls to webhooks these events make. A webhook that is for one "
+        "project counts if it is the message's."
+    )
+    async def webhook_calls(self, info: Info) -> int:
+        return await count_calls_for(actor_of(info), [each.row for each in self.events])
 
     @strawberry.field(description="The message as it is now. Needs `messages:read`.")
     async def message(self, info: Info) -> Message | None:

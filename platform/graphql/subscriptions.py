@@ -1,6 +1,6 @@
 """What can be followed as it happens, and with which rights."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from ..core.actor import Actor, Permission, ProjectId
 from ..core.errors import NotPermitted
 from ..events import tables
 from ..events.feed import FEED, Subscriber
-from ..events.rules import EventType
+from ..events.rules import READING, EventType, permission_for
 from ..messages.queries import get_message
 from . import queue_changes
 from .context import Info, actor_of
@@ -47,19 +47,30 @@ class Stream(Protocol):
 
 
 class EventStream(AsyncIterator[Any]):
-    """The events of messages that one actor wants to know of."""
+    """The events that one actor wants to know of."""
 
-    def __init__(self, actor: Actor, subscriber: Subscriber) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        subscriber: Subscriber,
+        *,
+        shown: Callable[[tables.Event], Any],
+        needs: Collection[Permission],
+    ) -> None:
+        """*needs* is what *actor* has to hold as long as this goes on."""
         self._actor = actor
         self._subscriber = subscriber
+        self._shown = shown
+        self._needs = needs
 
-    async def take(self) -> Sequence["MessageEvent"]:
+    async def take(self) -> Sequence[Any]:
         """Return the next events; see `Stream`."""
-        return [MessageEvent(row=row) for row in await self._subscriber.take(AT_ONCE)]
+        return [self._shown(row) for row in await self._subscriber.take(AT_ONCE)]
 
     def check(self, actor: Actor) -> None:
         """Do nothing if *actor* may still read them; see `Stream`."""
-        actor.require(Permission.READ_MESSAGES)
+        for permission in self._needs:
+            actor.require(permission)
         began = self._actor
         if (actor.organization_id, actor.project_id) != (began.organization_id, began.project_id):
             raise NotPermitted("The credential acts for somebody else now.")
@@ -85,6 +96,30 @@ class MessageEvent(Event):
         return await info.context.loaders.load(load_messages, self.message_uuid())
 
     @strawberry.field(description="The delivery it happened to as it is now, if to one.")
+    async def delivery(self, info: Info) -> Delivery | None:
+        if self.row.delivery_id is None:
+            return None
+        return await info.context.loaders.load(load_deliveries, self.row.delivery_id)
+
+
+@strawberry.type(description="One thing that happened in the organization, as it happened.")
+class OrganizationEvent(Event):
+    @strawberry.field(description="UUID of the message that it happened to, if to one.")
+    def message_uuid(self) -> UUID | None:
+        return self.row.message_id
+
+    @strawberry.field(
+        description="The message as it is now; null if it is no longer kept, or it is about none. "
+        "Needs `messages:read`."
+    )
+    async def message(self, info: Info) -> Message | None:
+        if self.row.message_id is None:
+            return None
+        return await info.context.loaders.load(load_messages, self.row.message_id)
+
+    @strawberry.field(
+        description="The delivery it happened to as it is now, if to one. Needs `messages:read`."
+    )
     async def delivery(self, info: Info) -> Delivery | None:
         if self.row.delivery_id is None:
             return None
@@ -134,4 +169,50 @@ class Subscription(queue_changes.Subscription):
                 and (kinds is None or event.type in kinds)
             )
 
-        return EventStream(actor, await FEED.subscribe(actor.organization_id, wants))
+        return EventStream(
+            actor,
+            await FEED.subscribe(actor.organization_id, wants),
+            shown=lambda row: MessageEvent(row=row),
+            needs=[Permission.READ_MESSAGES],
+        )
+
+    @strawberry.subscription(
+        description="Whatever happens in the organization from now on, to messages and to "
+        "anything else; like `messageEvents`. Left out are types that you may not read. A webhook "
+        "can have its payload made by such a document."
+    )
+    async def organization_events(
+        self,
+        info: Info,
+        types: Annotated[
+            list[EventType] | None,
+            strawberry.argument(
+                description="Only such events, each of which you have to be allowed to read; left "
+                "out, all that you may read."
+            ),
+        ] = None,
+    ) -> AsyncIterator[OrganizationEvent]:
+        actor = actor_of(info)
+        if types is None:
+            needs = {each for each in READING.values() if actor.may(each)}
+        else:
+            needs = {permission_for(each.value) for each in types}
+        if not needs:
+            actor.require(Permission.READ_MESSAGES)
+        for permission in needs:
+            actor.require(permission)
+        kinds = None if types is None else frozenset(each.value for each in types)
+
+        def wants(event: tables.Event) -> bool:
+            return (
+                actor.project_id in (None, event.project_id)
+                and (kinds is None or event.type in kinds)
+                and permission_for(event.type) in needs
+            )
+
+        return EventStream(
+            actor,
+            await FEED.subscribe(actor.organization_id, wants),
+            shown=lambda row: OrganizationEvent(row=row),
+            needs=needs,
+        )

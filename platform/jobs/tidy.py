@@ -20,6 +20,7 @@ from ..notices.work import remove_old_notices
 from ..security.work import tidy as tidy_security
 from ..suppressions.work import remove_old_imports
 from ..tracking.work.erasing import remove_old_marks
+from ..webhooks.work import remove_old_calls
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,16 @@ async def tidy(ctx: dict[str, Any]) -> None:
     await remove_old_imports()
     await remove_old_marks()
     await remove_old_counts()
+    calls = await remove_old_calls()
     await tidy_security()
     log.info(
         "tidied",
-        extra={"contents": contents, "captured_messages": captured, "sandbox_messages": unused},
+        extra={
+            "contents": contents,
+            "captured_messages": captured,
+            "sandbox_messages": unused,
+            "webhook_calls": calls,
+        },
     )
 
 

@@ -19,6 +19,7 @@ from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from ..core.tracing import Kind, span, start_tracing, stop_tracing
+from ..webhooks.documents import Shape
 from .analytics import keep_counting
 from .billing import bill
 from .capture import CaptureListener
@@ -36,6 +37,7 @@ from .tidy import forget, tidy
 from .tracking import keep_settling
 from .transports import make_transport
 from .vmtas import check_vmta
+from .webhooks import Caller
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,9 @@ FUNCTIONS: dict[JobName, Function] = {
 
 STOP_SECONDS = 25.0
 """How long conversations may go on after the signal to stop; then their leases run out."""
+
+CALLING_SECONDS = 12.0
+"""How long calls to webhooks may go on then: each ends by itself within ten."""
 
 LARGEST_PART = 0.75
 """Of a worker's places, how many one organization may have."""
@@ -87,11 +92,15 @@ class PatientWorker(Worker[Any]):
             await asyncio.sleep(REAP_SECONDS)
 
 
-def run_worker(*, database_url: str, concurrency: int | None = None) -> None:
-    """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given."""
+def run_worker(*, database_url: str, shape: Shape, concurrency: int | None = None) -> None:
+    """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given.
+
+    *shape* runs the GraphQL documents of webhooks.
+    """
     _allow_many_files()
     settle_down()
-    uvloop.run(work(database_url, concurrency=concurrency or settings().worker_concurrency))
+    at_once = concurrency or settings().worker_concurrency
+    uvloop.run(work(database_url, concurrency=at_once, shape=shape))
 
 
 def _allow_many_files() -> None:
@@ -100,7 +109,7 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def work(database_url: str, *, concurrency: int) -> None:
+async def work(database_url: str, *, concurrency: int, shape: Shape) -> None:
     """Run jobs until SIGTERM or SIGINT, then finish what is on the wire and put back the rest."""
     share_in(settings().data_dir)
     start_tracing("worker")
@@ -113,6 +122,8 @@ async def work(database_url: str, *, concurrency: int) -> None:
     )
     settling = asyncio.create_task(outbound.settler.run())
     await follow_clock()
+    caller = Caller(shape, stopping=outbound.stopping)
+    calling = asyncio.create_task(caller.keep())
     housekeeping = [
         asyncio.create_task(keep_time()),
         asyncio.create_task(outbound.keep_house()),
@@ -128,10 +139,12 @@ async def work(database_url: str, *, concurrency: int) -> None:
     finally:
         for drain_task in list(outbound.drains):
             drain_task.cancel()
+        outbound.stopping.set()
+        await asyncio.wait({calling}, timeout=CALLING_SECONDS)
         await outbound.settler.finish()
-        for task in (*housekeeping, settling):
+        for task in (*housekeeping, settling, calling):
             task.cancel()
-        await asyncio.gather(*housekeeping, settling, return_exceptions=True)
+        await asyncio.gather(*housekeeping, settling, calling, return_exceptions=True)
         await outbound.conversations.close_idle(older_than=0)
         with contextlib.suppress(Exception):  # an edge: without the database leases run out
             await outbound.limits.close()

@@ -6,6 +6,7 @@ nor what the name resolves to a moment later. A redirect is a new request under 
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Collection, Mapping
@@ -27,6 +28,7 @@ LONGEST_URL = 2_048
 USER_AGENT = "Postlane"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ_AT_ONCE = 16_384
+_HEXADECIMAL = re.compile("0x[0-9a-f]*")
 
 
 class Problem(StrEnum):
@@ -101,7 +103,10 @@ class Fetcher:
         *,
         allowed: Collection[Network] = (),
         context: ssl.SSLContext | None = None,
+        connections: int = 100,
     ) -> None:
+        """*connections* is how many are open at most; 0 leaves that to whoever asks."""
+        self._connections = connections
         self._resolver = resolver
         self._allowed = tuple(allowed)
         self._context = context or ssl.create_default_context()
@@ -113,6 +118,7 @@ class Fetcher:
             # The resolver below remembers by itself; a second memory would outlive the TTL.
             use_dns_cache=False,
             socket_factory=self._socket,
+            limit=self._connections,
             ssl=self._context,
         )
         self._session = aiohttp.ClientSession(
@@ -194,9 +200,9 @@ class Fetcher:
         return socket.socket(family, kind, protocol)
 
 
-def open_fetcher() -> Fetcher:
+def open_fetcher(*, connections: int = 100) -> Fetcher:
     """Return a fetcher, to be opened with `async with`, that the operator's settings govern."""
-    return Fetcher(resolver(), allowed=settings().private_destinations)
+    return Fetcher(resolver(), allowed=settings().private_destinations, connections=connections)
 
 
 def parse_url(text: str) -> URL | None:
@@ -275,7 +281,9 @@ def _joined(url: URL, location: str) -> str:
 
 
 def _is_literal(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
+    # No name ends in a number; some programs take one for an address, hexadecimal ones too.
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    return ":" in host or last.isdigit() or _HEXADECIMAL.fullmatch(last) is not None
 
 
 def _not_public(where: str) -> NoReply:

@@ -16,6 +16,7 @@ class Notice(StrEnum):
     RECOVERY_CODE_USED = "recovery_code_used"
     CREDITS_LOW = "credits_low"
     BILLING = "billing"
+    WEBHOOK_DISABLED = "webhook_disabled"
 
 
 class NoticeState(StrEnum):
@@ -33,6 +34,7 @@ VALUES: dict[Notice, frozenset[str]] = {
     Notice.PASSWORD_CHANGED: frozenset({"name", "at", "address"}),
     Notice.SECOND_FACTOR_CHANGED: frozenset({"name", "change", "at", "address"}),
     Notice.RECOVERY_CODE_USED: frozenset({"name", "left", "at", "address"}),
+    Notice.WEBHOOK_DISABLED: frozenset({"organization", "url", "reason", "link"}),
     Notice.CREDITS_LOW: frozenset({"organization", "type", "balance", "threshold"}),
 }
 """What each notice is told, by the names its templates use; all of it is text."""

@@ -43,6 +43,7 @@ LOOK_AT_LOGO = Window("look_at_logo", 10, timedelta(minutes=1))
 MAKE_REPORT = Window("make_report", 10, timedelta(hours=1))
 EXPORT_ANALYTICS = Window("export_analytics", 10, timedelta(hours=1))
 """By organization."""
+TEST_WEBHOOK = Window("test_webhook", 10, timedelta(minutes=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import logging
 
 from litestar.types import HTTPScope
 
-from ..core.actor import Actor, Origin
+from ..core.actor import Actor, ActorKind, Origin, Permission, ProjectId, Role
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
 from ..graphql.errors import UNREACHABLE
 from ..rest_compat.gate import ADMISSION_SECONDS
@@ -20,6 +20,7 @@ from ..security import limits
 from ..security.credentials import actor_from_api_key, actor_from_token, principal
 from ..security.errors import KeyUnknown, TokenInvalid
 from ..security.rules import is_key_form
+from ..webhooks.documents import Shaping
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,20 @@ async def enter(scope: HTTPScope, token: str, *, slug: str | None) -> Actor:
             retry_after_seconds=wait,
         )
     return actor
+
+
+def actor_for_webhook(shaping: Shaping) -> Actor:
+    """Return who a document of a webhook runs as: its organization, with the right to read what
+    whoever stored it might."""
+    project = shaping.project_id
+    return Actor(
+        kind=ActorKind.PLATFORM,
+        organization_id=shaping.organization_id,
+        role=Role.VIEWER,
+        permissions=frozenset(Permission(each) for each in shaping.permissions),
+        project_id=None if project is None else ProjectId(project),
+        request_id=f"webhook-{shaping.event.id}",
+    )
 
 
 def origin_of(scope: HTTPScope) -> Origin:

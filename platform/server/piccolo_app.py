@@ -16,6 +16,7 @@ AREAS = (
     "suppressions",
     "delivery",
     "tracking",
+    "webhooks",
     "messages",
     "analytics",
     "billing",

@@ -30,6 +30,8 @@ from ..vmtas.rules import VmtaStatus
 from ..vmtas.tables import Vmta
 from ..vmtas.warmup import WarmupStatus
 from ..vmtas.work import every_vmta
+from ..webhooks.queries import count_attempts
+from ..webhooks.work import count_all_attempts
 
 STATUSES = {
     EventType.MESSAGE_QUEUED: "queued",
@@ -57,7 +59,8 @@ async def series_of(actor: Actor) -> list[Metric]:
     vmtas = await all_vmtas(actor)
     credits = await consumed_credits(actor)
     warming = await _warmups(vmtas, of=actor.organization_id)
-    return [*_counted(totals, vmtas, credits, await oldest_due(actor)), *warming]
+    calls = await count_attempts(actor)
+    return [*_counted(totals, vmtas, credits, await oldest_due(actor), calls), *warming]
 
 
 async def all_series() -> list[Metric]:
@@ -72,7 +75,8 @@ async def all_series() -> list[Metric]:
         value=await spool.spool_bytes(),
     )
     warming = await _warmups(vmtas, of=None)
-    counted = _counted(totals, vmtas, credits, oldest)
+    calls = await count_all_attempts()
+    counted = _counted(totals, vmtas, credits, oldest, calls)
     return [*counted, *warming, size, *await _lags(), *measured()]
 
 
@@ -98,6 +102,7 @@ def _counted(
     vmtas: Sequence[Vmta],
     credits: Mapping[str, int],
     oldest: datetime | None,
+    calls: Mapping[str, int],
 ) -> list[Metric]:
     waited = (clock.now() - oldest).total_seconds() if oldest else 0
     return [
@@ -106,6 +111,7 @@ def _counted(
         _attempts(totals, {vmta.id: vmta.name for vmta in vmtas}),
         _bounces(totals),
         _complaints(totals),
+        _calls(calls),
         _credits(credits),
         _depth(totals, vmtas),
         GaugeMetricFamily(
@@ -169,6 +175,15 @@ def _complaints(totals: Iterable[EventTotal]) -> Metric:
     return CounterMetricFamily(
         f"{PREFIX}complaints", "Recipients that complained.", value=sum(complained)
     )
+
+
+def _calls(counts: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}webhook_attempts", "Requests to webhooks, tests aside.", labels=["result"]
+    )
+    for result in ("delivered", "failed"):
+        found.add_metric([result], counts.get(result, 0))
+    return found
 
 
 def _credits(used: Mapping[str, int]) -> Metric:

@@ -10,7 +10,9 @@ from .faults import CommandFailed
 
 def run(arguments: argparse.Namespace) -> int:
     """Run jobs until a signal comes; what is on the wire then may finish."""
+    from ..graphql.payloads import shaped_for
     from ..jobs.worker import run_worker
+    from .auth import actor_for_webhook
 
     found = settings()
     start_logging(form=found.log_format, level=found.log_level)
@@ -19,5 +21,9 @@ def run(arguments: argparse.Namespace) -> int:
         concurrency = arguments.concurrency
     if concurrency < 1:
         raise CommandFailed("A worker needs a concurrency of at least 1.")
-    run_worker(database_url=require_database(found), concurrency=concurrency)
+    run_worker(
+        database_url=require_database(found),
+        concurrency=concurrency,
+        shape=shaped_for(actor_for_webhook),
+    )
     return 0

@@ -13,6 +13,7 @@ TOKENS = {
     "<prefix>": r"pmta_[0-9a-f]{8}",
     "<dkim>": r"v=DKIM1; k=(rsa|ed25519); p=[A-Za-z0-9+/=]+",
     "<selector>": r"pmta\d{8}",
+    "<secret>": r"whsec_[A-Za-z0-9+/]{43}=",
 }
 AMONG = "<among others>"
 """First in a list of an example: the rest is to be found in the answer, in any place."""

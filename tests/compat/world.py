@@ -22,7 +22,10 @@ from postlane.credits.lots import grant
 from postlane.credits.rules import CreditType, LotSource
 from postlane.credits.tables import CreditPackage
 from postlane.delivery.work import roll_up
+from postlane.graphql.payloads import shaped_for
+from postlane.jobs.webhooks import Caller
 from postlane.security.operations import sign_in
+from postlane.server.auth import actor_for_webhook
 from tests.analytics.setup import roll_up_all
 from tests.analytics.test_answers import campaign
 from tests.billing.setup import make_invoice, make_package, settings_with
@@ -42,6 +45,7 @@ from tests.factories import (
 from tests.stripe_server import StripeServer
 from tests.tracking.hits import mailed
 from tests.vmtas.setup import INVENTORY, unused_address
+from tests.webhooks.receiver import Receiver, reachable
 
 HOST = "mail.postlane.test"
 PASSWORD = "correct horse battery staple"
@@ -57,6 +61,8 @@ class World:
     owner: Membership
     headers: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
+    receivers: list[Receiver] = field(default_factory=list)
+    """Of webhooks."""
     leaves: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is to be undone after the test."""
 
@@ -333,6 +339,31 @@ async def a_campaign(world: World) -> None:
     }
 
 
+async def a_webhook(world: World) -> None:
+    """There is a webhook, which its receiver has never been called by."""
+    server = world.leaves.enter_context(reachable(world.dns, pytest.MonkeyPatch()))
+    receiver = Receiver(server)
+    receiver.serve()
+    world.receivers.append(receiver)
+    body = {
+        "url": receiver.url,
+        "events": ["message.queued", "message.bounced", "message.complained"],
+        "description": "CRM sync",
+    }
+    answer = await world.request("POST", "/api/v1/webhooks", body)
+    assert answer.status_code == 201, answer.text
+    world.names |= {"{webhook}": answer.json()["id"], "{hook_url}": receiver.url}
+
+
+async def a_failing_call(world: World) -> None:
+    """A message was accepted, and the webhook's receiver answered 500 when it was told."""
+    await credits(world)
+    await a_webhook(world)
+    world.receivers[0].then(500, body=b"oops")
+    await a_message(world)
+    await Caller(shaped_for(actor_for_webhook)).round()
+
+
 async def usage_rolled_up(world: World) -> None:
     """Usage has been written down up to this hour."""
     await fetch(
@@ -376,6 +407,8 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         email_100k,
         a_stored_card,
         an_invoice,
+        a_webhook,
+        a_failing_call,
         usage_rolled_up,
         a_campaign,
         a_logo,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from postlane.core import clock
-from postlane.core.actor import Actor
+from postlane.core.actor import Actor, Role
 from postlane.core.database import transaction
 from postlane.core.errors import NotAuthenticated
 from postlane.core.ids import new_id
@@ -13,6 +13,7 @@ from postlane.events.operations import NewEvent, append
 from postlane.events.rules import EventType
 from postlane.graphql.context import Context
 from postlane.graphql.documents import prepare
+from postlane.graphql.execute import Result
 from postlane.graphql.live import CHECK_SECONDS, Credential, Subscribed, subscribe
 from tests.factories import make_actor
 
@@ -58,3 +59,38 @@ async def test_what_waits_for_a_slow_client_is_withheld_once_the_credential_is_g
     assert first.data is not None
     with pytest.raises(NotAuthenticated):
         await anext(answers)
+
+
+async def test_all_that_happens_is_followed_as_far_as_one_may_read_it(database: None) -> None:
+    """Who may not read bills is not told of them, and asking for them is refused."""
+    actor = await make_actor(role=Role.VIEWER)
+
+    async def ask() -> Actor | None:
+        return actor
+
+    context = Context(actor=actor, request_id="all", source_address=None)
+    everything = prepare("subscription { organizationEvents { type messageUuid message { id } } }")
+    bills = prepare("subscription { organizationEvents(types: [BILLING_PLAN_CHANGED]) { type } }")
+    begun = await subscribe(
+        everything.node, everything.operation(None), {}, context, Credential(ask)
+    )
+    refused = await subscribe(bills.node, bills.operation(None), {}, context, Credential(ask))
+    assert isinstance(begun, Subscribed)
+    async with transaction() as tx:
+        await append(
+            tx,
+            [
+                NewEvent(actor.organization_id, None, None, None, type, {}, clock.now())
+                for type in (EventType.BILLING_PLAN_CHANGED, EventType.VMTA_PAUSED)
+            ],
+        )
+    answers = begun.answers()
+
+    first = await asyncio.wait_for(anext(answers), 10)
+    await answers.aclose()
+
+    assert first.data == {
+        "organizationEvents": {"type": "VMTA_PAUSED", "messageUuid": None, "message": None}
+    }
+    assert isinstance(refused, Result)
+    assert [error.code for error in refused.errors] == ["INSUFFICIENT_ROLE"]

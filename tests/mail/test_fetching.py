@@ -274,7 +274,7 @@ async def test_a_redirect_is_followed_only_where_asked(fetcher: Fetcher, web: We
         ("https://" + "a" * 64 + ".example/", Problem.NO_ADDRESS),
         ("https://brand.example/" + "a" * 2_048, Problem.BAD_URL),
         ("https://absent.example/", Problem.NO_ADDRESS),
-        ("https://0x7f000001/", Problem.NO_ADDRESS),
+        ("https://0x7f000001/", Problem.NOT_PUBLIC),
         ("https://localhost/", Problem.NO_ADDRESS),
         ("\x00", Problem.BAD_URL),
     ],

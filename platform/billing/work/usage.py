@@ -8,6 +8,7 @@ from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
 from ...events.work import usage_between
 from ...security.work import requests_between
+from ...webhooks.work import calls_between
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(minutes=10)
@@ -51,13 +52,15 @@ async def _roll_up_one(tx: Tx, bytes_between: Bytes) -> bool:
         return False
     mail = {each.organization_id: each for each in await usage_between(start, end)}
     sizes, requests = await bytes_between(start, end), await requests_between(start, end)
-    owners = sorted({*mail, *sizes, *requests})
+    calls = await calls_between(start, end)
+    owners = sorted({*mail, *sizes, *requests, *calls})
     await fetch(
         "INSERT INTO usage_hours (id, organization_id, hour, messages, recipients, delivered, "
         "bytes_sent, api_requests, inbound, webhook_deliveries) "
         "SELECT gen_random_uuid(), owner, {}, messages, recipients, delivered, bytes, requests, "
-        "0, 0 FROM unnest({}::uuid[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], "
-        "{}::bigint[]) AS n (owner, messages, recipients, delivered, bytes, requests) "
+        "0, calls FROM unnest({}::uuid[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], "
+        "{}::bigint[], {}::bigint[]) "
+        "AS n (owner, messages, recipients, delivered, bytes, requests, calls) "
         "ON CONFLICT (organization_id, hour) DO NOTHING",
         start,
         owners,
@@ -66,6 +69,7 @@ async def _roll_up_one(tx: Tx, bytes_between: Bytes) -> bool:
         [mail[owner].delivered if owner in mail else 0 for owner in owners],
         [sizes.get(owner, 0) for owner in owners],
         [requests.get(owner, 0) for owner in owners],
+        [calls.get(owner, 0) for owner in owners],
     )
     await fetch("UPDATE usage_marks SET rolled_up_to = {} WHERE id = 1", end)
     return True

@@ -62,6 +62,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.QUEUE_HELD: (409, "queue_held"),
     ErrorCode.VMTA_PAUSED: (409, "vmta_paused"),
     ErrorCode.VMTA_EXISTS: (409, "vmta_exists"),
+    ErrorCode.WEBHOOK_LIMIT_REACHED: (409, "webhook_limit_reached"),
     ErrorCode.IP_IN_USE: (409, "ip_in_use"),
     ErrorCode.VMTA_BUSY: (409, "vmta_busy"),
     ErrorCode.VMTA_IN_USE: (409, "vmta_in_use"),

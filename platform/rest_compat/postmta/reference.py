@@ -99,9 +99,9 @@ GET    /api/v1/billing/organization
 ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("GET", "/health"): "Served outside the API, by every web process.",
     ("GET", "/metrics"): "Served outside the API, by every web process. There are no series of "
-    "webhooks and automatic blocks. An organization's view has its mail, credits and warm-ups; "
-    "requests, connections, signatures, durations and `spool_bytes` are in the deployment's view "
-    "only. `queue_depth` has the state of the vMTA, `active` or `paused`.",
+    "automatic blocks. An organization's view has its mail, calls to webhooks, credits and "
+    "warm-ups; requests, connections, signatures, durations and `spool_bytes` are in the "
+    "deployment's view only. `queue_depth` has the state of the vMTA, `active` or `paused`.",
     ("GET", "/track/open/{id}"): "Served outside the API, by every web process. `first` is told "
     "for people and for machines apart, and `machine` names what made a `machine_open`. It is an "
     "event some seconds after the answer.",

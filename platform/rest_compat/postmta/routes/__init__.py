@@ -15,6 +15,7 @@ from . import (
     simulating,
     users,
     vmtas,
+    webhooks,
 )
 
 ROUTES = (
@@ -29,6 +30,7 @@ ROUTES = (
     *queues.ROUTES,
     *domains.ROUTES,
     *vmtas.ROUTES,
+    *webhooks.ROUTES,
     *analytics.ROUTES,
     reports.GENERATE,
     *billing.ROUTES,

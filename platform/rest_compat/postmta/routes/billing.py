@@ -465,7 +465,7 @@ ROUTES = (
         differences=(
             "Mail and requests of the present hour are counted when it is over; requests are "
             "those with API keys.",
-            "`inbound` and `webhook_deliveries` are always 0.",
+            "`inbound` is always 0.",
         ),
     ),
     CompatRoute(

@@ -1,0 +1,212 @@
+"""Calling webhooks: events become calls, and calls become requests, as long as a worker runs.
+
+It is no job, so that it does not wait behind jobs. A round is asked for by every event that
+is written down, and comes every second anyway.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from contextvars import Context
+from typing import Any
+
+from ..core.batching import Batcher
+from ..core.ids import new_id
+from ..mail.fetching import Fetcher, open_fetcher
+from ..webhooks.documents import Shape
+from ..webhooks.rules import DisabledReason
+from ..webhooks.work import (
+    LEASE,
+    Lane,
+    Settlement,
+    claim_webhooks,
+    due_calls,
+    fan_out,
+    find_forgotten,
+    go_on_replaying,
+    release,
+    renew,
+    settle,
+    switch_off,
+)
+from ..webhooks.work.fanning import AT_ONCE
+from .hearing import keep_hearing
+from .webhook_lanes import CALLS_AT_ONCE, LaneRun
+
+log = logging.getLogger(__name__)
+
+PLACES = 300
+"""Webhooks that one worker sends for at a time; those of one organization are 20 at most."""
+EVERY_SECONDS = 1.0
+APART_SECONDS = 0.1
+"""Between two rounds, so that many notifications cost one."""
+BATCHES = 10
+"""Of events, in one round; then it is time for other things."""
+FORGOTTEN_EVERY_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+LARGEST_BATCH = 200
+
+
+class Caller:
+    """Sends for the webhooks that this worker holds."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        stopping: asyncio.Event | None = None,
+        fetcher: Fetcher | None = None,
+        places: int = PLACES,
+    ) -> None:
+        """*shape* runs the documents of webhooks; nothing begins once *stopping* is set."""
+        self.worker_id = new_id()
+        self.stopping = stopping or asyncio.Event()
+        self.told = asyncio.Event()
+        self._shape = shape
+        # How many connections there are follows from the places.
+        self._fetcher = fetcher or open_fetcher(connections=0)
+        self._places = places
+        self._lanes: dict[uuid.UUID, LaneRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settler: Batcher[Settlement, DisabledReason | None] = Batcher(
+            self._settle, largest=LARGEST_BATCH, crowd=LARGEST_BATCH, at_once=1
+        )
+        self._releasing: Batcher[uuid.UUID, None] = Batcher(self._release, at_once=1)
+
+    async def keep(self) -> None:
+        """Make rounds until `stopping` is set; then let what is on its way end."""
+        helpers = [
+            asyncio.create_task(keep_hearing(self.told), context=Context()),
+            asyncio.create_task(self._renew(), context=Context()),
+        ]
+        async with self._fetcher:
+            try:
+                await self._make_rounds()
+            finally:
+                for lane in self._lanes.values():
+                    lane.stop()
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+                for task in helpers:
+                    task.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def round(self) -> int:
+        """Turn new events into calls and send what is due, to the end; return how many events.
+
+        For tests and commands; a worker does not wait for lanes.
+        """
+        async with self._fetcher:
+            events = 0
+            while found := await self._fan_out():
+                events += found
+            while await self._claim() or self._tasks:
+                await asyncio.gather(*self._tasks)
+        return events
+
+    async def _make_rounds(self) -> None:
+        looked_at = -FORGOTTEN_EVERY_SECONDS
+        while not self.stopping.is_set():
+            self.told.clear()
+            try:
+                await self._fan_out()
+                if await go_on_replaying():
+                    self.told.set()
+                if time.monotonic() - looked_at >= FORGOTTEN_EVERY_SECONDS:
+                    looked_at = time.monotonic()
+                    await find_forgotten()
+                await self._claim()
+            except Exception as error:  # an edge: the next round finds what this one missed
+                log.warning("webhooks could not be looked at; the next time comes soon: %r", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(APART_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.told.wait(), EVERY_SECONDS)
+
+    async def _fan_out(self) -> int:
+        total = 0
+        for _ in range(BATCHES):
+            events, calls = await fan_out()
+            total += events
+            if calls:
+                await self._claim()
+            if events < AT_ONCE or self.stopping.is_set():
+                return total
+        self.told.set()
+        return total
+
+    async def _claim(self) -> int:
+        """Begin to send for webhooks that have something due; return how many."""
+        free = self._places - len(self._lanes)
+        if free <= 0:
+            return 0
+        lanes = await claim_webhooks(self.worker_id, limit=free)
+        if not lanes:
+            return 0
+        until = time.monotonic() + LEASE.total_seconds()
+        first = await due_calls([lane.webhook for lane in lanes], each=CALLS_AT_ONCE)
+        for lane in lanes:
+            self._begin(lane, first.get(lane.webhook.id, []), until)
+        return len(lanes)
+
+    def _begin(self, lane: Lane, calls: list[Any], until: float) -> None:
+        run = LaneRun(
+            lane,
+            calls,
+            until=until,
+            fetcher=self._fetcher,
+            shape=self._shape,
+            settle=self._settler.run,
+        )
+        self._lanes[lane.webhook.id] = run
+        task = asyncio.create_task(self._run(run), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, run: LaneRun) -> None:
+        webhook_id = run.webhook.id
+        try:
+            try:
+                await run.run()
+            finally:
+                # Before it is let go of: it may be claimed anew the next moment.
+                self._lanes.pop(webhook_id, None)
+            if run.disabled is not None:
+                await switch_off(webhook_id, run.disabled)
+            # One that broke keeps its lease until it ends: what cannot be written down must not
+            # be sent again and again.
+            if not run.is_broken:
+                await self._releasing.run(webhook_id)
+        except Exception as error:  # an edge: what is due is due again when the lease ends
+            log.warning(
+                "calls of a webhook broke off: %r", error, extra={"webhook_id": str(webhook_id)}
+            )
+
+    async def _settle(self, items: Sequence[Settlement]) -> "list[DisabledReason | None]":
+        disabled = await settle(items)
+        return [disabled.get(each.call.webhook_id) for each in items]
+
+    async def _release(self, items: Sequence[uuid.UUID]) -> "list[None]":
+        if await release(self.worker_id, items):
+            self.told.set()
+        return [None] * len(items)
+
+    async def _renew(self) -> None:
+        """Keep the leases, and see what was changed of webhooks, for as long as it takes."""
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 6)
+            lanes = dict(self._lanes)
+            until = time.monotonic() + LEASE.total_seconds()
+            try:
+                held = await renew(self.worker_id, list(lanes))
+            except Exception as error:  # an edge: without the database the leases run out
+                log.warning("leases of webhooks could not be renewed: %r", error)
+                continue
+            for webhook_id, lane in lanes.items():
+                if webhook_id in held:
+                    lane.renewed(held[webhook_id], until)
+                else:
+                    lane.stop()

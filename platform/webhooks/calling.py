@@ -1,0 +1,108 @@
+"""One attempt: a signed request to a customer's address, and what came back."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from ..core import clock
+from ..core.settings import settings
+from ..core.storable import storable
+from ..mail.fetching import Fetcher, NoReply, Reply, Request
+from .rules import REPLY_KEPT_BYTES, TIMEOUT
+from .signing import signed_headers
+
+VERSION_HEADER = "postlane-payload-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to call, what to sign with, and what the customer wants to be sent along."""
+
+    url: str
+    signing: Sequence[bytes] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    payload_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one attempt came to; without an answer there is an error."""
+
+    at: datetime
+    duration_ms: int
+    status: int | None = None
+    reply: str | None = None
+    """How the answer's body begins."""
+    error: str | None = None
+    """Why there was no answer, such as `timeout`."""
+    retry_after: timedelta | None = None
+    request: bytes = b""
+    """The body that was sent."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def is_gone(self) -> bool:
+        """The receiver wants no more calls."""
+        return self.status == 410
+
+
+async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tried:
+    """Send *body* as the event *id*, signed for now, and return what came of it."""
+    now, began = clock.now(), time.monotonic()
+    headers = {
+        **target.headers,
+        "content-type": "application/json",
+        VERSION_HEADER: target.payload_version,
+        **signed_headers(target.signing, id=id, at=now, body=body),
+    }
+    answer = await fetcher.fetch(
+        Request(
+            target.url,
+            within=TIMEOUT,
+            max_bytes=REPLY_KEPT_BYTES,
+            method="POST",
+            headers=headers,
+            body=body,
+            https_only=settings().webhook_urls == "https",
+        )
+    )
+    took = round((time.monotonic() - began) * 1000)
+    if isinstance(answer, NoReply):
+        return Tried(now, took, error=answer.problem.value, request=body)
+    return Tried(
+        now,
+        took,
+        status=answer.status,
+        reply=_text(answer.body),
+        retry_after=_retry_after(answer, now),
+        request=body,
+    )
+
+
+def _text(body: bytes) -> str:
+    text: str = storable(body.decode("utf-8", "replace"))
+    return text
+
+
+def _retry_after(answer: Reply, now: datetime) -> timedelta | None:
+    """Return how long the receiver wants to be left alone, if it says so.
+
+    Source: RFC 9110 section 10.2.3.
+    """
+    text = answer.headers.get("retry-after", "").strip()
+    if answer.status not in (429, 503) or not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text[:9]), 86_400))
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(at - now, timedelta())

@@ -1,0 +1,156 @@
+"""Having calls made once more: one, or those of a stretch of time."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+
+from ...audit.operations import record
+from ...core import clock
+from ...core.actor import Actor, Permission
+from ...core.database import Tx, fetch, transaction
+from ...core.errors import Conflict, DetailCode, InvalidInput, NotFound
+from ...core.ids import new_id
+from ..errors import WebhookDisabled
+from ..queries import find_calls, get_webhook
+from ..rules import KEPT, CallState
+from ..tables import Webhook, WebhookCall, WebhookReplay
+
+MOST_OPEN_REPLAYS = 5
+"""Of one webhook that are not done."""
+
+
+async def replay_call(actor: Actor, call_id: uuid.UUID) -> WebhookCall:
+    """Make a call once more, and return the new one; one that waits is made at once.
+
+    The receiver gets the same event id again.
+
+    Raises:
+        NotFound: the call is absent or somebody else's.
+        Conflict: it was a test.
+        WebhookDisabled: the webhook is switched off.
+    """
+    actor.require(Permission.WRITE_WEBHOOKS)
+    found = (await find_calls(actor, [call_id])).get(call_id)
+    if found is None:
+        raise NotFound
+    if found.test:
+        raise Conflict("Nothing has happened that could be told again: it was a test.")
+    async with transaction() as tx:
+        await _lock_enabled(tx, actor, found.webhook_id)
+        now = clock.now()
+        rows = await fetch(
+            "UPDATE webhook_calls SET due_at = {} WHERE id = {} AND state = {} RETURNING *",
+            now,
+            call_id,
+            CallState.PENDING.value,
+        )
+        if not rows:
+            rows = await fetch(
+                "INSERT INTO webhook_calls (id, organization_id, webhook_id, event_id, "
+                "event_type, message_id, test, replay, state, attempts, due_at, log, created_at) "
+                "SELECT {}, organization_id, webhook_id, event_id, event_type, message_id, "
+                # The webhook's row is locked: two who replay it get two numbers.
+                "false, (SELECT max(replay) + 1 FROM webhook_calls AS made "
+                "WHERE made.webhook_id = one.webhook_id AND made.event_id = one.event_id), "
+                "{}, 0, {}, '[]', {} FROM webhook_calls AS one WHERE id = {} RETURNING *",
+                new_id(),
+                CallState.PENDING.value,
+                now,
+                now,
+                call_id,
+            )
+        await _wake(tx, found.webhook_id)
+        await record(
+            tx,
+            actor,
+            action="webhook.replayed",
+            target_type="webhook",
+            target_id=found.webhook_id,
+            changes={"call_id": str(call_id)},
+        )
+    return WebhookCall(_exists_in_db=True, **rows[0])
+
+
+async def replay_calls(
+    actor: Actor,
+    webhook_id: uuid.UUID,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    states: Collection[CallState] = (CallState.DEAD,),
+) -> WebhookReplay:
+    """Have the calls of a stretch of time made once more, in their order, in the background.
+
+    Of those that are dead only such as were not delivered by an earlier replay. What waits
+    goes out anyway.
+
+    Raises:
+        NotFound: the webhook is absent or somebody else's.
+        InvalidInput: the stretch is empty or longer ago than calls are kept, or no state that
+            ends a call is named.
+        Conflict: five replays of the webhook are not done yet.
+        WebhookDisabled: the webhook is switched off.
+    """
+    actor.require(Permission.WRITE_WEBHOOKS)
+    now = clock.now()
+    until = min(until or now, now)
+    _check(since, until, states, now)
+    await get_webhook(actor, webhook_id)
+    replay = WebhookReplay(
+        organization_id=actor.organization_id,
+        webhook_id=webhook_id,
+        since=since,
+        until=until,
+        states=sorted({state.value for state in states}),
+        created_at=now,
+    )
+    async with transaction() as tx:
+        await _lock_enabled(tx, actor, webhook_id)
+        open_ones = await fetch(
+            "SELECT count(*) AS replays FROM webhook_replays "
+            "WHERE webhook_id = {} AND completed_at IS NULL",
+            webhook_id,
+        )
+        if open_ones[0]["replays"] >= MOST_OPEN_REPLAYS:
+            raise Conflict(f"{MOST_OPEN_REPLAYS} replays of this webhook are not done yet.")
+        await WebhookReplay.insert(replay)
+        await record(
+            tx,
+            actor,
+            action="webhook.replayed",
+            target_type="webhook",
+            target_id=webhook_id,
+            changes={
+                "since": since.isoformat(),
+                "until": until.isoformat(),
+                "states": replay.states,
+            },
+        )
+    return replay
+
+
+def _check(since: datetime, until: datetime, states: Collection[CallState], now: datetime) -> None:
+    if since >= until:
+        raise InvalidInput.of("until", DetailCode.TOO_SMALL, "It ends before it begins.")
+    if since < now - KEPT:
+        raise InvalidInput.of(
+            "since", DetailCode.TOO_SMALL, f"Calls are kept for {KEPT.days} days."
+        )
+    if not states or CallState.PENDING in states:
+        raise InvalidInput.of("states", DetailCode.NOT_ALLOWED, "Name DEAD, DELIVERED or both.")
+
+
+async def _lock_enabled(tx: Tx, actor: Actor, webhook_id: uuid.UUID) -> Webhook:
+    await fetch("SELECT FROM webhooks WHERE id = {} FOR NO KEY UPDATE", webhook_id)
+    webhook = await get_webhook(actor, webhook_id)
+    if not webhook.enabled:
+        raise WebhookDisabled
+    return webhook
+
+
+async def _wake(tx: Tx, webhook_id: uuid.UUID) -> None:
+    await fetch(
+        "UPDATE webhook_progress SET next_due_at = least(next_due_at, {}) WHERE webhook_id = {}",
+        clock.now(),
+        webhook_id,
+    )

@@ -1,0 +1,58 @@
+"""From events to calls."""
+
+from collections.abc import Sequence
+
+from ...core import clock
+from ...core.database import Tx, fetch, transaction
+from ...core.ids import new_id
+from ...events.consuming import Start, take_events
+from ..matching import Match, matches
+from ..rules import CONSUMER
+
+AT_ONCE = 1_000
+
+
+async def fan_out(*, limit: int = AT_ONCE) -> tuple[int, int]:
+    """Make a call for each webhook that wants one of the next events; return how many of each.
+
+    Events and calls, in this order. Calls and the place of the consumer are one transaction.
+    For organizations without webhooks it only reads their events.
+    """
+    async with transaction() as tx:
+        events = await take_events(tx, CONSUMER, limit=limit, start=Start.NOW)
+        found = await matches(events) if events else []
+        await _insert(tx, found)
+    return len(events), len(found)
+
+
+async def _insert(tx: Tx, found: Sequence[Match]) -> None:
+    if not found:
+        return
+    now = clock.now()
+    await fetch(
+        "INSERT INTO webhook_calls (id, organization_id, webhook_id, event_id, event_type, "
+        "message_id, test, replay, state, attempts, due_at, log, created_at) "
+        "SELECT id, organization_id, webhook_id, event_id, event_type, message_id, false, 0, "
+        "'pending', 0, {}, '[]', {} "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::uuid[]) "
+        "WITH ORDINALITY AS new "
+        "(id, organization_id, webhook_id, event_id, event_type, message_id, nth) ORDER BY nth "
+        "ON CONFLICT (webhook_id, event_id, replay) DO NOTHING",
+        now,
+        now,
+        [new_id() for _ in found],
+        [each.event.organization_id for each in found],
+        [each.webhook_id for each in found],
+        [each.event.id for each in found],
+        [each.event.type for each in found],
+        [each.event.message_id for each in found],
+    )
+    # Also where it changes nothing: who lets go of a webhook waits for this row, and then
+    # sees the calls.
+    await fetch(
+        "UPDATE webhook_progress SET next_due_at = least(next_due_at, {}) "
+        "WHERE webhook_id = ANY(ARRAY(SELECT webhook_id FROM webhook_progress "
+        "WHERE webhook_id = ANY({}::uuid[]) ORDER BY webhook_id FOR NO KEY UPDATE))",
+        now,
+        list({each.webhook_id for each in found}),
+    )
