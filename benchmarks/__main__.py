@@ -39,7 +39,7 @@ def main() -> None:
     """Measure and print a table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Messages accepted and delivered a second, latency, memory, edges of all kinds.",
+        description="Messages accepted and delivered a second, latency, memory, all edges.",
         epilog="example: make bench ARGS='--runs 1 --messages 1000'",
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
