@@ -26,6 +26,7 @@ STATES: dict[str, tuple[str, str, str]] = {
     "FAILED": ("bad", "x", "Failed"),
     "MISMATCH": ("bad", "x", "Differs"),
     "ERROR": ("warn", "triangle-alert", "Not answered"),
+    "DEAD": ("bad", "x", "Given up"),
     "BACKOFF": ("warn", "rotate-cw", "Slowed down"),
     "HELD": ("warn", "pause", "Held"),
     "PAUSED": ("warn", "pause", "Paused"),

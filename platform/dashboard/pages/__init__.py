@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..page import Action, Page
 from . import (
     account,
+    analytics,
     audit,
     billing,
     domains,
@@ -15,6 +16,7 @@ from . import (
     queues,
     signing_in,
     suppressions,
+    webhooks,
 )
 
 PAGES: Sequence[Page] = (
@@ -23,6 +25,8 @@ PAGES: Sequence[Page] = (
     *overview.PAGES,
     *messages.PAGES,
     *domains.PAGES,
+    *analytics.PAGES,
+    *webhooks.PAGES,
     *suppressions.PAGES,
     *queues.PAGES,
     *keys.PAGES,
@@ -35,6 +39,7 @@ ACTIONS: Sequence[Action] = (
     *account.ACTIONS,
     *messages.ACTIONS,
     *domains.ACTIONS,
+    *webhooks.ACTIONS,
     *suppressions.ACTIONS,
     *queues.ACTIONS,
     *keys.ACTIONS,
