@@ -97,7 +97,9 @@ def build_app(
         await FEED.close()
         await sockets.leave()
 
-    gate = Gate(authenticate, meter, limits.look_by_name, idempotency.refuse_once)
+    gate = Gate(
+        authenticate, meter, limits.look_by_name, idempotency.refuse_once, auth.authenticate_key
+    )
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
