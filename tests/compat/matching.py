@@ -13,6 +13,9 @@ TOKENS = {
     "<prefix>": r"pmta_[0-9a-f]{8}",
     "<dkim>": r"v=DKIM1; k=(rsa|ed25519); p=[A-Za-z0-9+/=]+",
     "<selector>": r"pmta\d{8}",
+    "<token>": r"[A-Za-z0-9]{16}",
+    "<digits>": r"\d+",
+    "<lines>": r"(?:[A-Za-z0-9+/=]{1,60}\n)+",
 }
 AMONG = "<among others>"
 """First in a list of an example: the rest is to be found in the answer, in any place."""

@@ -38,7 +38,10 @@ INVALID_KEY = (
     "InvalidServerAPIKey",
     "The API token provided in X-Server-API-Key was not valid.",
 )
-UNAUTHENTICATED_FROM = "UnauthenticatedFromAddress"
+NOT_AUTHORISED = (
+    "UnauthenticatedFromAddress",
+    "The From address is not authorised to send mail from this server",
+)
 SUSPENDED = "ServerSuspended"
 
 _UNKNOWN_KEY = frozenset(

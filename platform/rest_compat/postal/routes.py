@@ -9,7 +9,7 @@ from ...core.errors import DetailCode, ErrorCode
 from ...graphql.execute import Document
 from ..fields import Field, Fields
 from ..route import MIB, Call, CompatRoute, Refused
-from .dialect import UNAUTHENTICATED_FROM, PostalError
+from .dialect import NOT_AUTHORISED, PostalError
 from .fields import (
     LARGEST_NUMBER,
     AddressArray,
@@ -85,7 +85,7 @@ MESSAGE_READ = Fields(
 )
 
 _TOO_MANY = "The maximum number of {} addresses has been reached (maximum 50)"
-_REFUSALS: dict[tuple[str, DetailCode], tuple[str, str]] = {
+REFUSALS: dict[tuple[str, DetailCode], tuple[str, str]] = {
     ("to", DetailCode.REQUIRED): (
         "NoRecipients",
         "There are no recipients defined to receive this message",
@@ -110,29 +110,29 @@ _REFUSALS: dict[tuple[str, DetailCode], tuple[str, str]] = {
         "An attachment is missing data",
     ),
 }
+"""Code and sentence of what is wrong with a field of our input."""
+NO_MESSAGE_FOUND = "No message found matching provided ID"
 _NOT_OURS = frozenset({ErrorCode.DOMAIN_NOT_VERIFIED, ErrorCode.DOMAIN_NOT_ALLOWED})
 
 
 def _not_sent(refused: Refused, call: Call) -> Refused:
     if refused.code in _NOT_OURS:
-        text = "The From address is not authorised to send mail from this server"
-        return PostalError(UNAUTHENTICATED_FROM, text)
+        return PostalError(*NOT_AUTHORISED)
     for detail in refused.details:
-        told = _REFUSALS.get((detail.field.rpartition(".")[2], detail.code))
+        told = REFUSALS.get((detail.field.rpartition(".")[2], detail.code))
         if told is not None:
             return PostalError(*told)
     return refused
 
 
 def _raw_not_sent(refused: Refused, call: Call) -> Refused:
-    return PostalError(UNAUTHENTICATED_FROM, None) if refused.code in _NOT_OURS else refused
+    return PostalError(NOT_AUTHORISED[0], None) if refused.code in _NOT_OURS else refused
 
 
 def _not_found(refused: Refused, call: Call) -> Refused:
     if refused.code is not ErrorCode.NOT_FOUND:
         return refused
-    text = "No message found matching provided ID"
-    return PostalError("MessageNotFound", text, {"id": call.given["id"]})
+    return PostalError("MessageNotFound", NO_MESSAGE_FOUND, {"id": call.given["id"]})
 
 
 def _number(call: Call) -> int:
@@ -241,8 +241,8 @@ _ACTIONS = (
         differences=(
             "Bcc and Return-Path are taken out of the message, and its lines end in CRLF.",
             "A message that cannot be sent safely is refused as `parameter-error`: with a NUL, a "
-            "carriage return alone, a line over 998 octets, one field twice, or more than 100 "
-            "parts within parts.",
+            "carriage return alone, a line over 998 octets, one field twice, a multipart type "
+            "without its parts, or more than 100 parts within parts.",
             "From has exactly one address.",
             "There are at most 1,000 recipients, and 25 MiB.",
         ),

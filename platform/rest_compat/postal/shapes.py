@@ -18,7 +18,7 @@ LONGEST_SUBJECT = 200
 ATTEMPTS = 1_000
 """More attempts than one delivery has, so that each has a number of its own."""
 
-_STATES = {
+STATES = {
     "SCHEDULED": "Pending",
     "QUEUED": "Pending",
     "SENDING": "Pending",
@@ -80,7 +80,7 @@ def status_of(delivery: Mapping[str, Any]) -> str:
         return "Held"
     if delivery["state"] == "BOUNCED" and delivery["deliveredAt"] is not None:
         return "Bounced"
-    return _STATES[delivery["state"]]
+    return STATES[delivery["state"]]
 
 
 STATE_SELECTION = (
