@@ -4,9 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ...core.errors import ErrorCode
+from ...core.markup import encode_json
 from ..bodies import Request
 from ..fields import Findings
 from ..handlers import Reply
@@ -177,31 +176,12 @@ def _envelope(
 ) -> Reply:
     took = round(time.perf_counter() - request.began, 3)
     body = {"status": status, "time": took, "flags": {}, "data": data}
-    return Reply(http_status, encode(body), headers, JSON)
+    return Reply(http_status, encode_json(body), headers, JSON)
 
 
 def _bare(request: Request, status: int, reason: str) -> Reply:
     """Answer what is no envelope: a page, or a word for who asks for JSON."""
     if "application/json" in request.headers.get("accept", ""):
-        return Reply(status, encode({"status": status, "error": reason}), (), JSON)
+        return Reply(status, encode_json({"status": status, "error": reason}), (), JSON)
     page = f"<!DOCTYPE html>\n<title>{reason}</title>\n<h1>{reason}</h1>\n" if status == 404 else ""
     return Reply(status, page.encode(), (), HTML)
-
-
-_encode = msgspec.json.Encoder().encode
-_ESCAPES = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
-    ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)
-
-
-def encode(value: Any) -> bytes:
-    """Return *value* as JSON in which nothing could be taken for markup."""
-    text = _encode(value)
-    # Outside of strings JSON has none of these.
-    for plain, escaped in _ESCAPES:
-        text = text.replace(plain, escaped)
-    return text
