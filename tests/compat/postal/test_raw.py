@@ -65,12 +65,12 @@ async def test_nobody_is_checked_all_the_same(server: Server) -> None:
 
 
 @pytest.mark.parametrize("missing", ["rcpt_to", "mail_from", "data"])
-@pytest.mark.parametrize("value", [None, "", "  ", False, {}], ids=repr)
-async def test_what_is_missing_is_told_in_order(server: Server, missing: str, value: Any) -> None:
+async def test_what_is_missing_is_told_in_order(server: Server, missing: str) -> None:
     names = ["rcpt_to", "mail_from", "data"]
-    later = dict.fromkeys(names[names.index(missing) :], value)
+    for value in (None, "", "  ", False, {}):
+        later = dict.fromkeys(names[names.index(missing) :], value)
 
-    assert await server.fault("send/raw", raw(server) | later) == REQUIRED.format(missing)
+        assert await server.fault("send/raw", raw(server) | later) == REQUIRED.format(missing)
 
 
 async def test_one_text_is_no_list_of_recipients(server: Server) -> None:
