@@ -97,9 +97,7 @@ def build_app(
         await FEED.close()
         await sockets.leave()
 
-    gate = Gate(
-        authenticate, meter, limits.look_by_name, idempotency.refuse_once, auth.authenticate_key
-    )
+    gate = _gate(authenticate, meter)
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
@@ -122,6 +120,13 @@ def build_app(
         logging_config=None,
     )
     return Edge(_without_options(app), found)
+
+
+def _gate(authenticate: Authenticate, meter: Meter) -> Gate:
+    """Return what foreign APIs ask of accounts and keys."""
+    return Gate(
+        authenticate, meter, limits.look_by_name, idempotency.refuse_once, auth.authenticate_key
+    )
 
 
 def _without_options(app: ASGIApp) -> ASGIApp:
