@@ -17,8 +17,9 @@ from postlane.graphql.nodes import LARGEST_LIST
 from postlane.graphql.schema import CORE
 from postlane.graphql.variables import LARGEST_ARRAY
 from postlane.graphql.websocket import CHARACTERS, OPERATIONS
-from postlane.rest_compat.dialects import POSTMTA
-from postlane.rest_compat.postmta import reference
+from postlane.rest_compat.dialects import POSTAL, POSTMTA
+from postlane.rest_compat.postal import reference as postal
+from postlane.rest_compat.postmta import reference as postmta
 from postlane.server.cli import COMMANDS
 from postlane.server.printing import settings_lines
 
@@ -95,7 +96,11 @@ def generated() -> dict[Path, str]:
     """Return every document that has made parts, and what it should say."""
     paths = [ROOT / "docs" / name for name in ("graphql.md", "operating.md")]
     found = {path: filled(path.read_text("utf-8")) for path in paths}
-    return found | {ROOT / "docs" / "compat" / "postmta.md": reference.page(POSTMTA.routes)}
+    compat = ROOT / "docs" / "compat"
+    return found | {
+        compat / "postal.md": postal.page(POSTAL.routes),
+        compat / "postmta.md": postmta.page(POSTMTA.routes),
+    }
 
 
 def release_notes(version: str, on: str) -> str:

@@ -61,6 +61,8 @@ class NewSpooledMessage:
     created_at: datetime
     names_vmta: bool = False
     """It asked for its vMTA by name: no other will do."""
+    null_sender: bool = False
+    """Its envelope names no sender, so that nothing comes back."""
 
 
 async def spool(
@@ -88,6 +90,7 @@ async def spool(
             for message, still_open in zip(messages, open_counts, strict=True)
         ],
         [message.names_vmta for message in messages],
+        [message.null_sender for message in messages],
         *([value(delivery) for delivery in deliveries] for value in _DELIVERY_COLUMNS),
     )
     return {row["id"]: row["number"] for row in rows}
@@ -97,17 +100,19 @@ INSERT_SPOOLED = """
     WITH new AS (
         SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], {}::timestamptz[],
             {}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::int[], {}::int[],
-            {}::timestamptz[], {}::boolean[])
+            {}::timestamptz[], {}::boolean[], {}::boolean[])
         AS n (content_id, organization_id, format, body, created_at, id, domain_id,
-            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta)
+            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta,
+            null_sender)
     ), content AS (
         INSERT INTO contents (id, organization_id, format, body, created_at)
         SELECT content_id, organization_id, format, body, created_at FROM new
     ), message AS (
         INSERT INTO spooled_messages (id, organization_id, content_id, domain_id,
-            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta)
+            return_path_domain, status, recipient_count, open_count, completed_at, names_vmta,
+            null_sender)
         SELECT id, organization_id, content_id, domain_id, return_path_domain, status,
-            recipient_count, open_count, completed_at, names_vmta FROM new
+            recipient_count, open_count, completed_at, names_vmta, null_sender FROM new
     )
     INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
         kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,

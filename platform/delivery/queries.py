@@ -39,6 +39,26 @@ async def get_delivery(actor: Actor, delivery_id: uuid.UUID) -> Delivery:
     return found[delivery_id]
 
 
+async def get_delivery_by_number(actor: Actor, number: int) -> Delivery:
+    """Return the delivery that foreign clients know by *number*.
+
+    Raises:
+        NotFound: there is none, or it is not the actor's.
+    """
+    actor.require(Permission.READ_MESSAGES)
+    found = None
+    if 0 < number < 2**63:
+        query = Delivery.objects().where(
+            Delivery.number == number, Delivery.organization_id == actor.organization_id
+        )
+        if actor.project_id:
+            query = query.where(Delivery.project_id == actor.project_id)
+        found = await query.first()
+    if found is None:
+        raise NotFound("There is no such delivery in this organization.")
+    return found
+
+
 async def list_deliveries(
     actor: Actor, page: PageRequest, *, states: Sequence[str] = (), address_key: str | None = None
 ) -> Page[Delivery]:
@@ -58,7 +78,7 @@ async def list_deliveries(
 async def deliveries_of_messages(
     actor: Actor, message_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, list[Delivery]]:
-    """Return the deliveries of each message, in the order they were named in; at most 50 each."""
+    """Return the deliveries of each message, in the order they were named in."""
     rows = (
         await Delivery.objects()
         .where(

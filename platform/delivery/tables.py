@@ -45,6 +45,9 @@ class SpooledMessage(Table, db=DB, tablename="spooled_messages"):
     names_vmta = Boolean(
         default=False, help_text="It asked for its vMTA by name: no other will do."
     )
+    null_sender = Boolean(
+        default=False, help_text="Its envelope names no sender, so that nothing comes back."
+    )
 
 
 class Queue(Table, db=DB, tablename="queues"):

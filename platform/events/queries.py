@@ -62,6 +62,23 @@ async def events_of_messages(
     return found
 
 
+async def events_of_delivery(
+    actor: Actor, message_id: uuid.UUID, delivery_id: uuid.UUID, *, types: Collection[str]
+) -> list[Event]:
+    """Return the first events of some types of one delivery, oldest first."""
+    actor.require(Permission.READ_MESSAGES)
+    rows = await fetch(
+        "SELECT * FROM events WHERE message_id = {} AND delivery_id = {} AND organization_id = {} "
+        "AND type = ANY({}::text[]) ORDER BY position LIMIT {}",
+        message_id,
+        delivery_id,
+        actor.organization_id,
+        list(types),
+        MOST_EVENTS,
+    )
+    return [Event(_exists_in_db=True, **row) for row in rows]
+
+
 async def events_of_deliveries(
     actor: Actor, message_id: uuid.UUID, delivery_ids: Collection[uuid.UUID]
 ) -> list[Event]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import strawberry
@@ -11,15 +11,23 @@ from ..core.actor import Actor
 from ..delivery import queries, tables
 from ..delivery.isps import Isp, isp_of
 from ..delivery.rules import DeliveryState, RecipientKind
+from ..events.queries import MOST_EVENTS, events_of_delivery
+from ..events.rules import EventType
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
 from ..mail.tls import TlsPolicy
 from .context import Info, actor_of
 from .engagements import DeliveryFields
 from .enums import describe_enum
+from .events import Event
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt
+
+if TYPE_CHECKING:
+    from .messages import Message
+
+MessageType = Annotated["Message", strawberry.lazy(".messages")]
 
 describe_enum(
     DeliveryState,
@@ -180,6 +188,31 @@ class Delivery(DeliveryFields, Node):
     def message_uuid(self) -> UUID:
         return self.row.message_id
 
+    @strawberry.field(description="The message it is of.")
+    async def message(self, info: Info) -> MessageType:
+        from .messages import load_messages
+
+        found = await info.context.loaders.load(load_messages, self.row.message_id)
+        if found is None:
+            raise LookupError(f"message {self.row.message_id} is gone")
+        return found
+
+    @strawberry.field(description=f"What happened to it, oldest first, at most {MOST_EVENTS}.")
+    async def events(
+        self,
+        info: Info,
+        types: Annotated[
+            list[EventType] | None, strawberry.argument(description="Only of these types.")
+        ] = None,
+    ) -> list[Event]:
+        rows = await events_of_delivery(
+            actor_of(info),
+            self.row.message_id,
+            self.row.id,
+            types=[type.value for type in types or EventType],
+        )
+        return [Event(row=row) for row in rows]
+
     @strawberry.field(description="Address of the recipient.")
     def address(self) -> str:
         return self.row.address
@@ -328,3 +361,11 @@ class OrganizationFields:
     ) -> Delivery:
         row = await queries.get_delivery(actor_of(info), parse_id(id, "Delivery"))
         return delivery_type(row)
+
+    @strawberry.field(description="The delivery with this number. Needs `messages:read`.")
+    async def delivery_by_number(
+        self,
+        info: Info,
+        number: Annotated[BigInt, strawberry.argument(description="Its number.")],
+    ) -> Delivery:
+        return delivery_type(await queries.get_delivery_by_number(actor_of(info), number))

@@ -24,7 +24,13 @@ from . import engagements, events
 from .context import Info, actor_of
 from .deliveries import Delivery, delivery_type
 from .enums import describe_enum
-from .message_contents import MessageContent, MessageOutline, load_contents, load_outlines
+from .message_contents import (
+    MessageContent,
+    MessageOutline,
+    load_contents,
+    load_outlines,
+    load_sizes,
+)
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt, Json
@@ -70,7 +76,9 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     def number(self) -> BigInt:
         return BigInt(self.row.number)
 
-    @strawberry.field(description="Message-ID of the mail, without angle brackets.")
+    @strawberry.field(
+        description="Message-ID of the mail, without angle brackets; empty when it has none."
+    )
     def message_id(self) -> str:
         return self.row.header_message_id
 
@@ -95,6 +103,19 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     @strawberry.field(description="Name shown beside the address of From.")
     def sender_name(self) -> str:
         return self.row.sender_name
+
+    @strawberry.field(
+        description="Sender of the envelope as it was handed in; null when it had none of its own."
+    )
+    def envelope_sender(self) -> str | None:
+        return self.row.envelope_sender
+
+    @strawberry.field(
+        description="Its envelope names no sender, so that nothing comes back: it is a bounce "
+        "itself."
+    )
+    async def null_sender(self, info: Info) -> bool:
+        return (await self._progress(info)).null_sender
 
     @strawberry.field(description="Addresses of To.")
     def to(self) -> list[str]:
@@ -152,6 +173,13 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     def size_bytes(self) -> int:
         return self.row.size_bytes
 
+    @strawberry.field(
+        description="Size of the whole mail before it is signed, in bytes; null when it is no "
+        "longer kept."
+    )
+    async def mail_size_bytes(self, info: Info) -> int | None:
+        return await info.context.loaders.load(load_sizes, (self.row.id, self.row.content_id))
+
     @strawberry.field(description="The pool whose vMTAs share it; null when a vMTA was named.")
     def pool(self) -> str | None:
         return self.row.pool
@@ -182,7 +210,9 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     def created_at(self) -> datetime:
         return self.row.created_at
 
-    @strawberry.field(description="One for each recipient, at most 50.")
+    @strawberry.field(
+        description="One for each recipient: at most 50 unless it was sent leniently."
+    )
     async def deliveries(self, info: Info) -> list[Delivery]:
         return await info.context.loaders.load(load_deliveries_of, self.row.id) or []
 

@@ -191,7 +191,8 @@ class SendReceipt:
     created_at: datetime = strawberry.field(description="When it was accepted.")
 
 
-def _receipt(row: submission.Receipt) -> SendReceipt:
+def receipt_type(row: submission.Receipt) -> SendReceipt:
+    """Return the GraphQL object of a receipt."""
     return SendReceipt(
         uuid=row.id,
         number=BigInt(row.number),
@@ -347,7 +348,7 @@ class Mutation:
             key=input.idempotency_key or info.context.idempotency_key,
         )
         info.context.replayed |= replayed
-        return SendMessagePayload(receipt=_receipt(receipt))
+        return SendMessagePayload(receipt=receipt_type(receipt))
 
     @strawberry.mutation(
         description="Send up to 100 messages that are accepted together, each for itself "
@@ -384,7 +385,7 @@ class Mutation:
             key=input.idempotency_key or info.context.idempotency_key,
         )
         info.context.replayed |= replayed
-        return SendMessagePayload(receipt=_receipt(receipt))
+        return SendMessagePayload(receipt=receipt_type(receipt))
 
     @strawberry.mutation(
         description="Cancel what has not left yet; recipients without an attempt are paid "
@@ -417,7 +418,7 @@ def _batch_payload(batch: operations.BatchReceipt) -> SendMessagesPayload:
         results=[
             SendMessagesResult(
                 index=item.index,
-                receipt=_receipt(item.receipt) if item.receipt else None,
+                receipt=receipt_type(item.receipt) if item.receipt else None,
                 refusal=_refusal(item.refusal) if item.refusal else None,
             )
             for item in batch.results

@@ -82,6 +82,8 @@ class Parts:
     html: str | None
     headers: tuple[tuple[str, str], ...]
     attachments: tuple[Attachment, ...]
+    submitter: Mailbox | None = None
+    """Whom a Sender field names: who sends for whoever stands in From."""
 
 
 def compose(parts: Parts) -> bytes:
@@ -99,6 +101,8 @@ def compose(parts: Parts) -> bytes:
         raise InvalidHeader("the message id has a character that none may have")
     check_value("Subject", parts.subject)
     head = [_address_field("From", (parts.sender,))]
+    if parts.submitter is not None:
+        head.append(_address_field("Sender", (parts.submitter,)))
     if parts.to:
         head.append(_address_field("To", parts.to))
     if parts.cc:
@@ -119,7 +123,9 @@ def compose(parts: Parts) -> bytes:
 def needs_smtputf8(parts: Parts) -> bool:
     """Return whether the header has an address that only SMTPUTF8 can carry."""
     return any(
-        mailbox.needs_smtputf8 for mailbox in (parts.sender, *parts.to, *parts.cc, *parts.reply_to)
+        mailbox.needs_smtputf8
+        for mailbox in (parts.sender, parts.submitter, *parts.to, *parts.cc, *parts.reply_to)
+        if mailbox is not None
     )
 
 

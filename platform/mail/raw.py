@@ -47,6 +47,10 @@ class InvalidMessage(ValueError):
     """A message handed in whole cannot be sent as it is; the text says why."""
 
 
+class NoSender(InvalidMessage):
+    """It does not say, in one address, whom it is from."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawMessage:
     """A message ready to be signed, and what its header says.
@@ -94,7 +98,7 @@ def prepare_raw(
     return RawMessage(
         data=added + kept + b"\r\n" + body,
         sender=_sender(values),
-        subject=_decoded(_text(values, b"subject")),
+        subject=decoded_text(_text(values, b"subject")),
         message_id=own_id,
         recipients=_recipients(values),
     )
@@ -105,6 +109,15 @@ def read_message_id(raw: bytes) -> str | None:
     head = raw[:MAX_HEADER_OCTETS].partition(b"\r\n\r\n")[0]
     match = _MESSAGE_ID.search(b"\r\n" + head)
     return match[1].decode("latin-1") if match else None
+
+
+def field_text(data: bytes, name: str) -> str | None:
+    """Return the decoded text of the first field *name* of a message that `prepare_raw` made."""
+    head = data[:MAX_HEADER_OCTETS].partition(b"\r\n\r\n")[0] + b"\r\n"
+    for found, value, _ in _read_fields(head):
+        if found == name.lower().encode():
+            return decoded_text(_text({found: value}, found))
+    return None
 
 
 def _clean_lines(raw: bytes) -> bytes:
@@ -169,9 +182,9 @@ def _sender(values: dict[bytes, bytes]) -> Mailbox:
     try:
         senders = parse_mailboxes(_text(values, b"from"))
     except InvalidAddress as error:
-        raise InvalidMessage(f"the From field cannot be read: {error}") from None
+        raise NoSender(f"the From field cannot be read: {error}") from None
     if len(senders) != 1:
-        raise InvalidMessage("the message needs a From field with one address")
+        raise NoSender("the message needs a From field with one address")
     return senders[0]
 
 
@@ -199,7 +212,8 @@ def _text(values: dict[bytes, bytes], name: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _decoded(text: str) -> str:
+def decoded_text(text: str) -> str:
+    """Return a header value with its encoded words read, and nothing that ends a line."""
     with suppress(HeaderParseError, LookupError, ValueError):
         text = str(make_header(decode_header(text)))
     # Encoded words hold anything, also what is no character or would end a line.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ..core.errors import Detail, DetailCode, InvalidInput
+from ..core.errors import Detail, DetailCode, InvalidInput, OperationError
 from ..delivery.rules import LIFETIME
 from ..mail.address import InvalidAddress, Mailbox, parse_mailbox
 from ..mail.compose import Attachment
@@ -120,6 +120,17 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What the header of a mail says, whoever it goes to."""
+
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    submitter: Mailbox | None
+    date: datetime | None
+    """None is when it was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedMessage:
     """A message whose every value obeys the rules."""
 
@@ -146,7 +157,17 @@ class CheckedMessage:
     raw: bytes | None = None
     """The whole message, if the customer built it."""
     header_message_id: str | None = None
-    """Its Message-ID without angle brackets, if it brought one."""
+    """Its Message-ID without angle brackets, if it brought one; empty if it is to have none."""
+    envelope_sender: str | None = None
+    """As it was handed in."""
+    null_sender: bool = False
+    """Its envelope names no sender, so that nothing comes back."""
+    exact_domain: bool = False
+    """Its domain must be verified itself: in the sandbox as well, and no parent will do."""
+    refused_then: OperationError | None = None
+    """What else is wrong with it, to be told once its domain was found good."""
+    shown: Shown | None = None
+    """What its header says instead of what follows from the recipients."""
 
 
 class Faults:

@@ -33,6 +33,9 @@ class Message(Table, db=DB, tablename="messages"):
     sender_name = Varchar(998, default="")
     sender_key = Varchar(320, help_text="Lower case, A-labels; for comparing.")
     sender_domain = Varchar(253)
+    envelope_sender = Varchar(
+        320, null=True, default=None, help_text="As it was handed in, where that is known."
+    )
     recipients = JSONB(default={}, help_text="Addresses by kind: to, cc, bcc.")
     subject = Text()
     batch_id = Varchar(128, null=True, default=None)

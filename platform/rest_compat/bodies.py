@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ class Request:
     is_abandoned: bool = False
     """The client may still be sending a body that nobody wants."""
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+    """By the stopwatch, for dialects that tell how long it took."""
 
     @property
     def declared_bytes(self) -> int | None:

@@ -2,13 +2,16 @@
 
 from .fields import JsonSchema
 from .openapi import describe
+from .postal.dialect import PostalDialect
+from .postal.routes import ROUTES as POSTAL_ROUTES
 from .postmta.dialect import ERRORS, PostmtaDialect
 from .postmta.outside import PATHS
 from .postmta.routes import ROUTES as POSTMTA_ROUTES
 from .postmta.shapes import SAMPLES
 
 POSTMTA = PostmtaDialect(POSTMTA_ROUTES)
-DIALECTS = (POSTMTA,)
+POSTAL = PostalDialect(POSTAL_ROUTES)
+DIALECTS = (POSTAL, POSTMTA)
 """PostMTA's comes last: it takes whatever no other dialect of its prefix claims."""
 
 

@@ -46,6 +46,9 @@ class Rate(Protocol):
 Authenticate: TypeAlias = Callable[[HTTPScope], Awaitable[Actor | None]]
 """Returns who sent a request, None for nobody, or raises what is wrong with the credential."""
 
+AuthenticateKey: TypeAlias = Callable[[HTTPScope, str], Awaitable[Actor]]
+"""Returns whose API key it is that a request carries, or raises what is wrong with it."""
+
 Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
 """Counts one request of an actor; None is for those without a limit."""
 
@@ -66,10 +69,13 @@ class Gate:
     meter: Meter
     look_at_window: LookAtWindow
     refuse_once: RefuseOnce
+    authenticate_key: AuthenticateKey
 
 
-async def admit(gate: Gate, request: Request) -> Actor:
+async def admit(gate: Gate, request: Request, *, key: str | None = None) -> Actor:
     """Return who sent *request*, once it has been counted and is not one too many.
+
+    *key* is an API key that the request carries in a place of its dialect's own.
 
     Raises:
         Refused: it is.
@@ -79,7 +85,10 @@ async def admit(gate: Gate, request: Request) -> Actor:
     """
     try:
         async with asyncio.timeout(ADMISSION_SECONDS):
-            actor = known(await gate.authenticate(request.scope))
+            if key is None:
+                actor = known(await gate.authenticate(request.scope))
+            else:
+                actor = await gate.authenticate_key(request.scope, key)
             rate = await gate.meter(actor)
     except UNREACHABLE as error:
         log.error("a credential could not be looked up: %r", error)

@@ -4,6 +4,7 @@ Size, content type, credential, rate limit, role or scope, path, body; then the 
 runs, which decides the rest. The first failure answers.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -43,13 +44,19 @@ _ID_FORMS: dict[IdForm, re.Pattern[str]] = {
 }
 
 
+LARGE_BYTES = 2**20
+"""From this size on a body is read in a thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer on its way out."""
 
     status: int
     body: Any
+    """What becomes JSON; bytes go out as they are."""
     headers: Sequence[tuple[str, str]] = ()
+    media_type: str = "application/json"
 
 
 class Dialect(Protocol):
@@ -58,9 +65,14 @@ class Dialect(Protocol):
     prefix: str
     """The path that all its routes begin with, such as `/api/v1`."""
     routes: Sequence[CompatRoute]
+    suffix: str
+    """What may stand behind each path and means nothing, such as `.json`."""
 
-    def speaks(self, headers: Mapping[str, str]) -> bool:
+    def speaks(self, request: Request) -> bool:
         """Say whether a request is in this dialect; those of a prefix are asked in order."""
+
+    def key(self, request: Request) -> str | None:
+        """Return the API key from this API's own place; None stands for the usual places."""
 
     def accept(self, request: Request, route: CompatRoute) -> None:
         """Refuse a content type that cannot be read or an `Accept` that cannot be met."""
@@ -70,7 +82,7 @@ class Dialect(Protocol):
     ) -> Call:
         """Return what the request asks, or raise Refused."""
 
-    def success(self, route: CompatRoute, data: Any, call: Call) -> Reply:
+    def success(self, request: Request, route: CompatRoute, data: Any, call: Call) -> Reply:
         """Wrap what the document answered."""
 
     def failure(self, refused: Refused, request: Request, route: CompatRoute | None) -> Reply:
@@ -92,7 +104,7 @@ class Table:
 
     def find(self, request: Request) -> tuple[CompatRoute, dict[str, str]]:
         """Return the route of a request and the values in its path; fixed words come first."""
-        methods, values = self._match(request.path)
+        methods, values = self._match(request.path.removesuffix(self.dialect.suffix))
         if methods is None:
             raise Refused(ErrorCode.NOT_FOUND, "There is no such endpoint.")
         method = "GET" if request.method == "HEAD" else request.method
@@ -143,7 +155,7 @@ def _endpoint(
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
         request = request_of(scope)
-        table = next((t for t in tables if t.dialect.speaks(request.headers)), tables[-1])
+        table = next((t for t in tables if t.dialect.speaks(request)), tables[-1])
         try:
             reply = await _answer(table, gate, request, receive)
         except ClientGone:
@@ -192,7 +204,9 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     dialect.accept(request, route)
     actor = None
     if not route.is_public:
-        actor = await admit(turn.gate, request)
+        actor = await admit(turn.gate, request, key=dialect.key(request))
+        if route.is_closed_while_suspended and actor.suspended:
+            raise Refused(ErrorCode.ORGANIZATION_SUSPENDED, "The organization is suspended.")
         if route.permission is not None:
             actor.require(route.permission)
     for name, form in route.ids.items():
@@ -212,7 +226,11 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     try:
         if route.is_idempotent:
             context.idempotency_key = idempotency_key(request)
-        call = dialect.read(request, route, path, body)
+        if len(body) > LARGE_BYTES:
+            # Reading megabytes would keep the loop from everybody else's requests.
+            call = await asyncio.to_thread(dialect.read, request, route, path, body)
+        else:
+            call = dialect.read(request, route, path, body)
         variables = route.variables(call)
         context.idempotency_mark = call.mark
     except Refused as refused:
@@ -228,7 +246,7 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
         data = _data(result)
     except Refused as refused:
         raise route.refused(refused, call) if route.refused else refused from None
-    return dialect.success(route, data, call)
+    return dialect.success(request, route, data, call)
 
 
 def _data(result: Result) -> Any:
@@ -248,9 +266,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def _send(reply: Reply, request: Request, send: Send) -> None:
-    body = _encode(reply.body)
+    body = reply.body if isinstance(reply.body, bytes) else _encode(reply.body)
     headers = [
-        ("content-type", "application/json"),
+        ("content-type", reply.media_type),
         ("content-length", str(len(body))),
         ("cache-control", "no-store"),
         *request.answer_headers,

@@ -91,6 +91,8 @@ class CompatRoute:
     permission: Permission | None = None
     """Asked for before the body is read, so that refusals come in the documented order;
     the operation asks again. None is anybody who signed in."""
+    is_closed_while_suspended: bool = False
+    """A suspended organization may not even read here."""
     is_public: bool = False
     """No credential is asked for."""
     window: str | None = None

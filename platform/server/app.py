@@ -101,7 +101,7 @@ def build_app(
         await FEED.close()
         await sockets.leave()
 
-    gate = Gate(authenticate, meter, limits.look_by_name, idempotency.refuse_once)
+    gate = _gate(authenticate, meter)
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
@@ -125,6 +125,13 @@ def build_app(
         logging_config=None,
     )
     return Edge(Tracking(_without_options(app)), found)
+
+
+def _gate(authenticate: Authenticate, meter: Meter) -> Gate:
+    """Return what foreign APIs ask of accounts and keys."""
+    return Gate(
+        authenticate, meter, limits.look_by_name, idempotency.refuse_once, auth.authenticate_key
+    )
 
 
 def _without_options(app: ASGIApp) -> ASGIApp:

@@ -4,6 +4,8 @@
     Authorization: Bearer <anything>   a token, or an API key in a foreign form
     X-API-Key: ...                     an API key
 
+A dialect may have a place of its own for a key, and then looks nowhere else.
+
 Credentials are read from headers only, never from a query string: addresses are logged.
 """
 
@@ -56,6 +58,16 @@ async def authenticate(scope: HTTPScope) -> Actor | None:
     if by_bearer is not None and principal(by_bearer) != principal(by_key):
         raise AmbiguousCredentials
     return by_key
+
+
+async def authenticate_key(scope: HTTPScope, key: str) -> Actor:
+    """Return whose API key it is that a request carries in a place of its own.
+
+    Raises:
+        NotAuthenticated: it is malformed, unknown or over.
+        NotPermitted: it may not be used from there.
+    """
+    return await actor_from_api_key(key, origin_of(scope))
 
 
 async def actor_from_bearer(text: str, origin: Origin) -> Actor:

@@ -14,6 +14,9 @@ TOKENS = {
     "<dkim>": r"v=DKIM1; k=(rsa|ed25519); p=[A-Za-z0-9+/=]+",
     "<selector>": r"pmta\d{8}",
     "<secret>": r"whsec_[A-Za-z0-9+/]{43}=",
+    "<token>": r"[A-Za-z0-9]{16}",
+    "<digits>": r"\d+",
+    "<lines>": r"(?:[A-Za-z0-9+/=]{1,60}\n)+",
 }
 AMONG = "<among others>"
 """First in a list of an example: the rest is to be found in the answer, in any place."""

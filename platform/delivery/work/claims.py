@@ -46,6 +46,8 @@ class Claim:
     expires_at: datetime
     cancel_requested: bool
     """While another worker had it, which died: it is not to be sent any more."""
+    null_sender: bool = False
+    """Its envelope names no sender, so that nothing comes back."""
     simulated: bool = False
     """Nobody is asked: it is sandbox mail, and what became of it was made up."""
     calls_webhooks: bool = True
@@ -114,7 +116,7 @@ async def claim_batch(
             claimed.tracks,
             queue.vmta_id, due.due_at AS due_since,
             message.content_id, octet_length(content.body) AS content_bytes,
-            message.domain_id, message.return_path_domain
+            message.domain_id, message.return_path_domain, message.null_sender
         FROM claimed
         JOIN due ON due.id = claimed.id
         JOIN queues AS queue ON queue.id = {}
@@ -179,6 +181,8 @@ def _content(row: dict[str, object]) -> Content:
 
 def return_path_of(claim: Claim) -> str:
     """Return the envelope sender of one delivery, which a bounce of it comes back to."""
+    if claim.null_sender:
+        return ""
     domain = claim.return_path_domain or settings().hostname
     return make_return_path(derived_key(RETURN_PATH_PURPOSE), str(claim.delivery_id), domain)
 

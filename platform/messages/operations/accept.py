@@ -12,7 +12,7 @@ import asyncpg
 
 from ...accounts import work as accounts
 from ...core import clock
-from ...core.actor import ActorKind, Mode
+from ...core.actor import Actor, ActorKind, Mode
 from ...core.batching import Batcher
 from ...core.database import Tx, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, OperationError
@@ -254,7 +254,7 @@ async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
             for recipient in draft.checked.recipients
         ]
         if draft.mode is Mode.LIVE:
-            draft.credits = len(draft.deliveries) - len(draft.reasons)
+            draft.credits = len(draft.deliveries) - draft.suppressed
 
 
 async def _draft(
@@ -264,11 +264,9 @@ async def _draft(
     domain: domains.SendingDomain | None,
 ) -> Draft:
     actor = submission.actor
-    sandbox = actor.mode is Mode.SANDBOX
-    if domain is None and not sandbox:
-        raise DomainNotVerified(message.sender.domain)
-    if actor.allowed_domains and not _allowed(actor.allowed_domains, message, domain):
-        raise DomainNotAllowed(message.sender.domain)
+    require_domain(actor, message, domain)
+    if message.refused_then is not None:
+        raise message.refused_then
     pool = message.pool or (None if message.vmta or domain is None else domain.default_pool)
     sender = domain.name if domain else None
     vmta_id = await find_vmta_for(
@@ -294,6 +292,23 @@ async def _draft(
         dropped=submission.dropped,
         calls_webhooks=submission.calls_webhooks,
     )
+
+
+def require_domain(
+    actor: Actor, message: CheckedMessage, domain: domains.SendingDomain | None
+) -> None:
+    """Do nothing if *message* may be sent from its domain, which *domain* covers.
+
+    Raises:
+        DomainNotVerified: it is not one of the organization's.
+        DomainNotAllowed: the API key is bound to other domains.
+    """
+    name = message.sender.domain
+    is_missing = domain is None and actor.mode is not Mode.SANDBOX
+    if is_missing or (message.exact_domain and (domain is None or domain.name != name)):
+        raise DomainNotVerified(name)
+    if actor.allowed_domains and not _allowed(actor.allowed_domains, message, domain):
+        raise DomainNotAllowed(name)
 
 
 def _allowed(

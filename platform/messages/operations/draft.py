@@ -22,7 +22,7 @@ from ...mail.address import Mailbox
 from ...mail.compose import Parts
 from ...tracking.rules import Tracks, decide
 from ...vmtas.rules import DEFAULT_POOL
-from ..rules import CheckedMessage, Source, Stream, warnings_of
+from ..rules import CheckedMessage, Shown, Source, Stream, warnings_of
 from .submission import Receipt, ReceiptRecipient
 
 PRIORITIES = {
@@ -84,7 +84,12 @@ class Draft:
     @property
     def header_message_id(self) -> str:
         given = self.checked.header_message_id
-        return given or f"{self.id}@{self.checked.sender.domain}"
+        return f"{self.id}@{self.checked.sender.domain}" if given is None else given
+
+    @property
+    def suppressed(self) -> int:
+        """How many of its deliveries are not attempted; who is named twice counts twice."""
+        return sum(each.state is DeliveryState.SUPPRESSED for each in self.deliveries)
 
 
 def new_delivery(draft: Draft, kind: str, mailbox: Mailbox) -> NewDelivery:
@@ -144,18 +149,23 @@ def _spooled(draft: Draft) -> NewSpooledMessage:
         return_path_domain=domain.return_path_domain if domain else settings().hostname,
         states=states,
         names_vmta=checked.vmta is not None,
+        null_sender=checked.null_sender,
         content_format="raw" if raw is not None else "parts",
         content=raw if raw is not None else encode_parts(_parts(draft)),
         created_at=draft.created_at,
     )
 
 
+def _shown(checked: CheckedMessage) -> Shown:
+    to, cc = (
+        tuple(r.mailbox for r in checked.recipients if r.kind == kind) for kind in ("to", "cc")
+    )
+    return Shown(to=to, cc=cc, submitter=None, date=None)
+
+
 def _parts(draft: Draft) -> Parts:
     checked = draft.checked
-    by_kind = {
-        kind: tuple(r.mailbox for r in checked.recipients if r.kind == kind)
-        for kind in ("to", "cc")
-    }
+    shown = checked.shown or _shown(checked)
     feedback = ":".join(
         (
             checked.stream.value,
@@ -166,16 +176,17 @@ def _parts(draft: Draft) -> Parts:
     )
     return Parts(
         message_id=draft.header_message_id,
-        date=draft.created_at,
+        date=shown.date or draft.created_at,
         sender=checked.sender,
-        to=by_kind["to"],
-        cc=by_kind["cc"],
+        to=shown.to,
+        cc=shown.cc,
         reply_to=checked.reply_to,
         subject=checked.subject,
         text=checked.text,
         html=checked.html,
         headers=(*checked.headers, ("Feedback-ID", feedback)),
         attachments=checked.attachments,
+        submitter=shown.submitter,
     )
 
 
@@ -209,21 +220,21 @@ INSERT_MESSAGES = """
         header_message_id, sender, sender_name, sender_key, sender_domain, recipients, subject,
         batch_id, tags, metadata, stream, mode, source, track_opens, track_clicks, pool,
         vmta_id, size_bytes, credits, credit_entry_id, send_at, expires_at, api_key_id,
-        user_id, created_at)
+        user_id, created_at, envelope_sender)
     SELECT id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
         sender_name, sender_key, sender_domain, recipients::jsonb, subject, batch_id,
         ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), metadata::jsonb, stream, mode,
         source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
-        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at
+        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at, envelope_sender
     FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[],
         {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[],
         {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::bool[], {}::bool[],
         {}::text[], {}::uuid[], {}::int[], {}::bigint[], {}::uuid[], {}::timestamptz[],
-        {}::timestamptz[], {}::uuid[], {}::uuid[], {}::timestamptz[])
+        {}::timestamptz[], {}::uuid[], {}::uuid[], {}::timestamptz[], {}::text[])
     AS n (id, organization_id, project_id, content_id, domain_id, header_message_id, sender,
         sender_name, sender_key, sender_domain, recipients, subject, batch_id, tags, metadata,
         stream, mode, source, track_opens, track_clicks, pool, vmta_id, size_bytes, credits,
-        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at)
+        credit_entry_id, send_at, expires_at, api_key_id, user_id, created_at, envelope_sender)
     RETURNING id, number
 """
 
@@ -258,6 +269,7 @@ _MESSAGE_COLUMNS: tuple[Callable[[Draft], object], ...] = (
     lambda d: d.owner.api_key_id,
     lambda d: d.owner.user_id,
     lambda d: d.created_at,
+    lambda d: d.checked.envelope_sender,
 )
 
 
@@ -287,8 +299,8 @@ def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
             ReceiptRecipient(d.id, d.address, d.kind, d.state, numbers[d.id], d.token)
             for d in draft.deliveries
         ],
-        accepted=len(draft.deliveries) - len(draft.reasons),
-        suppressed=len(draft.reasons),
+        accepted=len(draft.deliveries) - draft.suppressed,
+        suppressed=draft.suppressed,
         credits_consumed=draft.credits,
         credits_remaining=draft.balance_after,
         send_at=draft.checked.send_at,

@@ -1,5 +1,6 @@
 """Reading what a message says: it is other people's mail, so each reading is on record."""
 
+import asyncio
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from ...core.database import transaction
 from ...delivery.contents import decode_parts
 from ...delivery.queries import find_contents, sizes_of_contents
 from ...mail.compose import Parts, compose
+from ...mail.viewing import View, read_view
 from ..errors import ContentsTooLarge
 
 MOST_BYTES = 64 * 2**20
@@ -49,6 +51,8 @@ class ReadContent:
     attachments: Sequence[ReadAttachment]
     source: bytes
     """The whole message as RFC 5322, unsigned."""
+    parts: Parts | None = None
+    """What it was made of, unless the customer built it."""
 
 
 async def read_contents(
@@ -101,6 +105,25 @@ async def read_outlines(
     }
 
 
+async def view_content(content: ReadContent) -> View:
+    """Return what a mail program shows of a message."""
+    # Whole messages have up to 25 MiB, and parts within parts.
+    return await asyncio.to_thread(read_view, content.source, content.parts)
+
+
+async def read_sizes(actor: Actor, contents: Mapping[uuid.UUID, uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Return how many bytes each message has before it is signed; see `read_outlines`."""
+    actor.require(Permission.READ_MESSAGES)
+    sizes: dict[uuid.UUID, int] = {}
+    for some in await _portions(actor, contents.values()):
+        for content in (await find_contents(actor, some)).values():
+            is_whole = content.format == "raw"
+            sizes[content.id] = len(
+                content.body if is_whole else compose(decode_parts(content.body))
+            )
+    return {message: sizes[content] for message, content in contents.items() if content in sizes}
+
+
 async def _portions(actor: Actor, ids: Collection[uuid.UUID]) -> list[list[uuid.UUID]]:
     """Return *ids* in portions, each of which fits into memory."""
     if len(ids) == 1:
@@ -128,6 +151,7 @@ def _content(form: str, body: bytes) -> ReadContent:
         reply_to=outline.reply_to,
         attachments=outline.attachments,
         source=compose(parts),
+        parts=parts,
     )
 
 

@@ -31,7 +31,7 @@ from ..rules import (
     check_message,
 )
 from .accept import accept, rejected_batch, replay
-from .submission import Outcome, Receipt, Submission
+from .submission import Outcome, Receipt, Submission, only_receipt
 
 LARGE_BYTES = 64 * 2**10
 """From this size on a message is checked in a thread."""
@@ -82,7 +82,7 @@ async def send_message(
         return request.submission([message], source=source)
 
     outcome = await request.answer(check, size_bytes=_size(new))
-    return _only(outcome), outcome.replayed
+    return only_receipt(outcome), outcome.replayed
 
 
 async def send_messages(
@@ -165,7 +165,7 @@ async def send_raw_message(
         return request.submission([_checked_raw(new)], source=new.source)
 
     outcome = await request.answer(check, size_bytes=len(new.data))
-    return _only(outcome), outcome.replayed
+    return only_receipt(outcome), outcome.replayed
 
 
 def decode_raw(text: str) -> bytes:
@@ -242,13 +242,6 @@ async def _fingerprint(value: object, size_bytes: int) -> bytes:
 def _size(new: NewMessage) -> int:
     files = sum(len(file.content) for file in new.attachments)
     return files + len(new.html or "") + len(new.text or "")
-
-
-def _only(outcome: Outcome) -> Receipt:
-    (result,) = outcome.results
-    if isinstance(result, OperationError):
-        raise result
-    return result
 
 
 def _checked(new: NewMessage) -> CheckedMessage | OperationError:

@@ -72,6 +72,18 @@ class Outcome:
     replayed: bool = False
 
 
+def only_receipt(outcome: Outcome) -> Receipt:
+    """Return the receipt of a submission of one message.
+
+    Raises:
+        OperationError: it was refused.
+    """
+    (result,) = outcome.results
+    if isinstance(result, OperationError):
+        raise result
+    return result
+
+
 def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
     """Return *receipt* as JSON, for an idempotency record."""
     return {

@@ -124,13 +124,18 @@ class PostmtaDialect:
     """PostMTA's way of asking and answering."""
 
     prefix = PREFIX
+    suffix = ""
 
     def __init__(self, routes: Sequence[CompatRoute]) -> None:
         self.routes = routes
 
-    def speaks(self, headers: Mapping[str, str]) -> bool:
+    def speaks(self, request: Request) -> bool:
         """Every request that no other dialect of the prefix has claimed."""
         return True
+
+    def key(self, request: Request) -> str | None:
+        """Where everybody's are."""
+        return None
 
     def accept(self, request: Request, route: CompatRoute) -> None:
         """Refuse all that is not JSON, in either direction."""
@@ -161,7 +166,7 @@ class PostmtaDialect:
             raise _invalid(found.details)
         return call
 
-    def success(self, route: CompatRoute, data: Any, call: Call) -> Reply:
+    def success(self, request: Request, route: CompatRoute, data: Any, call: Call) -> Reply:
         """Answer the route's body with its status."""
         status = route.status if isinstance(route.status, int) else route.status(data)
         return Reply(status, route.answer(data, call))

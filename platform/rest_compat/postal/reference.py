@@ -1,0 +1,104 @@
+"""The page that says what of Postal's API is served, and where it differs."""
+
+from collections.abc import Iterator, Sequence
+
+from ..answers import Shape
+from ..route import CompatRoute
+from .dialect import (
+    ACCESS_DENIED,
+    HTTP_STATUSES,
+    INVALID_KEY,
+    NOT_AUTHORISED,
+    SUSPENDED,
+)
+from .routes import METHODS, NO_MESSAGE_FOUND, REFUSALS
+from .shapes import SOURCE, STATES
+
+HEAD = f"""# Postal's HTTP API
+
+Written by `make docs` from the routes themselves; do not edit.
+
+The API is that of Postal 3.3, documented at <{SOURCE}>. A client needs another host name and
+nothing else: its key goes on standing in `X-Server-API-Key`, in any of the forms that keys have
+here. A mail server of Postal's is a project, what it calls a message is a delivery, and what it
+calls a delivery is an attempt.
+
+Each action takes {", ".join(f"`{method}`" for method in METHODS)}, with or without `.json` or a
+slash behind its path. Parameters are a JSON object with the query merged in, or JSON in the field
+`params` of a form or of the query. What is answered is
+`{{"status", "time", "flags", "data"}}` with HTTP 200, also for errors.
+"""
+
+EVERYWHERE = (
+    "Any host name is served; Postal refuses all but its own.",
+    "A key of an organization that is suspended reads nothing, as with Postal, although it could "
+    "over our other APIs.",
+    "JSON in `params` that is broken, and values of a wrong type, are a `parameter-error`; Postal "
+    "answers HTTP 500. A text with the digits of an `id` is taken.",
+    "There are limits per key: beyond, HTTP 429 with `Retry-After`, and a body over 35 MiB is "
+    "HTTP 413. Both have the envelope. Where a part of the service is down, it is HTTP 503.",
+    "Numbers of messages count in all projects together, so that there are gaps.",
+    "A key without the scope for an action is refused as `AccessDenied`.",
+    "Paths that both APIs have are Postal's where `X-Server-API-Key` is sent, and "
+    "[PostMTA's](postmta.md) otherwise.",
+)
+NOT_SERVED = (
+    "Keys of 24 letters and digits are taken, as Postal makes them; shorter ones of old "
+    "installations are not.",
+)
+
+
+def page(routes: Sequence[CompatRoute]) -> str:
+    """Return the page: each action with its parameters, the errors, and every difference."""
+    actions = list({route.path: route for route in reversed(routes)}.values())[::-1]
+    parts = [HEAD, *(_action(route) for route in actions), _errors(), _states(), _differences()]
+    return "\n".join(parts)
+
+
+def _action(route: CompatRoute) -> str:
+    lines = [f"## `{route.path}`", "", f"{route.summary}.", ""]
+    lines += ["| Parameter | Required | Meaning |", "|---|---|---|"]
+    for declared in route.body.fields if route.body is not None else ():
+        needed = "yes" if declared.required else ""
+        lines.append(f"| `{declared.name}` | {needed} | {declared.about} |")
+    many = "A list of objects" if route.is_list else "An object"
+    lines += ["", f"{many} with {_names(route.shape)}.", "", "Where it differs:", ""]
+    lines += [f"- {each}" for each in route.differences]
+    return "\n".join([*lines, ""])
+
+
+def _names(shape: Shape) -> str:
+    always = [f"`{each.name}`" for each in shape.fields if not each.optional]
+    asked = [f"`{each.name}`" for each in shape.fields if each.optional]
+    return ", ".join(always) + (f"; when asked for, {', '.join(asked)}" if asked else "")
+
+
+def _errors() -> str:
+    rows = [ACCESS_DENIED, INVALID_KEY, (SUSPENDED, "(none)"), NOT_AUTHORISED, *REFUSALS.values()]
+    rows.append(("MessageNotFound", NO_MESSAGE_FOUND))
+    lines = ["## Errors", "", "| Code | Sentence |", "|---|---|"]
+    lines += [f"| `{code}` | {sentence} |" for code, sentence in rows]
+    lines += ["", "`send/raw` says `UnauthenticatedFromAddress` without a sentence."]
+    lines += ["What is missing is a `parameter-error`: a sentence and no code."]
+    lines += ["", "HTTP is 200 but for these refusals, which Postal does not know:", ""]
+    lines += [f"- `{code.value}`: {status}" for code, status in HTTP_STATUSES.items()]
+    return "\n".join([*lines, ""])
+
+
+def _states() -> str:
+    lines = ["## Statuses", "", "| Postal's | Ours |", "|---|---|"]
+    found: dict[str, list[str]] = {}
+    for ours, theirs in STATES.items():
+        found.setdefault(theirs, []).append(f"`{ours.lower()}`")
+    lines += [f"| `{theirs}` | {', '.join(ours)} |" for theirs, ours in found.items()]
+    lines += [
+        "",
+        "Mail of the sandbox is `Held` until somebody says what becomes of it. What was delivered "
+        "and came back later is `Bounced`. `Processed` and `Error` are never said.",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _differences() -> str:
+    lines: Iterator[str] = (f"- {each}" for each in (*EVERYWHERE, *NOT_SERVED))
+    return "\n".join(["## Differences of all actions", "", *lines, ""])
