@@ -22,6 +22,7 @@ from tests.factories import (
     make_domain,
     make_membership,
     make_organization,
+    make_webhook,
 )
 
 from .world import World, a_message, a_sending_domain, a_verified_domain, an_api_key, credits
@@ -515,6 +516,7 @@ async def foreign_ids() -> dict[str, str]:
     vmta = Vmta(organization_id=other.id, name="theirs", hostname="theirs.example")
     await vmta.save()
     (queue,) = await fetch("SELECT id FROM queues WHERE organization_id = {}", other.id)
+    webhook_id, _, _ = await make_webhook(other, "https://hooks.example")
     return {
         "queues": str(queue["id"]),
         "vmtas": str(vmta.id),
@@ -522,6 +524,7 @@ async def foreign_ids() -> dict[str, str]:
         "api-keys": str(key.row.id),
         "users": str(member.user_id),
         "messages": str(receipt.id),
+        "webhooks": str(webhook_id),
     }
 
 
