@@ -48,6 +48,9 @@ BLOCK = 10
 KEPT_SECONDS = 10.0
 """How long messages that were counted and not sent are kept for the next drain."""
 
+FORGOTTEN_SECONDS = 3600.0
+"""How long it is known who used how much of a scope: shares are of an hour."""
+
 NEWCOMER_SHARE = 0.05
 """Of a limit: an organization that sent less may use all of it, others leave this much."""
 
@@ -295,6 +298,9 @@ class Limits:
             if stock.count and now - stock.since > KEPT_SECONDS:
                 count, stock.count = stock.count, 0
                 await give_back_messages(stock.scope, count)
+            elif now - stock.since > FORGOTTEN_SECONDS:
+                # Each queue in back-off and each hour of a warm-up has a scope of its own.
+                del self._stocks[stock.scope]
 
     async def close(self) -> None:
         """Give up everything."""
@@ -341,7 +347,7 @@ class Limits:
         count: int,
         organization_id: Owner,
     ) -> Taken:
-        stock = self._stocks.setdefault(scope, _Stock(scope))
+        stock = self._stock(scope)
         if stock.count < count:
             asked = max(count - stock.count, BLOCK)
             share = 1.0 if scope.is_whole else stock.share_for(organization_id, limits)
@@ -357,6 +363,9 @@ class Limits:
 
     def _put_back(self, scope: ScopeKey, count: int) -> None:
         if count > 0:
-            stock = self._stocks.setdefault(scope, _Stock(scope))
+            stock = self._stock(scope)
             stock.count += count
             stock.since = time.monotonic()
+
+    def _stock(self, scope: ScopeKey) -> _Stock:
+        return self._stocks.setdefault(scope, _Stock(scope, since=time.monotonic()))

@@ -11,6 +11,7 @@ from ..delivery.work import (
     remove_old_captured,
     remove_old_contents,
     remove_old_reports,
+    remove_old_scopes,
     remove_unused_sandbox_mail,
 )
 from ..domains.work import remove_old_checks
@@ -28,6 +29,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     unused = await remove_unused_sandbox_mail()
     await remove_old_activity()
     await remove_old_reports()
+    await remove_old_scopes()
     await remove_expired_policies()
     await remove_old_entries()
     await remove_old_invitations()

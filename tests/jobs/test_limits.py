@@ -24,6 +24,8 @@ from postlane.delivery.work import (
     give_back_messages,
     has_due,
     lease_connections,
+    remove_old_scopes,
+    suspend,
     take_messages,
 )
 from postlane.jobs.limits import Gate
@@ -335,3 +337,23 @@ async def test_a_site_without_limits_is_suspended_all_the_same(
     await drain_queue(workers[1], later.queue_id)
 
     assert (await listed.state(), await later.state()) == ("bounced", "queued")
+
+
+async def test_scopes_that_nobody_uses_are_forgotten(database: None) -> None:
+    counted, held, rested = (ScopeKey("192.0.2.1", f"mx.{new_id().hex}.example") for _ in range(3))
+    worker = new_id()
+    await ensure_scopes([counted, held, rested])
+    await suspend(rested, clock.now() + timedelta(days=4), "no more")
+    later = clock.now() + timedelta(days=3)
+
+    with clock.frozen(later):
+        await lease_connections(worker, [Wish(held, 1, 0, 1, 1)])
+        await remove_old_scopes()
+        rows = await fetch(
+            "SELECT id FROM sending_scopes WHERE id = ANY({}::uuid[])",
+            [counted.id, held.id, rested.id],
+        )
+        again = await lease_connections(worker, [Wish(counted, 1, 0, 1, 1)])
+
+    assert {row["id"] for row in rows} == {held.id, rested.id}
+    assert again[counted].connections == 1
