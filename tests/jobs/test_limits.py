@@ -17,6 +17,7 @@ from postlane.delivery.limits import SiteLimits, limits_at, throttled
 from postlane.delivery.rules import rate_share
 from postlane.delivery.windows import DAY, HOUR, Claimant, Window, fair_share
 from postlane.delivery.work import (
+    QueueRoute,
     ScopeKey,
     Wish,
     ensure_scopes,
@@ -30,6 +31,8 @@ from postlane.delivery.work import (
 )
 from postlane.jobs.limits import Gate
 from postlane.jobs.outbound import Outbound
+from postlane.jobs.pace import Pace
+from postlane.mail.outcome import BounceClass, Failure, Verdict
 from postlane.vmtas.rules import PlaceLimits, VmtaLimits
 from postlane.vmtas.tables import Vmta, VmtaLimit
 from tests.delivery.spool import make_many, make_spooled
@@ -357,3 +360,31 @@ async def test_scopes_that_nobody_uses_are_forgotten(database: None) -> None:
 
     assert {row["id"] for row in rows} == {held.id, rested.id}
     assert again[counted].connections == 1
+
+
+async def test_what_was_not_counted_is_not_taken_back(outbound: Outbound, dns: DnsServer) -> None:
+    vmta, domain = await make_vmta(), own_site(dns)
+    await VmtaLimit(vmta_id=vmta.id, domain=domain, max_messages_per_hour=20).save()
+    spooled = await make_spooled(
+        f"ada@{domain}", organization=await _organization_of(vmta), vmta_id=vmta.id
+    )
+    queue = await find_queue(spooled.queue_id)
+    assert queue is not None
+    pace, usual = Pace(outbound, queue), outbound.transport
+    allowed = [await pace.allow(100)]
+
+    outbound.transport = NoWay()
+    allowed.append(await pace.allow(100))
+    pace.unused(100)
+    outbound.transport = usual
+    allowed.append(await pace.allow(100))
+
+    assert allowed == [20, 100, 0]
+
+
+class NoWay:
+    """A transport while DNS does not answer."""
+
+    async def find_way(self, queue: QueueRoute) -> Failure:
+        """Return why there is no way."""
+        return Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "DNS gave no answer")
