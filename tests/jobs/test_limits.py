@@ -30,7 +30,7 @@ from postlane.delivery.work import (
     take_messages,
 )
 from postlane.jobs.limits import Gate
-from postlane.jobs.outbound import Outbound
+from postlane.jobs.outbound import Conversation, Outbound, Way
 from postlane.jobs.pace import Pace
 from postlane.mail.outcome import BounceClass, Failure, Verdict
 from postlane.vmtas.rules import PlaceLimits, VmtaLimits
@@ -388,3 +388,23 @@ class NoWay:
     async def find_way(self, queue: QueueRoute) -> Failure:
         """Return why there is no way."""
         return Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "DNS gave no answer")
+
+
+async def test_a_connection_of_a_notice_counts_once_mail_of_a_queue_takes_it(
+    outbound: Outbound, sink: Sink, dns: DnsServer
+) -> None:
+    domain = own_site(dns)
+    spooled = await make_spooled(f"ada@{domain}")
+    queue = await find_queue(spooled.queue_id)
+    assert queue is not None
+    way = await outbound.transport.find_way(queue)
+    assert isinstance(way, Way)
+    notice = await outbound.conversations.take(way)
+    assert isinstance(notice, Conversation)
+    await outbound.conversations.give_back(notice)
+
+    gate = await outbound.limits.gate(ScopeKey("", way.site), 1)
+    taken = await outbound.conversations.take(way, gate=gate)
+
+    assert taken is notice
+    assert (gate.open, gate.has_room()) == (1, False)
