@@ -29,7 +29,7 @@ from postlane.delivery.work import (
     suspend,
     take_messages,
 )
-from postlane.jobs.limits import Gate
+from postlane.jobs.limits import RENEW_SECONDS, Gate, Limits
 from postlane.jobs.outbound import Conversation, Outbound, Way
 from postlane.jobs.pace import Pace
 from postlane.mail.outcome import BounceClass, Failure, Verdict
@@ -408,3 +408,21 @@ async def test_a_connection_of_a_notice_counts_once_mail_of_a_queue_takes_it(
 
     assert taken is notice
     assert (gate.open, gate.has_room()) == (1, False)
+
+
+async def test_a_drain_goes_through_no_gate_that_was_given_up(database: None) -> None:
+    scope = ScopeKey("", f"mx.{new_id().hex}.example")
+    mine, other = Limits(), Limits()
+    gate = await mine.gate(scope, 1)
+    gate.leased_at -= RENEW_SECONDS + 1
+    await mine.look()
+    others = await other.gate(scope, 1)
+    others.open = 1
+
+    await mine.ask_for_more(gate)
+
+    assert (gate.has_room(), others.allowed) == (False, 1)
+    assert await mine.gate(scope, 1) is gate
+    await other.close()
+    await mine.ask_for_more(gate)
+    assert gate.has_room()
