@@ -53,7 +53,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
         (known,) = await suppressions.suppressed([asked])
         if known is SuppressionReason.UNSUBSCRIBE:
             return
-        await suppressions.add(
+        # Another reason may weigh more than the one looked for, and somebody may click twice.
+        if not await suppressions.add(
             tx,
             [
                 suppressions.NewSuppression(
@@ -63,7 +64,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
                     reason=SuppressionReason.UNSUBSCRIBE,
                 )
             ],
-        )
+        ):
+            return
         await append(
             tx,
             [
