@@ -1,5 +1,6 @@
 """A DNS server on loopback, over UDP and TCP, whose zones a test sets as it goes."""
 
+import re
 import socketserver
 import struct
 import threading
@@ -7,7 +8,22 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from dnslib import AAAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, TLSA, TXT, A, DNSRecord
+from dnslib import (
+    AAAA,
+    CNAME,
+    MX,
+    NS,
+    PTR,
+    QTYPE,
+    RCODE,
+    RR,
+    SOA,
+    TLSA,
+    TXT,
+    A,
+    DNSLabel,
+    DNSRecord,
+)
 
 LARGEST_DATAGRAM = 1_232
 """A longer answer is truncated, and the client has to come again over TCP."""
@@ -41,7 +57,7 @@ class DnsServer:
         """Give *name* these records of one type, in place of those it had; none removes them.
 
         An MX value is `10 mx.example`, a TLSA value `3 1 1 0af9...`; a TXT value of any length
-        is one record.
+        is one record. Octets that no host name has are written `\\255`.
         """
         key = (_normal(name), kind.upper())
         self._failures.pop(key[0], None)
@@ -133,7 +149,8 @@ class DnsServer:
             name = _normal(target)
         ttl, values = self._records.get((name, kind), (0, ()))
         for value in values:
-            reply.add_answer(RR(name, getattr(QTYPE, kind), rdata=_rdata(kind, value), ttl=ttl))
+            rdata = _rdata(kind, value)
+            reply.add_answer(RR(_label(name), getattr(QTYPE, kind), rdata=rdata, ttl=ttl))
         if not values:
             if not self._exists(name):
                 reply.header.rcode = RCODE.NXDOMAIN
@@ -179,10 +196,16 @@ def _normal(name: str) -> str:
     return name.rstrip(".").lower()
 
 
+def _label(name: str) -> DNSLabel:
+    """Return a name in which any octet may be written as `\\ddd`, as zone files do."""
+    octets = re.sub(rb"\\(\d{3})", lambda found: bytes([int(found[1])]), name.encode())
+    return DNSLabel([part for part in octets.split(b".") if part])
+
+
 def _rdata(kind: str, value: str) -> object:
     if kind == "MX":
         preference, host = value.split()
-        return MX(host, int(preference))
+        return MX(_label(host), int(preference))
     if kind == "TXT":
         octets = value.encode()
         return TXT([octets[start : start + 255] for start in range(0, len(octets), 255)] or [b""])

@@ -143,3 +143,15 @@ async def get_tenant(organization_id: OrganizationId) -> Tenant:
         organization_id,
     )
     return Tenant(row["name"], row["plan"], row["members"], row["created_at"])
+
+
+async def own_projects(
+    organization_id: OrganizationId, ids: Collection[uuid.UUID]
+) -> frozenset[ProjectId]:
+    """Return those of the projects that are the organization's."""
+    rows = await fetch(
+        "SELECT id FROM projects WHERE organization_id = {} AND id = ANY({}::uuid[])",
+        organization_id,
+        list(ids),
+    )
+    return frozenset(ProjectId(row["id"]) for row in rows)

@@ -140,11 +140,13 @@ async def resume(tx: Tx, vmta: VmtaRow) -> None:
     """End the pause of a locked vMTA; one without stays as it is."""
     if not await end_pause(tx, vmta):
         return
-    # Spread by queue: there may be millions of deliveries, and each queue keeps its order.
+    # Spread by queue: there may be millions of deliveries, and each queue keeps its order. Locked
+    # in the order of ids, as summing up does, so that the two never deadlock.
     await fetch(
         "UPDATE queues SET resume_at = later.at, next_due_at = greatest(next_due_at, later.at) "
         "FROM (SELECT id, {}::timestamptz + random() * {}::interval AS at FROM queues "
-        "WHERE vmta_id = {} AND depth > 0) AS later WHERE later.id = queues.id",
+        "WHERE vmta_id = {} AND depth > 0 ORDER BY id FOR NO KEY UPDATE) AS later "
+        "WHERE later.id = queues.id",
         clock.now(),
         SPREAD,
         vmta.id,

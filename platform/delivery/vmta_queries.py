@@ -68,7 +68,7 @@ def _stats(row: Mapping[str, Any]) -> VmtaStats:
 async def health_of(
     vmta_ids: Collection[uuid.UUID], organization_id: OrganizationId, *, until: datetime
 ) -> dict[uuid.UUID, Health]:
-    """Return what receivers said of each vMTA's mail in the 24 hours up to *until*."""
+    """Return what receivers said of each vMTA's mail in the 24 hours before *until*."""
     since = until - DAY
     rows = await fetch(
         """
@@ -84,12 +84,12 @@ async def health_of(
             sum(hard_bounced) AS hard_bounced, sum(soft_bounced) AS soft_bounced,
             sum(blocked) AS blocked, sum(deferred) AS deferred
             FROM vmta_activity WHERE vmta_activity.vmta_id = asked.id
-            AND organization_id = {} AND hour_at > {} AND hour_at <= {}) AS done ON true
+            AND organization_id = {} AND hour_at >= {} AND hour_at < {}) AS done ON true
         LEFT JOIN (SELECT queues.vmta_id, count(*) AS n FROM events
             JOIN deliveries ON deliveries.id = delivery_id
             JOIN queues ON queues.id = deliveries.queue_id
             WHERE queues.vmta_id = ANY({}::uuid[]) AND events.organization_id = {}
-            AND type = 'message.complained' AND occurred_at > {} AND occurred_at <= {}
+            AND type = 'message.complained' AND occurred_at >= {} AND occurred_at < {}
             AND NOT events.simulated GROUP BY queues.vmta_id) AS complaints
             ON complaints.vmta_id = asked.id
         """,

@@ -116,7 +116,8 @@ class ImportSuppressionsInput:
     data: str = strawberry.field(
         description="CSV in base64, in UTF-8, at most "
         f"{MAX_FILE_BYTES // 2**20} MiB and {MAX_LINES} lines. Columns: `email`, and if you like "
-        "`reason`, `description`, `stream`, `expires_at`; without a header, addresses only."
+        "`reason`, `description`, `stream`, `expires_at`, `project_id`; without a header, "
+        "addresses only."
     )
     reason: SuppressionReason = strawberry.field(
         default=SuppressionReason.MANUAL, description="Of lines that name none."

@@ -17,6 +17,7 @@ import aiohttp
 
 from ..core import clock
 from ..delivery.work import QueueRoute
+from ..mail.connection import readable
 from ..mail.outcome import BounceClass, Failure, Outcome, Verdict, outcome_of_failure
 from ..mail.smtp import Envelope, Host
 from ..mail.tls import context_for
@@ -160,7 +161,7 @@ def _judge(status: int, answer: Any) -> Failure | None:
         return None
     errors = answer.get("errors")
     said = str(errors[0])[:500] if isinstance(errors, list) and errors else "no reason given"
-    return _deferred(f"KumoMTA has not taken it: {said}")
+    return _deferred(f"KumoMTA has not taken it: {readable(said)}")
 
 
 def _outcome(

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..core import clock
 from ..core.actor import OrganizationId
@@ -47,6 +48,9 @@ BLOCK = 10
 
 KEPT_SECONDS = 10.0
 """How long messages that were counted and not sent are kept for the next drain."""
+
+FORGOTTEN_SECONDS = 3600.0
+"""How long it is known who used how much of a scope: shares are of an hour."""
 
 NEWCOMER_SHARE = 0.05
 """Of a limit: an organization that sent less may use all of it, others leave this much."""
@@ -103,6 +107,11 @@ class Gate:
         if time.monotonic() < self.modest_until:
             return used
         return used + self.waiting if is_contested else max(self.open, used + self.waiting)
+
+    def is_unused(self, now: float) -> bool:
+        """Say whether nobody has wanted anything of it for a while."""
+        is_empty = self.open == 0 and self.waiting == 0 and self._promised == 0
+        return is_empty and now - self.leased_at > RENEW_SECONDS
 
     def has_room(self) -> bool:
         """Say whether a connection may be opened, or an idle one taken, out of turn."""
@@ -197,16 +206,19 @@ class Limits:
     def __init__(self) -> None:
         self.worker_id: uuid.UUID = new_id()
         self._gates: dict[ScopeKey, Gate] = {}
+        self._known: WeakValueDictionary[ScopeKey, Gate] = WeakValueDictionary()
+        """Gates that somebody holds, leased or not: for a scope there is one at a time."""
         self._stocks: dict[ScopeKey, _Stock] = {}
         self._leasing = asyncio.Lock()
         self._soon = asyncio.Event()
 
     async def gate(self, scope: ScopeKey, limit: int) -> Gate:
         """Return the gate of a scope; its first connection is leased if one is free."""
-        gate = self._gates.get(scope)
+        gate = self._known.get(scope)
         if gate is None:
             await ensure_scopes([scope])
-            gate = self._gates.setdefault(scope, Gate(scope))
+            gate = self._known.setdefault(scope, Gate(scope))
+        self._gates[scope] = gate
         gate.limit = limit
         if time.monotonic() - gate.leased_at > RENEW_SECONDS:
             await self._lease([gate], least=1)
@@ -215,6 +227,8 @@ class Limits:
     async def ask_for_more(self, gate: Gate) -> None:
         """Lease as many connections as lanes wait for, as far as there are any."""
         is_modest = time.monotonic() < gate.modest_until
+        # It may have been given up since whoever asks came by it.
+        self._gates[gate.scope] = gate
         if not is_modest and gate.allowed < min(gate.limit, gate.open + gate.waiting + 1):
             await self._lease([gate], least=gate.open + gate.waiting + 1)
 
@@ -274,10 +288,7 @@ class Limits:
     async def look(self) -> None:
         """Do once what `keep` does again and again."""
         now = time.monotonic()
-        for scope, gate in list(self._gates.items()):
-            if gate.open == 0 and gate.waiting == 0 and now - gate.leased_at > RENEW_SECONDS:
-                del self._gates[scope]
-                await end_leases(self.worker_id, [scope])
+        await self._give_up(now)
         gates = list(self._gates.values())
         if gates:
             contested = await wanted_by_others(self.worker_id, list(self._gates))
@@ -295,6 +306,24 @@ class Limits:
             if stock.count and now - stock.since > KEPT_SECONDS:
                 count, stock.count = stock.count, 0
                 await give_back_messages(stock.scope, count)
+            elif now - stock.since > FORGOTTEN_SECONDS:
+                # Each queue in back-off and each hour of a warm-up has a scope of its own.
+                del self._stocks[stock.scope]
+
+    async def _give_up(self, now: float) -> None:
+        """Let others have the connections of gates that nobody goes through."""
+        idle = [gate for gate in self._gates.values() if gate.is_unused(now)]
+        if not idle:
+            return
+        async with self._leasing:
+            # Looked at again, for others may have leased or waited meanwhile; and closed before
+            # the database is told, for a drain that holds one may go through it at any moment.
+            idle = [gate for gate in idle if gate.is_unused(now)]
+            for gate in idle:
+                gate.allowed = 0
+                self._gates.pop(gate.scope, None)
+            if idle:
+                await end_leases(self.worker_id, [gate.scope for gate in idle])
 
     async def close(self) -> None:
         """Give up everything."""
@@ -341,7 +370,7 @@ class Limits:
         count: int,
         organization_id: Owner,
     ) -> Taken:
-        stock = self._stocks.setdefault(scope, _Stock(scope))
+        stock = self._stock(scope)
         if stock.count < count:
             asked = max(count - stock.count, BLOCK)
             share = 1.0 if scope.is_whole else stock.share_for(organization_id, limits)
@@ -357,6 +386,9 @@ class Limits:
 
     def _put_back(self, scope: ScopeKey, count: int) -> None:
         if count > 0:
-            stock = self._stocks.setdefault(scope, _Stock(scope))
+            stock = self._stock(scope)
             stock.count += count
             stock.since = time.monotonic()
+
+    def _stock(self, scope: ScopeKey) -> _Stock:
+        return self._stocks.setdefault(scope, _Stock(scope, since=time.monotonic()))

@@ -132,6 +132,10 @@ class Conversations:
             return None
         free = self._take_free(way)
         if free is not None:
+            if free.gate is None and gate is not None:
+                # One that a notice was sent over, which goes through no gate.
+                free.gate, free.most_messages = gate, most_messages
+                gate.open += 1
             return free
         if gate is not None:
             await self._make_room(gate)

@@ -59,6 +59,8 @@ class Pace:
         """Return how many of *count* messages may be sent; with none, the queue rests."""
         way = await self._outbound.transport.find_way(self._queue)
         if isinstance(way, Failure) or not way.site:
+            # Nothing is counted, so that nothing may be taken back either.
+            self._scopes = []
             return count
         site = ScopeKey(way.source_address or "", way.site)
         await self._find_limits(site)

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+
+import asyncpg
 
 from ..delivery.work import Settlement, settle_batch
 
@@ -25,6 +28,17 @@ MAX_WAITING = 1000
 GIVE_UP_SECONDS = 300.0
 FINISH_SECONDS = 5.0
 """How long a process that ends waits for its last outcomes; what is lost goes out twice."""
+
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What comes of the outcomes themselves: trying them again changes nothing."""
+
+NO_WORDS = "The reply cannot be kept."
 
 
 class Settler:
@@ -81,6 +95,9 @@ class Settler:
         while True:
             try:
                 settled = await settle_batch(settlements)
+            except UNSTORABLE as error:
+                await self._write_apart(settlements, error)
+                return
             except Exception as error:  # an edge: forgetting what was sent would send it twice
                 if asyncio.get_running_loop().time() + pause > give_up_at:
                     log.exception("%d outcomes could not be written", len(settlements))
@@ -99,3 +116,39 @@ class Settler:
                         len(settlements) - settled,
                     )
                 return
+
+    async def _write_apart(self, settlements: Sequence[Settlement], error: Exception) -> None:
+        """Write what can be written of a group that was refused as a whole.
+
+        Strangers choose what hosts are called and what they reply. One of them must not keep
+        the outcomes of others from being written: their mail would go out again.
+        """
+        if len(settlements) > 1:
+            middle = len(settlements) // 2
+            await self._write(settlements[:middle])
+            await self._write(settlements[middle:])
+            return
+        (settlement,) = settlements
+        log.error("an outcome cannot be written as it is", exc_info=error)
+        bare = _without_words(settlement)
+        if bare != settlement:
+            await self._write([bare])
+
+
+def _without_words(settlement: Settlement) -> Settlement:
+    """Return what came of an attempt without anything that the other side said or is called."""
+    if settlement.outcome is None:
+        return settlement
+    return replace(
+        settlement,
+        outcome=replace(
+            settlement.outcome,
+            text=NO_WORDS,
+            enhanced_code=None,
+            mx_host=None,
+            mx_address=None,
+            tls_version=None,
+            tls_cipher=None,
+            transcript=(),
+        ),
+    )

@@ -12,6 +12,7 @@ from ..delivery.work import (
     remove_old_captured,
     remove_old_contents,
     remove_old_reports,
+    remove_old_scopes,
     remove_unused_sandbox_mail,
 )
 from ..delivery.work.forgetting import forget_mail
@@ -35,6 +36,7 @@ async def tidy(ctx: dict[str, Any]) -> None:
     unused = await remove_unused_sandbox_mail()
     await remove_old_activity()
     await remove_old_reports()
+    await remove_old_scopes()
     await remove_expired_policies()
     await remove_old_entries()
     await remove_old_invitations()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -269,9 +270,13 @@ async def route(
         return _no_route(_DNS_FAILED)
     if found.status is LookupStatus.NO_NAME:
         return _no_route(_NO_DOMAIN)
-    exchangers = [each for each in found.values if each.host] or [Exchanger(0, domain)]
     if found.values and not any(each.host for each in found.values):
         return _no_route(_NULL_MX)
+    # What is no host name has no mail exchanger behind it, and would be too long to be kept.
+    exchangers = [each for each in found.values if _HOST_NAME.fullmatch(each.host)]
+    if found.values and not exchangers:
+        return _no_route(_NO_HOST)
+    exchangers = exchangers or [Exchanger(0, domain)]
     named = tuple(sorted({each.host for each in exchangers}))
     exchangers = _better_than_us(exchangers, own_names)
     if not exchangers:
@@ -291,6 +296,8 @@ async def route(
     has_failed = any(answer.status is LookupStatus.FAILED for answer in answers)
     return _no_route(_DNS_FAILED if has_failed else _NO_HOST)
 
+
+_HOST_NAME = re.compile(r"[a-z0-9_.-]{1,253}", re.ASCII)
 
 _DNS_FAILED = Failure(
     Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "DNS gave no answer", "4.4.3"

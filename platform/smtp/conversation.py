@@ -28,6 +28,8 @@ class Bounds:
     """Octets of a message that are kept in memory; the rest is read and dropped."""
     per_address: int | None = None
     """Connections at a time from one IPv4 address or one IPv6 network of 64 bits."""
+    strangers_per_address: int | None = None
+    """Of those, the ones that nobody has signed in to."""
     per_address_a_minute: int | None = None
     idle_seconds: float = 300.0
     """How long a client may say nothing, or take for a message (RFC 5321 section 4.5.3.2.7)."""
@@ -111,6 +113,11 @@ class Conversation(SMTP):
             self._longest.cancel()
         self._on_end(self)
         super().connection_lost(error)
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether the client has said whose mail it hands over."""
+        return self.session is not None and bool(self.session.authenticated)
 
     def end_when_idle(self) -> None:
         """End after the message that is being handed over, or now if there is none."""

@@ -17,7 +17,12 @@ MOST_CONNECTIONS = 200
 FINISH_SECONDS = 20.0
 HANDSHAKE_SECONDS = 30.0
 
-SUBMISSION = Bounds(size_bytes=25 * 1024 * 1024, connections=MOST_CONNECTIONS)
+SUBMISSION = Bounds(
+    size_bytes=25 * 1024 * 1024,
+    connections=MOST_CONNECTIONS,
+    # Whoever only connects must not take the places of those who sign in.
+    strangers_per_address=50,
+)
 INBOUND = Bounds(
     # A report may return the whole message; only its beginning is kept.
     size_bytes=40 * 1024 * 1024,
@@ -101,10 +106,14 @@ class Listener:
             len(self.open) >= bounds.connections
             or _is_over(self._arrivals[who], bounds.per_address_a_minute)
             or _is_over(list(self.open.values()).count(who) + 1, bounds.per_address)
+            or _is_over(self._strangers(who) + 1, bounds.strangers_per_address)
         ):
             return False
         self.open[conversation] = who
         return True
+
+    def _strangers(self, who: str) -> int:
+        return sum(each == who and not known.is_signed_in for known, each in self.open.items())
 
     def _forget(self, conversation: Conversation) -> None:
         self.open.pop(conversation, None)
@@ -134,13 +143,14 @@ class SubmissionListener(Listener):
         hostname: str,
         tls: ssl.SSLContext | None = None,
         once_by_message_id: bool = False,
+        bounds: Bounds = SUBMISSION,
     ) -> None:
         handler = Submission(
             admit, offers_tls=tls is not None, once_by_message_id=once_by_message_id
         )
         super().__init__(
             handler,
-            bounds=SUBMISSION,
+            bounds=bounds,
             hostname=hostname,
             tls=tls,
             authenticator=decoded_only,

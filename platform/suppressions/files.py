@@ -5,9 +5,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
+from ..core.ids import parse_id
 from ..mail.address import InvalidAddress, Mailbox, parse_mailbox
 from .rules import MAX_DESCRIPTION, STREAMS, SuppressionReason
 
@@ -20,6 +22,7 @@ COLUMNS = {
     "description": "description note comment".split(),
     "stream": ["stream"],
     "expires_at": "expires_at expires expiry expires_on until".split(),
+    "project_id": ["project_id"],
 }
 """What is read, and how its column may be called."""
 
@@ -39,6 +42,9 @@ _FORMULA = re.compile(r"'(?=[=+@\t\r-])")
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
 
+NO_PROJECT = "There is no such project that the file is for."
+
+
 class UnreadableFile(Exception):
     """Nothing of a file can be read."""
 
@@ -49,7 +55,7 @@ class RefusedRow(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that can be taken, or with a *problem* how it begins and what is wrong."""
+    """A line that can be taken, or with a *problem* what is wrong; *text* is how it begins."""
 
     number: int
     mailbox: Mailbox | None = None
@@ -58,6 +64,8 @@ class Line:
     description: str | None = None
     stream: str | None = None
     expires_at: datetime | None = None
+    project_id: UUID | None = None
+    """The only project that it is for, if it names one; whose that is has to be looked up."""
     problem: str | None = None
     text: str = ""
 
@@ -144,13 +152,13 @@ def _line(
     now: datetime,
 ) -> Line:
     given = {column: cells[place] for column, place in places.items() if place < len(cells)}
+    shown = _UNREADABLE.sub("\ufffd", ",".join(cells))[:200]
     try:
         if problem is not None:
             raise RefusedRow(problem)
-        return _checked(number, given, now)
+        return replace(_checked(number, given, now), text=shown)
     except RefusedRow as refused:
-        shown = _UNREADABLE.sub("\ufffd", ",".join(cells))
-        return Line(number, problem=str(refused), text=shown[:200])
+        return Line(number, problem=str(refused), text=shown)
 
 
 def _checked(number: int, given: Mapping[str, str], now: datetime) -> Line:
@@ -171,7 +179,17 @@ def _checked(number: int, given: Mapping[str, str], now: datetime) -> Line:
     description = given.get("description") or None
     if description is not None and len(description) > MAX_DESCRIPTION:
         raise RefusedRow(f"A description has at most {MAX_DESCRIPTION} characters.")
-    return Line(number, mailbox, reason, description, stream, expires_at)
+    project_id = _project(given.get("project_id", ""))
+    return Line(number, mailbox, reason, description, stream, expires_at, project_id)
+
+
+def _project(text: str) -> UUID | None:
+    if not text:
+        return None
+    found = parse_id(text)
+    if found is None:
+        raise RefusedRow(NO_PROJECT)
+    return found
 
 
 def _reason(text: str) -> SuppressionReason | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..accounts.work import own_projects
 from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch, transaction
@@ -14,7 +15,7 @@ from ..core.ids import first_id_at, new_id
 from ..core.queue import JobName, enqueue
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
-from .files import Line, UnreadableFile, read_file
+from .files import NO_PROJECT, Line, UnreadableFile, read_file
 from .rules import (
     MARKETING,
     MAX_DESCRIPTION,
@@ -228,7 +229,7 @@ async def _take_lines(id: uuid.UUID, lines: Sequence[Line]) -> bool:
         if not rows:
             return False
         done: int = rows[0]["done"]
-        batch = lines[done : done + LINES_AT_ONCE]
+        batch = await _in_known_projects(lines[done : done + LINES_AT_ONCE], rows[0])
         taken = [_suppression(line, rows[0]) for line in batch if line.problem is None]
         refused = [line for line in batch if line.problem is not None]
         added = await add(tx, taken)
@@ -249,11 +250,25 @@ async def _take_lines(id: uuid.UUID, lines: Sequence[Line]) -> bool:
     return not is_end
 
 
+async def _in_known_projects(lines: Sequence[Line], row: Mapping[str, Any]) -> list[Line]:
+    """Return the lines, those refused that name a project which the file is not for."""
+    named = {line.project_id for line in lines if line.project_id is not None}
+    known = await own_projects(row["organization_id"], named) if named else frozenset()
+    if row["project_id"] is not None:
+        known &= {row["project_id"]}
+    return [
+        line
+        if line.project_id is None or line.project_id in known
+        else Line(line.number, problem=NO_PROJECT, text=line.text)
+        for line in lines
+    ]
+
+
 def _suppression(line: Line, row: Mapping[str, Any]) -> NewSuppression:
     assert line.mailbox is not None
     return NewSuppression(
         organization_id=row["organization_id"],
-        project_id=row["project_id"],
+        project_id=ProjectId(line.project_id) if line.project_id else row["project_id"],
         address=line.mailbox.address,
         reason=line.reason or SuppressionReason(row["reason"]),
         description=line.description,

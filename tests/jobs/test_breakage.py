@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from postlane.core import clock
@@ -113,6 +114,26 @@ async def test_outcomes_are_written_before_a_worker_ends(database: None) -> None
     settling.cancel()
 
     assert await spooled.state() == "delivered"
+
+
+async def test_an_outcome_that_cannot_be_kept_takes_no_other_with_it(database: None) -> None:
+    # What hosts are called and what they say is theirs to choose.
+    odd, fine = await make_spooled("ada@dest.example"), await make_spooled("bob@dest.example")
+    outcome = outcome_of_reply(250, "Taken", started_at=clock.now(), duration=timedelta())
+    too_long = replace(outcome, mx_host="x" * 300, text="\0")
+    settler = Settler()
+    settling = asyncio.create_task(settler.run())
+
+    for spooled, each in ((odd, too_long), (fine, outcome)):
+        (claim,) = await claim_batch(spooled.queue_id)
+        settler.settle(Settlement(claim, "default", each))
+    await settler.finish()
+    settling.cancel()
+
+    assert (await odd.state(), await fine.state()) == ("delivered", "delivered")
+    (attempt,) = await odd.attempts()
+    assert (attempt["code"], attempt["mx_host"]) == (250, None)
+    assert attempt["reply"] == "The reply cannot be kept."
 
 
 async def test_mail_on_the_wire_outlives_the_job_that_is_given_up(

@@ -128,3 +128,14 @@ async def test_other_vmtas_deliver_by_themselves(
     assert await spooled.state() == "delivered"
     assert len(sink.messages) == 1
     assert kumo.asked == []
+
+
+async def test_what_is_no_text_in_a_reason_is_not_kept(
+    database: None, kumo: WebServer, sink: Sink, dns: DnsServer
+) -> None:
+    answer(kumo, {"success_count": 0, "fail_count": 1, "errors": ["no\0w\ud800"]})
+
+    spooled = await send(kumo, sink, dns, "ada@dest.example")
+
+    delivery = await spooled.delivery()
+    assert (delivery.state, delivery.reply) == ("deferred", "KumoMTA has not taken it: no?w?")

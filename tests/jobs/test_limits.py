@@ -17,6 +17,7 @@ from postlane.delivery.limits import SiteLimits, limits_at, throttled
 from postlane.delivery.rules import rate_share
 from postlane.delivery.windows import DAY, HOUR, Claimant, Window, fair_share
 from postlane.delivery.work import (
+    QueueRoute,
     ScopeKey,
     Wish,
     ensure_scopes,
@@ -24,10 +25,14 @@ from postlane.delivery.work import (
     give_back_messages,
     has_due,
     lease_connections,
+    remove_old_scopes,
+    suspend,
     take_messages,
 )
-from postlane.jobs.limits import Gate
-from postlane.jobs.outbound import Outbound
+from postlane.jobs.limits import RENEW_SECONDS, Gate, Limits
+from postlane.jobs.outbound import Conversation, Outbound, Way
+from postlane.jobs.pace import Pace
+from postlane.mail.outcome import BounceClass, Failure, Verdict
 from postlane.vmtas.rules import PlaceLimits, VmtaLimits
 from postlane.vmtas.tables import Vmta, VmtaLimit
 from tests.delivery.spool import make_many, make_spooled
@@ -335,3 +340,89 @@ async def test_a_site_without_limits_is_suspended_all_the_same(
     await drain_queue(workers[1], later.queue_id)
 
     assert (await listed.state(), await later.state()) == ("bounced", "queued")
+
+
+async def test_scopes_that_nobody_uses_are_forgotten(database: None) -> None:
+    counted, held, rested = (ScopeKey("192.0.2.1", f"mx.{new_id().hex}.example") for _ in range(3))
+    worker = new_id()
+    await ensure_scopes([counted, held, rested])
+    await suspend(rested, clock.now() + timedelta(days=4), "no more")
+    later = clock.now() + timedelta(days=3)
+
+    with clock.frozen(later):
+        await lease_connections(worker, [Wish(held, 1, 0, 1, 1)])
+        await remove_old_scopes()
+        rows = await fetch(
+            "SELECT id FROM sending_scopes WHERE id = ANY({}::uuid[])",
+            [counted.id, held.id, rested.id],
+        )
+        again = await lease_connections(worker, [Wish(counted, 1, 0, 1, 1)])
+
+    assert {row["id"] for row in rows} == {held.id, rested.id}
+    assert again[counted].connections == 1
+
+
+async def test_what_was_not_counted_is_not_taken_back(outbound: Outbound, dns: DnsServer) -> None:
+    vmta, domain = await make_vmta(), own_site(dns)
+    await VmtaLimit(vmta_id=vmta.id, domain=domain, max_messages_per_hour=20).save()
+    spooled = await make_spooled(
+        f"ada@{domain}", organization=await _organization_of(vmta), vmta_id=vmta.id
+    )
+    queue = await find_queue(spooled.queue_id)
+    assert queue is not None
+    pace, usual = Pace(outbound, queue), outbound.transport
+    allowed = [await pace.allow(100)]
+
+    outbound.transport = NoWay()
+    allowed.append(await pace.allow(100))
+    pace.unused(100)
+    outbound.transport = usual
+    allowed.append(await pace.allow(100))
+
+    assert allowed == [20, 100, 0]
+
+
+class NoWay:
+    """A transport while DNS does not answer."""
+
+    async def find_way(self, queue: QueueRoute) -> Failure:
+        """Return why there is no way."""
+        return Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "DNS gave no answer")
+
+
+async def test_a_connection_of_a_notice_counts_once_mail_of_a_queue_takes_it(
+    outbound: Outbound, sink: Sink, dns: DnsServer
+) -> None:
+    domain = own_site(dns)
+    spooled = await make_spooled(f"ada@{domain}")
+    queue = await find_queue(spooled.queue_id)
+    assert queue is not None
+    way = await outbound.transport.find_way(queue)
+    assert isinstance(way, Way)
+    notice = await outbound.conversations.take(way)
+    assert isinstance(notice, Conversation)
+    await outbound.conversations.give_back(notice)
+
+    gate = await outbound.limits.gate(ScopeKey("", way.site), 1)
+    taken = await outbound.conversations.take(way, gate=gate)
+
+    assert taken is notice
+    assert (gate.open, gate.has_room()) == (1, False)
+
+
+async def test_a_drain_goes_through_no_gate_that_was_given_up(database: None) -> None:
+    scope = ScopeKey("", f"mx.{new_id().hex}.example")
+    mine, other = Limits(), Limits()
+    gate = await mine.gate(scope, 1)
+    gate.leased_at -= RENEW_SECONDS + 1
+    await mine.look()
+    others = await other.gate(scope, 1)
+    others.open = 1
+
+    await mine.ask_for_more(gate)
+
+    assert (gate.has_room(), others.allowed) == (False, 1)
+    assert await mine.gate(scope, 1) is gate
+    await other.close()
+    await mine.ask_for_more(gate)
+    assert gate.has_room()

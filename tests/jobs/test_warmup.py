@@ -1,9 +1,11 @@
 """A warm-up is kept to while mail is sent, and what is beyond it goes through warm members."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from postlane.accounts.tables import Organization
@@ -135,6 +137,61 @@ async def test_a_day_that_was_full_enough_leads_to_the_next(
     assert rows == [{"day": 2, "state": "active", "day_on": clock.now().date()}]
     days = await fetch("SELECT day, sent, action FROM vmta_warmup_days WHERE vmta_id = {}", cold.id)
     assert days == [{"day": 1, "sent": 2, "action": "advance"}]
+
+
+async def test_bounces_of_a_day_count_from_its_first_hour_to_its_last(database: None) -> None:
+    organization = await make_organization()
+    burnt, fine = [await make_vmta(organization, name, limit=100) for name in ("burnt", "fine")]
+    today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    # The hour after midnight is the next day's.
+    for vmta, hour_at in ((burnt, today - timedelta(days=1)), (fine, today)):
+        await fetch(
+            "INSERT INTO vmta_activity (organization_id, vmta_id, hour_at, is_sum, attempts, "
+            "delivered, hard_bounced, soft_bounced, blocked, deferred) "
+            "VALUES ({}, {}, {}, true, 100, 50, 50, 0, 0, 0)",
+            *(organization.id, vmta.id, hour_at),
+        )
+    await fetch(
+        "UPDATE vmta_warmups SET day_on = day_on - 1, repeats = 7 WHERE vmta_id = ANY({}::uuid[])",
+        [burnt.id, fine.id],
+    )
+
+    await tend_vmtas()
+
+    rows = await fetch(
+        "SELECT vmta_id, action FROM vmta_warmup_days WHERE vmta_id = ANY({}::uuid[])",
+        [burnt.id, fine.id],
+    )
+    assert {row["vmta_id"]: row["action"] for row in rows} == {
+        burnt.id: "step_back",
+        fine.id: "advance",
+    }
+
+
+async def test_a_day_that_ends_while_its_vmta_is_changed_waits(
+    database: None, database_url: str
+) -> None:
+    organization = await make_organization()
+    vmta = await make_vmta(organization, "changing", limit=4)
+    await fetch("UPDATE vmta_warmups SET day_on = day_on - 1 WHERE vmta_id = {}", vmta.id)
+    lock = "SELECT FROM vmtas WHERE id = $1::text::uuid FOR NO KEY UPDATE"
+    change = "UPDATE vmta_warmups SET rerouted = 1 WHERE vmta_id = $1::text::uuid"
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(lock, str(vmta.id))
+            ending = asyncio.create_task(tend_vmtas())
+            await asyncio.wait({ending}, timeout=0.5)
+            # As whoever changes a warm-up goes: the vMTA first.
+            await connection.execute(change, str(vmta.id))
+    finally:
+        await connection.close()
+    await ending
+    await tend_vmtas()
+
+    days = await fetch("SELECT day, rerouted FROM vmta_warmup_days WHERE vmta_id = {}", vmta.id)
+    assert days == [{"day": 1, "rerouted": 1}]
 
 
 async def test_mail_that_comes_for_a_vmta_that_is_gone_goes_through_another(

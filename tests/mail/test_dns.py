@@ -183,6 +183,28 @@ async def test_an_exchanger_without_an_address_is_passed_over(dns_server, resolv
 
 
 @pytest.mark.parametrize(
+    "host",
+    [".".join(["\\255" * 60] * 3) + ".example.com", "a\\000b.example.com", "a\\032b.example.com"],
+)
+async def test_an_exchanger_with_a_name_that_is_no_host_name_is_passed_over(
+    dns_server, resolver, host
+):
+    dns_server.set("example.com", "MX", f"10 {host}", "20 a.example.com")
+    for name in (host, "a.example.com"):
+        dns_server.set(name, "A", "192.0.2.1")
+    dns_server.set("only.example.com", "MX", f"10 {host}")
+
+    found, only = [await route(resolver, name) for name in ("example.com", "only.example.com")]
+
+    assert (found.site, [each.name for each in found.hosts]) == (
+        "a.example.com",
+        ["a.example.com"],
+    )
+    assert only.failure is not None
+    assert (only.failure.verdict, only.failure.enhanced_code) == (Verdict.BOUNCED, "5.4.4")
+
+
+@pytest.mark.parametrize(
     ("records", "verdict", "bounce_class", "enhanced_code"),
     [
         ({}, Verdict.BOUNCED, BounceClass.BAD_DOMAIN, "5.1.2"),

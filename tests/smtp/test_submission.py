@@ -15,7 +15,8 @@ from postlane.accounts.tables import Organization
 from postlane.core.database import fetch
 from postlane.core.settings import Address
 from postlane.server.smtp import admit
-from postlane.smtp.listener import MOST_CONNECTIONS, SubmissionListener
+from postlane.smtp.conversation import Bounds
+from postlane.smtp.listener import SUBMISSION, SubmissionListener
 from postlane.smtp.replies import LONGEST_TEXT, reply
 from tests.certificates import make_certificate
 from tests.factories import make_api_key, make_domain, make_organization
@@ -258,19 +259,51 @@ async def test_what_is_no_smtp_is_survived(listener: SubmissionListener) -> None
     assert (await talk(listener, lambda client: client.ehlo()))[0] == 250
 
 
-async def test_too_many_connections_are_turned_away(listener: SubmissionListener) -> None:
-    opened = [
-        await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(MOST_CONNECTIONS)
-    ]
-    try:
-        for reader, _ in opened:
-            assert (await reader.readline()).startswith(b"220 ")
-        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-        assert await reader.read() == b"421 4.3.2 Too many connections.\r\n"
+TURNED_AWAY = b"421 4.3.2 Too many connections.\r\n"
+
+
+async def first_line(listener: SubmissionListener) -> bytes:
+    """Connect, and return what is said first."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    line = await reader.readline()
+    writer.close()
+    return line
+
+
+async def test_too_many_connections_are_turned_away(database: None) -> None:
+    bounds = Bounds(size_bytes=1000, connections=5)
+    listener = SubmissionListener(admit, hostname="mail.postlane.test", bounds=bounds)
+    await listener.start(ANYWHERE)
+    opened = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(5)]
+    for reader, _ in opened:
+        assert (await reader.readline()).startswith(b"220 ")
+
+    assert await first_line(listener) == TURNED_AWAY
+    for _, writer in opened:
         writer.close()
-    finally:
-        for _, writer in opened:
-            writer.close()
+    await listener.stop()
+
+
+async def test_who_does_not_sign_in_takes_no_place_of_those_who_do(
+    listener: SubmissionListener, key: str
+) -> None:
+    most = SUBMISSION.strangers_per_address
+    assert most is not None
+    opened = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(most)]
+    for reader, _ in opened:
+        assert (await reader.readline()).startswith(b"220 ")
+
+    before = await first_line(listener)
+    reader, writer = opened[0]
+    login = base64.b64encode(f"\0me\0{key}".encode()).decode()
+    writer.write(f"EHLO me\r\nAUTH PLAIN {login}\r\n".encode())
+    while not (line := await reader.readline()).startswith((b"235", b"5")):
+        pass
+    after = await first_line(listener)
+
+    assert (before, line[:3], after[:4]) == (TURNED_AWAY, b"235", b"220 ")
+    for _, writer in opened:
+        writer.close()
 
 
 async def test_every_common_extension_is_offered(listener: SubmissionListener) -> None:

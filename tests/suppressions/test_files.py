@@ -15,7 +15,14 @@ from postlane.core.database import fetch
 from postlane.suppressions.files import UnreadableFile, read_file
 from postlane.suppressions.work import run_import
 from tests.client import Client
-from tests.factories import make_actor, make_api_key, make_organization, make_suppression
+from tests.factories import (
+    default_project,
+    make_actor,
+    make_api_key,
+    make_organization,
+    make_project,
+    make_suppression,
+)
 
 IMPORT = """
     mutation ($input: ImportSuppressionsInput!) { importSuppressions(input: $input) {
@@ -203,6 +210,35 @@ async def test_an_export_calculates_nothing_and_can_be_imported_again(client: Cl
         ("+cmd@x.example", None),
     ]
     assert actor.organization_id == organization.id
+
+
+async def test_what_holds_for_one_project_still_does_after_a_round_trip(client: Client) -> None:
+    organization = await make_organization()
+    actor = await make_actor(organization)
+    own, other = [await make_project(organization, name=name) for name in ("Own", "Other")]
+    theirs = await default_project(await make_organization())
+    key = (await make_api_key(organization, scopes=["messages:read"])).secret
+    await make_suppression(organization.id, "ada@x.example", project_id=own.id)
+    answer = await client.request("GET", "/suppressions.csv", headers={"x-api-key": key})
+    await fetch("DELETE FROM suppressions WHERE organization_id = {}", organization.id)
+    more = f"bob@x.example,manual,,,{theirs.id},,\r\neve@x.example,manual,,,nobody,,\r\n"
+
+    begun = await hand_in(client, actor, answer.content + more.encode())
+    await run_import(uuid.UUID(begun["uuid"]))
+    bound = await hand_in(client, actor, answer.content, projectId=str(other.id))
+    await run_import(uuid.UUID(bound["uuid"]))
+
+    rows = await fetch(
+        "SELECT address, project_id FROM suppressions WHERE organization_id = {}", organization.id
+    )
+    assert rows == [{"address": "ada@x.example", "project_id": own.id}]
+    found = await report(client, actor, begun["id"])
+    assert (found["added"], found["refused"]) == (1, 2)
+    assert [line["text"].partition(",")[0] for line in found["refusedLines"]["nodes"]] == [
+        "bob@x.example",
+        "eve@x.example",
+    ]
+    assert (await report(client, actor, bound["id"]))["refused"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Unsubscribing: one POST, by the token's recipient only, once or often."""
 
+import asyncio
 import re
 import uuid
 
 import pytest
 
 from postlane.core.actor import OrganizationId, ProjectId
-from postlane.core.database import fetch
+from postlane.core.database import fetch, transaction
+from postlane.suppressions.rules import SuppressionReason
+from postlane.suppressions.work import NewSuppression, add
 from postlane.tracking.tokens import Recipient, make_token, read_token
 from postlane.tracking.work import unsubscribe_headers
 from tests.client import Client
@@ -90,6 +93,24 @@ async def test_fetching_ahead_does_nothing(client: Client) -> None:
         assert answer.status_code in (200, 405)
 
     assert await suppressions(recipient) == []
+
+
+async def test_who_gets_no_mail_for_another_reason_unsubscribes_once(client: Client) -> None:
+    recipient = await make_recipient()
+    complaint = NewSuppression(
+        recipient.organization_id, None, recipient.address, SuppressionReason.COMPLAINT
+    )
+    async with transaction() as tx:
+        await add(tx, [complaint])
+
+    await asyncio.gather(*(client.post(path_of(recipient)) for _ in range(3)))
+    await client.post(path_of(recipient))
+
+    rows = await fetch(
+        "SELECT type FROM events WHERE organization_id = {} AND type LIKE 'message.%'",
+        recipient.organization_id,
+    )
+    assert [row["type"] for row in rows] == ["message.unsubscribed"]
 
 
 async def test_opening_the_link_asks_and_changes_nothing(client: Client) -> None:

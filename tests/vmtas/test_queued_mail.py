@@ -1,20 +1,25 @@
 """What becomes of mail that waits for a vMTA which is paused or deleted."""
 
+import asyncio
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.database import fetch
+from postlane.core.ids import new_id
 from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.mail.outcome import outcome_of_reply
 from tests.billing.setup import settings_with
 from tests.client import Client
 from tests.credits.books import give, ledger
 from tests.factories import make_actor, make_domain, make_organization
+from tests.security.test_races import until_waiting
 
 from .setup import INVENTORY, unused_address
 
@@ -22,6 +27,7 @@ SEND = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { mess
 CREATE = "mutation ($input: CreateVmtaInput!) { createVmta(input: $input) { vmta { uuid } } }"
 PAUSE = """mutation ($input: PauseVmtaInput!) { pauseVmta(input: $input) {
     vmta { status } rerouted waiting inFlight } }"""
+RESUME = "mutation ($input: ResumeVmtaInput!) { resumeVmta(input: $input) { vmta { status } } }"
 DELETE = """mutation ($input: DeleteVmtaInput!) { deleteVmta(input: $input) {
     deletedUuid reassigned cancelled } }"""
 
@@ -229,3 +235,33 @@ async def test_force_deletes_the_last_one_too(client: Client, actor: Actor) -> N
 
     rows = await fetch("SELECT FROM vmtas WHERE organization_id = {}", actor.organization_id)
     assert list(rows) == []
+
+
+async def test_a_vmta_is_resumed_while_its_queues_are_summed_up(
+    client: Client, database_url: str
+) -> None:
+    actor = await make_actor()
+    vmta_id = uuid.UUID(await make(client, actor, "tx-1"))
+    await pause(client, actor)
+    # The queue that is locked last lies first.
+    later, earlier = sorted((new_id() for _ in range(2)), reverse=True)
+    for id in (later, earlier):
+        await fetch(
+            "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, "
+            "scheduled, queued, sending, deferred, depth) "
+            "VALUES ({}, {}, {}, {}, 'active', now(), 'other', 0, 1, 0, 0, 1)",
+            *(id, actor.organization_id, vmta_id, f"{id.hex}.example"),
+        )
+    lock = "SELECT FROM queues WHERE id = $1::text::uuid FOR NO KEY UPDATE"
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(lock, str(earlier))
+            resuming = asyncio.create_task(client.data(RESUME, {"input": OURS}, actor=actor))
+            await until_waiting(1)
+            await connection.execute(lock, str(later))
+    finally:
+        await connection.close()
+
+    assert (await resuming)["resumeVmta"]["vmta"]["status"] == "ACTIVE"

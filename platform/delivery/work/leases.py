@@ -23,6 +23,9 @@ It says so every few seconds. Without the database it goes on with those that it
 nobody else can lease them either.
 """
 
+SCOPES_KEPT = timedelta(days=2)
+"""The longest window is a day, and fades out in another."""
+
 SCOPE_NAMESPACE = uuid.UUID("8f3f1c52-6d3e-5f0b-a4e7-9a1f5b2c7d31")
 _SPANS = (("minute", MINUTE), ("hour", HOUR), ("day", DAY))
 
@@ -99,11 +102,7 @@ async def lease_connections(worker_id: uuid.UUID, wishes: Sequence[Wish]) -> dic
     now = clock.now()
     ids = [wish.scope.id for wish in wishes]
     async with transaction():
-        scopes = await fetch(
-            "SELECT id, suspended_until FROM sending_scopes WHERE id = ANY({}::uuid[]) "
-            "ORDER BY id FOR NO KEY UPDATE",
-            ids,
-        )
+        scopes = await _lock_all(wishes)
         rows = await fetch(
             "SELECT scope_id, worker_id, connections, wanted, organizations "
             "FROM connection_leases "
@@ -120,6 +119,21 @@ async def lease_connections(worker_id: uuid.UUID, wishes: Sequence[Wish]) -> dic
         wish.scope: Leased(share, suspended.get(wish.scope.id))
         for wish, share in zip(wishes, shares, strict=True)
     }
+
+
+async def _lock_all(wishes: Sequence[Wish]) -> Sequence[Mapping[str, Any]]:
+    sql = (
+        "SELECT id, suspended_until FROM sending_scopes WHERE id = ANY({}::uuid[]) "
+        "ORDER BY id FOR NO KEY UPDATE"
+    )
+    ids = [wish.scope.id for wish in wishes]
+    rows: Sequence[Mapping[str, Any]] = await fetch(sql, ids)
+    known = {row["id"] for row in rows}
+    if missing := [wish.scope for wish in wishes if wish.scope.id not in known]:
+        # Nobody had used them for days. Without their rows two workers would lease the same.
+        await ensure_scopes(missing)
+        rows = await fetch(sql, ids)
+    return rows
 
 
 def _share(
@@ -245,6 +259,18 @@ async def rest_queue(queue_id: uuid.UUID, until: datetime, *, throttles: bool = 
         throttles,
         until,
         queue_id,
+    )
+
+
+async def remove_old_scopes() -> None:
+    """Forget the scopes that nobody counted against, or held connections of, for two days."""
+    await fetch(
+        "DELETE FROM sending_scopes WHERE updated_at < {} "
+        "AND coalesce(suspended_until, '-infinity') < {} AND NOT EXISTS ("
+        "SELECT FROM connection_leases WHERE scope_id = sending_scopes.id AND ends_at > {})",
+        clock.now() - SCOPES_KEPT,
+        clock.now(),
+        clock.now(),
     )
 
 

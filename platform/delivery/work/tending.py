@@ -55,10 +55,12 @@ async def _end_pause(vmta_id: uuid.UUID) -> None:
 async def _end_day(vmta_id: uuid.UUID) -> None:
     """Let the oldest date of a warm-up that is over lead to the next one."""
     async with transaction() as tx:
+        # Both rows or none, and waiting for neither: whoever changes a vMTA locks it first, and
+        # then its warm-up. What somebody changes now, the next look finds.
         rows = await fetch(
             "SELECT vmta_warmups.*, vmtas.name, vmtas.organization_id, vmtas.status, "
             "vmtas.paused_at FROM vmta_warmups JOIN vmtas ON vmtas.id = vmta_id "
-            "WHERE vmta_id = {} AND day_on < {} FOR NO KEY UPDATE OF vmta_warmups SKIP LOCKED",
+            "WHERE vmta_id = {} AND day_on < {} FOR NO KEY UPDATE SKIP LOCKED",
             vmta_id,
             clock.now().date(),
         )

@@ -58,7 +58,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
         # Of somebody who was erased no address is kept again, and no mail comes.
         if known in (SuppressionReason.UNSUBSCRIBE, SuppressionReason.ERASED):
             return
-        await suppressions.add(
+        # Another reason may weigh more than the one looked for, and somebody may click twice.
+        if not await suppressions.add(
             tx,
             [
                 suppressions.NewSuppression(
@@ -68,7 +69,8 @@ async def leave(recipient: Recipient, *, method: str) -> None:
                     reason=SuppressionReason.UNSUBSCRIBE,
                 )
             ],
-        )
+        ):
+            return
         await append(
             tx,
             [
