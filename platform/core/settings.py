@@ -262,6 +262,12 @@ class Settings:
         "What may be reached though it is private when something is fetched that a customer "
         "names, such as the logo of a domain: `deny`, or networks to allow.",
     )
+    private_exchangers: tuple[Network, ...] = _setting(
+        "deny",
+        _private_destinations,
+        "Where mail exchangers may be though it is private: `deny`, or networks to allow. Names "
+        "that strangers publish would lead direct delivery into this network.",
+    )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
     )
