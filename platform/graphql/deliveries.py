@@ -16,6 +16,7 @@ from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
 from ..mail.tls import TlsPolicy
 from .context import Info, actor_of
+from .delivery_waits import DeliveryWait, waits_of
 from .enums import describe_enum
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
@@ -263,6 +264,13 @@ class Delivery(Node):
     def next_attempt_at(self) -> datetime | None:
         waiting = self.row.state != DeliveryState.SENDING.value
         return self.row.due_at if waiting else None
+
+    @strawberry.field(
+        description="All that keeps it from being attempted now, its own reasons before those of "
+        "its queue; empty when it is on the wire or final."
+    )
+    async def waits(self, info: Info) -> list[DeliveryWait]:
+        return await waits_of(info, self.row)
 
     @strawberry.field(description="When the receiving server took it.")
     def delivered_at(self) -> datetime | None:

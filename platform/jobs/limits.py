@@ -79,6 +79,7 @@ class Gate:
         self.leased_at = 0.0
         self.modest_until = 0.0
         self.suspended_until: datetime | None = None
+        self.suspended_by: str | None = None
         self._promised = 0
         self._lines: OrderedDict[Owner, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -237,7 +238,7 @@ class Limits:
     async def suspend(self, gate: Gate, lasts: timedelta, reply: str) -> datetime:
         """Send nothing in the gate's scope, on any worker, and return until when."""
         until = clock.now() + lasts
-        gate.suspended_until = until
+        gate.suspended_until, gate.suspended_by = until, reply
         await suspend(gate.scope, until, reply)
         return until
 
@@ -323,6 +324,7 @@ class Limits:
             gate.leased_at = time.monotonic()
             gate.allowed = leased[gate.scope].connections
             gate.suspended_until = leased[gate.scope].suspended_until
+            gate.suspended_by = leased[gate.scope].suspended_by
             gate.wake()
 
     async def _take_one(

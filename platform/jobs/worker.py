@@ -32,7 +32,7 @@ from .suppressions import import_suppressions
 from .sweep import keep_sweeping
 from .tidy import tidy
 from .transports import make_transport
-from .vmtas import check_vmta
+from .vmtas import check_vmta, report_missing_addresses
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,8 @@ async def work(database_url: str, *, concurrency: int) -> None:
     start_tracing("worker")
     await start_pool(database_url, size=DATABASE_CONNECTIONS)
     queue = await open_queue(database_url)
+    if settings().delivery == "direct":
+        await report_missing_addresses()
     capture = CaptureListener()
     await capture.start()
     outbound = Outbound(
