@@ -42,7 +42,11 @@ REDIS = Part("redis-server", "redis-server", "the job queue on Redis")
 NODE = Part("node", "nodejs", "clients, audits and verifiers written in JavaScript")
 NPM = Part("npm", "npm", "installs those clients, audits and verifiers")
 CURL = Part("curl", "curl", "the commands of docs/getting-started.md")
-PARTS = (REDIS, NODE, NPM, CURL)
+POSTFIX = Part("postfix", "postfix", "a real mail server as the receiver")
+SMTP_SOURCE = Part("smtp-source", "postfix", "a load of mail by SMTP")
+POSTGREY = Part("postgrey", "postgrey", "a receiver that greylists")
+SWAKS = Part("swaks", "swaks", "a real mail client's dialogues")
+PARTS = (REDIS, NODE, NPM, CURL, POSTFIX, SMTP_SOURCE, POSTGREY, SWAKS)
 
 
 def needs(part: Part) -> pytest.MarkDecorator:
