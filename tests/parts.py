@@ -45,7 +45,7 @@ CURL = Part("curl", "curl", "the commands of docs/getting-started.md")
 POSTFIX = Part("postfix", "postfix", "a real mail server as the receiver")
 SMTP_SOURCE = Part("smtp-source", "postfix", "a load of mail by SMTP")
 POSTGREY = Part("postgrey", "postgrey", "a receiver that greylists")
-SWAKS = Part("swaks", "swaks", "a real mail client's dialogues")
+SWAKS = Part("swaks", "swaks libnet-ssleay-perl", "a real mail client's dialogues")
 PARTS = (REDIS, NODE, NPM, CURL, POSTFIX, SMTP_SOURCE, POSTGREY, SWAKS)
 
 

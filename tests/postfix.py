@@ -13,6 +13,7 @@ Who has no mailbox is refused at RCPT.
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -136,9 +137,15 @@ class Postfix:
 
     async def stop(self) -> None:
         """Stop it, and what it has started."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        # The master is a child of what was started, which ends with it, and not the other way.
+        file = self._folder / "spool" / "pid" / "master.pid"
+        if file.exists():
+            os.kill(int(file.read_text()), signal.SIGTERM)
+        else:
             self._process.terminate()
-            await asyncio.wait_for(self._process.wait(), 30)
+        await asyncio.wait_for(self._process.wait(), 30)
 
     def _configure(self, grey_policy: int) -> None:
         for name in ("conf", "spool", "data", "mail"):
@@ -149,9 +156,7 @@ class Postfix:
         (self._folder / "mailboxes").write_text(
             "".join(f"{name}@dest.example {name}/\n" for name in names)
         )
-        (self._folder / "transports").write_text(
-            "gone.example error:5.1.1 mailbox unavailable\n"
-        )
+        (self._folder / "transports").write_text("gone.example error:5.1.1 mailbox unavailable\n")
         (self._folder / "aliases").write_text("late@dest.example late@gone.example\n")
         (self._folder / "access").write_text("full@dest.example 452 4.2.2 Mailbox full\n")
         made = make_certificate("mx.dest.example")

@@ -74,7 +74,7 @@ def install_parts(*, allowed: bool) -> None:
 
 def apt_install(parts: Sequence[Part]) -> None:
     """Install the packages of *parts*; a failure is told, and their tests are skipped."""
-    packages = sorted({part.package for part in parts})
+    packages = sorted({package for part in parts for package in part.package.split()})
     print("Installing " + " ".join(packages) + " ...", flush=True)
     quiet = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120")
     calm = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
