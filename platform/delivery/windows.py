@@ -80,6 +80,8 @@ def fair_share(limit: int, mine: Claimant, others: Sequence[Claimant], *, moment
 
 
 def _entitled(limit: int, mine: Claimant, others: Sequence[Claimant], moment: int) -> int:
+    if mine.wanted <= 0:
+        return 0
     all_ = [each for each in (mine, *others) if each.wanted > 0]
     if len(all_) > limit:
         in_turn = sorted(all_, key=lambda each: (each.connections > 0, _lot(each, moment)))

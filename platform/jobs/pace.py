@@ -20,7 +20,7 @@ from ..delivery.windows import DAY, HOUR
 from ..delivery.work import QueueRoute, ScopeKey, overflow, rest_queue
 from ..mail.outcome import Failure, Outcome
 from ..vmtas.inventory import is_on_this_machine
-from .limits import Gate, Patience
+from .gates import Gate, Patience
 from .outbound import MESSAGES_PER_CONNECTION, Conversation, Outbound, Way
 
 log = logging.getLogger(__name__)
@@ -163,6 +163,7 @@ class Pace:
         """Wait for nothing more."""
         if self._stopped is not None:
             self._stopped.cancel()
+        self._leave()
 
     async def _find_limits(self, site: ScopeKey) -> None:
         queue = self._queue
@@ -179,7 +180,14 @@ class Pace:
             self._scopes.append((slow, throttled(limits, self.share)))
         self._scopes = [each for each in self._scopes if each[1].has_rate]
         # Without a limit there is a gate all the same: a suspension holds for all workers.
-        self.gate = await self._outbound.limits.gate(site, limits.connections or MANY)
+        gate = await self._outbound.limits.gate(site, limits.connections or MANY)
+        self._leave()
+        self.gate = gate
+
+    def _leave(self) -> None:
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            gate.users -= 1
 
     async def _rest(self, until: datetime, reason: RestReason, detail: str | None = None) -> None:
         if until > clock.now():

@@ -28,6 +28,9 @@ EVERY = timedelta(seconds=1)
 LARGEST_SHARE = 0.05
 """Of the time that sweeping may take: with very many queues it comes less often."""
 
+LONGEST = timedelta(seconds=10)
+"""Between two sweeps all the same: on a busy worker most of what one takes is waiting."""
+
 OVERDUE = timedelta(seconds=10)
 """Mail due for longer is too much for the drains at work, or theirs died with its worker."""
 
@@ -100,4 +103,9 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
         except Exception as error:  # an edge: the next sweep finds what this one missed
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started
-        await asyncio.sleep(max(EVERY.total_seconds(), took / LARGEST_SHARE))
+        await asyncio.sleep(pause_after(took))
+
+
+def pause_after(took: float) -> float:
+    """Return the seconds to the next sweep after one that took so many."""
+    return min(max(EVERY.total_seconds(), took / LARGEST_SHARE), LONGEST.total_seconds())
