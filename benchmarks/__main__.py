@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import edges, postfix
+from . import edges, engine, postfix
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -44,10 +44,12 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
     parser.add_argument("--messages", type=int, default=3000, help="messages in each run")
+    parser.add_argument("--large", action="store_true", help="beside a million waiting deliveries")
     chosen = parser.parse_args()
     figures = asyncio.run(_measure(chosen.runs, chosen.messages))
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
     report = summary(figures) | edges.summary(found)
+    report |= engine.measure(messages=min(chosen.messages, 2000), is_large=chosen.large)
     print_table(report)
     print(json.dumps(report))
 

@@ -71,7 +71,7 @@ class Load:
         await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
     async def _send(self, recipient: str) -> None:
-        headers = {"X-API-Key": self.account.key, "Idempotency-Key": uuid.uuid4().hex}
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
         body = {
             "from": f"shop@{self.account.domain}",
             "to": [recipient],

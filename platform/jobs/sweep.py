@@ -9,6 +9,7 @@ from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import (
     DueQueue,
+    anything_waits,
     due_queues,
     go_on_flushing,
     roll_up,
@@ -44,6 +45,12 @@ NOTICES_AT_ONCE = 100
 LOST_AT_ONCE = 100
 LOST_JOBS_EVERY = 15.0
 """Seconds between two looks for work that has a job of its own, which may have been lost."""
+
+QUIET_SECONDS = 3.0
+"""Between two looks while nothing waits; whoever brings mail rings, and waits for no look."""
+
+ALL_THE_SAME_SECONDS = 60.0
+"""Between two sweeps while nothing waits."""
 
 
 async def sweep() -> int:
@@ -92,11 +99,15 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
 
     It is no job, so that it does not wait behind jobs.
     """
-    looked_at = -LOST_JOBS_EVERY
+    swept_at = looked_at = -ALL_THE_SAME_SECONDS
     while not stopping.is_set():
         started = time.monotonic()
         try:
+            if started - swept_at < ALL_THE_SAME_SECONDS and not await anything_waits():
+                await asyncio.sleep(QUIET_SECONDS)
+                continue
             await sweep()
+            swept_at = started
             if started - looked_at >= LOST_JOBS_EVERY:
                 await find_lost()
                 looked_at = started

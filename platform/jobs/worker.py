@@ -57,8 +57,13 @@ STOP_SECONDS = 25.0
 LARGEST_PART = 0.75
 """Of a worker's places, how many one organization may have."""
 
-CLOCK_EVERY = 10.0
-REAP_SECONDS = 5.0
+CLOCK_EVERY = 30.0
+REAP_SECONDS = 15.0
+SCHEDULE_SECONDS = 15
+"""How often SAQ looks for jobs whose time has come; others come by the database's notice."""
+
+CRON_SECONDS = 30.0
+"""How often jobs that come by the clock are put in for their next time."""
 DATABASE_CONNECTIONS = 10
 
 
@@ -66,6 +71,18 @@ class PatientWorker(Worker[Any]):
     """SAQ's worker, without its signals and its own idea of when jobs are stuck."""
 
     SIGNALS: list[signal.Signals] = []
+    _planned_at = -CRON_SECONDS
+
+    async def schedule(self, lock: int = 1) -> None:
+        """Take jobs whose time has come; plan those of the clock now and then.
+
+        SAQ plans all of them each time, which would be most of what an idle worker asks.
+        """
+        if time.monotonic() - self._planned_at < CRON_SECONDS:
+            await self.queue.schedule(lock)
+        else:
+            self._planned_at = time.monotonic()
+            await super().schedule(lock)
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
         """Start what SAQ does beside jobs, and look for jobs of dead workers."""
@@ -144,6 +161,7 @@ def make_worker(queue: Queue, outbound: Outbound, *, concurrency: int) -> Patien
         concurrency=concurrency,
         cron_jobs=cron_jobs(),
         after_process=look_again,
+        timers={"schedule": SCHEDULE_SECONDS},
     )
     worker.context["outbound"] = outbound
     return worker
