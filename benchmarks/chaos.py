@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 
 import httpx
+import psutil
 
 from postlane.delivery.work import LEASE
 
@@ -121,10 +122,23 @@ class Killer:
                 await self._deployment.up.healthy()
 
     async def _part(self, name: str) -> None:
-        self._deployment.up.part(name).kill()
+        (await self._running(name)).kill()
 
     async def _web_worker(self) -> None:
-        random.choice(self._deployment.up.part("web").children()).kill()
+        web = await self._running("web")
+        await until(web.children, seconds=30)
+        random.choice(web.children()).kill()
+
+    async def _running(self, name: str) -> psutil.Process:
+        """Return the process of a part, which may be starting again just now."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self._deployment.up.part(name)
+            except (AssertionError, psutil.NoSuchProcess):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
 
     async def _backend(self) -> None:
         async with self._deployment.database() as connection:
@@ -132,7 +146,8 @@ class Killer:
                 "SELECT pid FROM pg_stat_activity WHERE application_name = 'postlane' "
                 "ORDER BY random() LIMIT 1"
             )
-        os.kill(pid, signal.SIGKILL)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
 
 
 async def measure(*, messages: int, rounds: int) -> list[Round]:

@@ -224,13 +224,25 @@ class Deployment:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
         """Connect beside the product, to count and to put in what would take long to send."""
-        url = running_url(self.up.data_dir / "postgres")
-        assert url is not None
-        connection: asyncpg.Connection = await asyncpg.connect(url)
+        connection = await self._connected(within=60)
         try:
             yield connection
         finally:
             await connection.close()
+
+    async def _connected(self, *, within: float) -> asyncpg.Connection:
+        deadline = time.monotonic() + within
+        while True:
+            url = running_url(self.up.data_dir / "postgres")
+            try:
+                if url is not None:
+                    return await asyncpg.connect(url)
+            except (OSError, asyncpg.PostgresError):
+                # It was killed, and is starting.
+                pass
+            if time.monotonic() > deadline:
+                raise RuntimeError("the database does not come back")
+            await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def worker_stopped(self) -> AsyncIterator[None]:
