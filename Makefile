@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help install run test lint types schema openapi docs migrate bench lock clean
+.PHONY: help install run test lint types schema openapi docs migrate bench prove lock clean
 
 help:  ## What can be made.
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -38,8 +38,11 @@ docs: install  ## Writes the parts of docs/ that are made from the code.
 migrate: install  ## Brings the database that POSTLANE_DATABASE_URL names up to date.
 	$(BIN)/postlane migrate
 
-bench: install  ## Measures beside others in the same run; ARGS="--runs 1 --messages 500" is quicker.
+bench: install  ## Measures beside others in the same run; ARGS="--runs 1 --messages 500" is quicker, --large slower.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+prove: install  ## Shows that no mail is lost, doubled or held up, with counts; ARGS="--quick" does less.
+	$(BIN)/python -m benchmarks.prove $(ARGS)
 
 lock:  ## Locks the versions in pyproject.toml, with hashes; needs uv.
 	$(LOCK) --output-file requirements/runtime.txt

@@ -46,7 +46,11 @@ NODE = Part("node", "nodejs", "clients, audits and verifiers written in JavaScri
 NPM = Part("npm", "npm", "installs those clients, audits and verifiers")
 CURL = Part("curl", "curl", "the commands of docs/getting-started.md")
 CHROMIUM = Part("chromium", "chromium", "the dashboard in a browser")
-PARTS = (REDIS, NODE, NPM, CURL, CHROMIUM)
+POSTFIX = Part("postfix", "postfix", "a real mail server as the receiver")
+SMTP_SOURCE = Part("smtp-source", "postfix", "a load of mail by SMTP")
+POSTGREY = Part("postgrey", "postgrey", "a receiver that greylists")
+SWAKS = Part("swaks", "swaks libnet-ssleay-perl", "a real mail client's dialogues")
+PARTS = (REDIS, NODE, NPM, CURL, CHROMIUM, POSTFIX, SMTP_SOURCE, POSTGREY, SWAKS)
 
 
 def needs(part: Part) -> pytest.MarkDecorator:

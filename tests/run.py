@@ -74,10 +74,11 @@ def install_parts(*, allowed: bool) -> None:
 
 def apt_install(parts: Sequence[Part]) -> None:
     """Install the packages of *parts*; a failure is told, and their tests are skipped."""
-    packages = [part.package for part in parts]
+    packages = sorted({package for part in parts for package in part.package.split()})
     print("Installing " + " ".join(packages) + " ...", flush=True)
     quiet = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120")
     calm = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    leave_unconfigured(packages)
     for command in (
         (*quiet, "update"),
         (*quiet, "install", "-y", "--no-install-recommends", *packages),
@@ -88,6 +89,16 @@ def apt_install(parts: Sequence[Part]) -> None:
         if done.returncode:
             print(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}", flush=True)
             return
+
+
+def leave_unconfigured(packages: Sequence[str]) -> None:
+    """See to it that installing Postfix starts no mail server of the machine's own.
+
+    Without a configuration it does not start; tests run instances of their own.
+    """
+    answer = "postfix postfix/main_mailer_type select No configuration\n"
+    if "postfix" in packages and shutil.which("debconf-set-selections"):
+        subprocess.run(["debconf-set-selections"], input=answer, text=True, check=False)
 
 
 def npm_install() -> None:

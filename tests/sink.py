@@ -468,7 +468,14 @@ def _log_writer(path: str) -> Callable[[Received], None]:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    manner = Manner(starttls="on" if options.starttls else "off", delay=options.delay)
+    starttls: Literal["off", "on", "broken"] = "on" if options.starttls else "off"
+    if options.broken_starttls:
+        starttls = "broken"
+    manner = Manner(
+        starttls=starttls,
+        delay=options.delay,
+        messages_per_connection=options.messages_per_connection,
+    )
     book = Book(_log_writer(options.log))
     talks: set[_Talk] = set()
     server = await asyncio.get_running_loop().create_server(
@@ -486,6 +493,8 @@ def main() -> None:
     parser.add_argument("--log", required=True, help="file to append accepted messages to")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before the last reply")
     parser.add_argument("--starttls", action="store_true")
+    parser.add_argument("--broken-starttls", action="store_true", help="offers it, talks nonsense")
+    parser.add_argument("--messages-per-connection", type=int, help="then it says 421")
     options = parser.parse_args()
     try:
         import uvloop

@@ -30,6 +30,11 @@ def follow(at: datetime, *, since: float) -> None:
     _followed = (since, at.astimezone(UTC))
 
 
+def is_followed() -> bool:
+    """Say whether another clock than the machine's is gone by."""
+    return _followed is not None
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
     """Make `now()` answer *at* within the body; for tests only."""

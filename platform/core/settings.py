@@ -287,6 +287,12 @@ class Settings:
         _one_of("https", "any"),
         "Which addresses webhooks may have: `https`, or `any`, which takes plain HTTP as well.",
     )
+    private_exchangers: tuple[Network, ...] = _setting(
+        "deny",
+        _private_destinations,
+        "Where mail exchangers may be though it is private: `deny`, or networks to allow. Names "
+        "that strangers publish would lead direct delivery into this network.",
+    )
     trusted_proxies: tuple[Network, ...] = _setting(
         "", _networks, "Networks whose `X-Forwarded-For` counts."
     )

@@ -14,6 +14,7 @@ from ..core.errors import NotFound
 from ..core.paging import Page, PageRequest, by_id, fetch_page
 from .isps import isp_sql
 from .tables import Attempt, Content, Delivery, SpooledMessage
+from .waiting import QueueFacts
 
 
 async def find_deliveries(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Delivery]:
@@ -254,3 +255,19 @@ async def oldest_due(actor: Actor) -> datetime | None:
     )
     found: datetime | None = rows[0]["due_since"]
     return found
+
+
+async def facts_of_queues(
+    actor: Actor, queue_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, QueueFacts]:
+    """Return what decides whether the mail of each queue is attempted."""
+    rows = await fetch(
+        "SELECT q.id, q.state = 'held' AS is_held, q.held_until, q.hold_reason, "
+        "v.status IS NOT DISTINCT FROM 'paused' AS is_paused, v.paused_until, v.pause_reason, "
+        "q.resume_at, q.rest_reason, q.rest_detail, q.backoff_until, q.last_reply "
+        "FROM queues q LEFT JOIN vmtas v ON v.id = q.vmta_id "
+        "WHERE q.organization_id = {} AND q.id = ANY({}::uuid[])",
+        actor.organization_id,
+        list(queue_ids),
+    )
+    return {row["id"]: QueueFacts(**{k: v for k, v in row.items() if k != "id"}) for row in rows}

@@ -50,6 +50,15 @@ class QueueState(StrEnum):
     PAUSED = "paused"
 
 
+class RestReason(StrEnum):
+    """Why a queue rests until a time."""
+
+    LIMIT = "limit"
+    WARMUP = "warmup"
+    SUSPENDED = "suspended"
+    NO_ADDRESS = "no_address"
+
+
 HOLD_SOURCE_USER = "user"
 HOLD_SOURCE_AUTO_BLOCK = "auto_block"
 

@@ -87,6 +87,10 @@ class Queue(Table, db=DB, tablename="queues"):
     resume_at = Timestamptz(
         null=True, default=None, help_text="A limit was reached: nothing is sent before."
     )
+    rest_reason = Varchar(
+        20, null=True, default=None, help_text="limit, warmup, suspended or no_address."
+    )
+    rest_detail = Text(null=True, default=None, help_text="The reply, or the address.")
     flushed_at = Timestamptz(
         null=True, default=None, help_text="What was deferred before is made due, bit by bit."
     )

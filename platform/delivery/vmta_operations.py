@@ -143,7 +143,8 @@ async def resume(tx: Tx, vmta: VmtaRow) -> None:
     # Spread by queue: there may be millions of deliveries, and each queue keeps its order. Locked
     # in the order of ids, as summing up does, so that the two never deadlock.
     await fetch(
-        "UPDATE queues SET resume_at = later.at, next_due_at = greatest(next_due_at, later.at) "
+        "UPDATE queues SET resume_at = later.at, rest_reason = NULL, rest_detail = NULL, "
+        "next_due_at = greatest(next_due_at, later.at) "
         "FROM (SELECT id, {}::timestamptz + random() * {}::interval AS at FROM queues "
         "WHERE vmta_id = {} AND depth > 0 ORDER BY id FOR NO KEY UPDATE) AS later "
         "WHERE later.id = queues.id",

@@ -17,6 +17,7 @@ from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
 from ..mail.tls import TlsPolicy
 from .context import Info, actor_of
+from .delivery_waits import DeliveryWait, waits_of
 from .engagements import DeliveryFields
 from .enums import describe_enum
 from .events import Event
@@ -280,6 +281,13 @@ class Delivery(DeliveryFields, Node):
     def next_attempt_at(self) -> datetime | None:
         waiting = self.row.state != DeliveryState.SENDING.value
         return self.row.due_at if waiting else None
+
+    @strawberry.field(
+        description="All that keeps it from being attempted now, its own reasons before those of "
+        "its queue; empty when it is on the wire or final."
+    )
+    async def waits(self, info: Info) -> list[DeliveryWait]:
+        return await waits_of(info, self.row)
 
     @strawberry.field(description="When the receiving server took it.")
     def delivered_at(self) -> datetime | None:

@@ -52,6 +52,12 @@ BYTES_AHEAD = 8 * 1024 * 1024
 LONGEST_ATTEMPT_SECONDS = 480.0
 """An attempt that takes longer is given up, so that every drain ends before its time limit."""
 
+CLOCKS_APART_SECONDS = 0.25
+"""How much later a drain that found nothing looks once more.
+
+Whoever accepted the mail may go by a clock that is a little ahead of this worker's.
+"""
+
 LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.5, 2.0)
 """Waits between looks for new mail while conversations are still going on."""
 
@@ -164,7 +170,7 @@ class Drain:
 
     async def _feed(self) -> None:
         """Claim and prepare, a little ahead of the lanes, until nothing is due."""
-        looks = 0
+        looks, has_begun = 0, False
         while not self._is_over:
             claims = await self._claim()
             if claims is None:
@@ -173,15 +179,18 @@ class Drain:
                     await asyncio.wait(self._lanes)
                 return
             if claims:
-                looks = 0
+                looks, has_begun = 0, True
                 await self._prepare(claims)
                 await self._wait_for_hunger()
             elif self._lanes:
                 pause = LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS) - 1)]
                 looks += 1
                 await asyncio.wait(self._lanes, timeout=pause)
-            else:
+            elif has_begun:
                 return
+            else:
+                has_begun = True
+                await asyncio.sleep(CLOCKS_APART_SECONDS)
 
     @property
     def _is_over(self) -> bool:
@@ -205,7 +214,8 @@ class Drain:
         return [claim for claim in claims if claim not in dropped]
 
     async def _prepare(self, claims: list[Claim]) -> None:
-        async for group in prepare(claims, self._outbound.building):
+        outbound = self._outbound
+        async for group in prepare(claims, outbound.building, outbound.builders):
             for prepared in group:
                 if self._is_over:
                     await self._settle(prepared.claim, None)

@@ -9,15 +9,12 @@ import contextlib
 import logging
 import time
 import uuid
-from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
-from weakref import WeakValueDictionary
 
 from ..core import clock
-from ..core.actor import OrganizationId
 from ..core.ids import new_id
 from ..delivery.limits import SiteLimits
 from ..delivery.work import (
@@ -33,11 +30,9 @@ from ..delivery.work import (
     take_messages,
     wanted_by_others,
 )
+from .gates import Gate, Owner
 
 log = logging.getLogger(__name__)
-
-Owner = OrganizationId | None
-"""Whose mail it is; None is the platform's own."""
 
 LOOK_SECONDS = 0.3
 """How often a worker looks whether another waits for its connections."""
@@ -54,130 +49,6 @@ FORGOTTEN_SECONDS = 3600.0
 
 NEWCOMER_SHARE = 0.05
 """Of a limit: an organization that sent less may use all of it, others leave this much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """For whom somebody waits, and until when."""
-
-    organization_id: Owner
-    end_at: float
-    """By the monotonic clock."""
-    stopped: "asyncio.Future[Any]"
-    """Done when the process is to end."""
-
-
-class Gate:
-    """The connections of one scope that this worker may hold.
-
-    *open* counts those in use and those that idle. An idle one is closed, or handed on, when
-    somebody waits.
-    """
-
-    def __init__(self, scope: ScopeKey) -> None:
-        self.scope = scope
-        self.limit = 0
-        self.allowed = 0
-        self.open = 0
-        self.idle = 0
-        self.leased_at = 0.0
-        self.modest_until = 0.0
-        self.suspended_until: datetime | None = None
-        self._promised = 0
-        self._lines: OrderedDict[Owner, deque[asyncio.Future[None]]] = OrderedDict()
-
-    @property
-    def waiting(self) -> int:
-        """How many lanes wait for a connection."""
-        return sum(len(line) for line in self._lines.values())
-
-    @property
-    def is_suspended(self) -> bool:
-        """Whether nothing may be sent, because the receiver said so."""
-        return self.suspended_until is not None and self.suspended_until > clock.now()
-
-    @property
-    def organizations(self) -> int:
-        """How many organizations wait here, and one for those that send."""
-        return max(1, len(self._lines))
-
-    def wanted(self, *, is_contested: bool) -> int:
-        """Return how many connections are wanted; idle ones only where nobody else waits."""
-        used = self.open - self.idle
-        if time.monotonic() < self.modest_until:
-            return used
-        return used + self.waiting if is_contested else max(self.open, used + self.waiting)
-
-    def is_unused(self, now: float) -> bool:
-        """Say whether nobody has wanted anything of it for a while."""
-        is_empty = self.open == 0 and self.waiting == 0 and self._promised == 0
-        return is_empty and now - self.leased_at > RENEW_SECONDS
-
-    def has_room(self) -> bool:
-        """Say whether a connection may be opened, or an idle one taken, out of turn."""
-        return not self._lines and self._spare > 0
-
-    def must_yield(self) -> bool:
-        """Say whether whoever holds a connection is to let others have it after a message."""
-        return bool(self._lines) or self.is_over
-
-    @property
-    def is_over(self) -> bool:
-        """Whether more is open than this worker may hold, because another's turn has come."""
-        return self.open > self.allowed
-
-    async def wait_for_turn(self, patience: "Patience") -> bool:
-        """Return when a connection is there, which is to be taken at once, or that none came."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(patience.organization_id, deque()).append(turn)
-        self.wake()
-        is_there = False
-        try:
-            await asyncio.wait(
-                {turn, patience.stopped},
-                timeout=max(patience.end_at - time.monotonic(), 0),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            is_there = turn.done()
-        finally:
-            if turn.done():
-                self._promised -= 1
-                if not is_there:
-                    self.wake()
-            else:
-                self._leave_line(patience.organization_id, turn)
-        return is_there
-
-    def pin(self) -> int:
-        """Open no more than are open or promised now, and return how many that is.
-
-        While the database is asked it is told this number, and others may be given the rest.
-        """
-        taken = max(self.open, min(self.allowed, self.open + self._promised))
-        self.allowed = min(self.allowed, taken)
-        return taken
-
-    def wake(self) -> None:
-        """Let those who wait have what is free, one organization after the other."""
-        while self._lines and self._spare > 0:
-            organization_id, line = self._lines.popitem(last=False)
-            turn = line.popleft()
-            if line:
-                self._lines[organization_id] = line
-            if not turn.done():
-                self._promised += 1
-                turn.set_result(None)
-
-    @property
-    def _spare(self) -> int:
-        return self.allowed - self.open + self.idle - self._promised
-
-    def _leave_line(self, organization_id: Owner, turn: "asyncio.Future[None]") -> None:
-        line = self._lines.get(organization_id)
-        if line is not None and turn in line:
-            line.remove(turn)
-            if not line:
-                del self._lines[organization_id]
 
 
 @dataclass(slots=True)
@@ -206,31 +77,31 @@ class Limits:
     def __init__(self) -> None:
         self.worker_id: uuid.UUID = new_id()
         self._gates: dict[ScopeKey, Gate] = {}
-        self._known: WeakValueDictionary[ScopeKey, Gate] = WeakValueDictionary()
-        """Gates that somebody holds, leased or not: for a scope there is one at a time."""
         self._stocks: dict[ScopeKey, _Stock] = {}
         self._leasing = asyncio.Lock()
+        self._asking: Counter[Gate] = Counter()
         self._soon = asyncio.Event()
 
     async def gate(self, scope: ScopeKey, limit: int) -> Gate:
-        """Return the gate of a scope; its first connection is leased if one is free."""
-        gate = self._known.get(scope)
+        """Return the gate of a scope; its first connection is leased if one is free.
+
+        The caller uses it until it says otherwise: `gate.users` counts one more.
+        """
+        gate = self._gates.get(scope)
         if gate is None:
             await ensure_scopes([scope])
-            gate = self._known.setdefault(scope, Gate(scope))
-        self._gates[scope] = gate
+            gate = self._gates.setdefault(scope, Gate(scope))
         gate.limit = limit
+        gate.users += 1
         if time.monotonic() - gate.leased_at > RENEW_SECONDS:
-            await self._lease([gate], least=1)
+            await self._lease_with_others(gate)
         return gate
 
     async def ask_for_more(self, gate: Gate) -> None:
         """Lease as many connections as lanes wait for, as far as there are any."""
         is_modest = time.monotonic() < gate.modest_until
-        # It may have been given up since whoever asks came by it.
-        self._gates[gate.scope] = gate
         if not is_modest and gate.allowed < min(gate.limit, gate.open + gate.waiting + 1):
-            await self._lease([gate], least=gate.open + gate.waiting + 1)
+            await self._lease_with_others(gate, lanes=1)
 
     async def take(
         self,
@@ -260,7 +131,7 @@ class Limits:
     async def suspend(self, gate: Gate, lasts: timedelta, reply: str) -> datetime:
         """Send nothing in the gate's scope, on any worker, and return until when."""
         until = clock.now() + lasts
-        gate.suspended_until = until
+        gate.suspended_until, gate.suspended_by = until, reply
         await suspend(gate.scope, until, reply)
         return until
 
@@ -311,17 +182,15 @@ class Limits:
                 del self._stocks[stock.scope]
 
     async def _give_up(self, now: float) -> None:
-        """Let others have the connections of gates that nobody goes through."""
-        idle = [gate for gate in self._gates.values() if gate.is_unused(now)]
-        if not idle:
+        """Let others have the connections of gates that nobody uses."""
+        if not any(gate.is_idle(now, RENEW_SECONDS) for gate in self._gates.values()):
             return
         async with self._leasing:
-            # Looked at again, for others may have leased or waited meanwhile; and closed before
-            # the database is told, for a drain that holds one may go through it at any moment.
-            idle = [gate for gate in idle if gate.is_unused(now)]
+            # Looked at now, for somebody may have come meanwhile; and given up before the
+            # database is told, so that whoever comes makes another, and leases after this.
+            idle = [g for g in self._gates.values() if g.is_idle(now, RENEW_SECONDS)]
             for gate in idle:
-                gate.allowed = 0
-                self._gates.pop(gate.scope, None)
+                del self._gates[gate.scope]
             if idle:
                 await end_leases(self.worker_id, [gate.scope for gate in idle])
 
@@ -333,34 +202,67 @@ class Limits:
                 await give_back_messages(stock.scope, count)
         await end_leases(self.worker_id)
 
+    async def _lease_with_others(self, gate: Gate, *, lanes: int = 0) -> None:
+        """Lease connections of a gate for *lanes* more, but one in any case.
+
+        All who ask while a lease is being written share the next one. One by one, the first
+        message of an organization would wait behind every lane of another's many queues.
+        """
+        self._asking[gate] += lanes
+        async with self._leasing:
+            if gate not in self._asking:
+                return
+            asking, self._asking = self._asking, Counter()
+            await self._write_leases(
+                {
+                    each: max(
+                        1,
+                        each.wanted(is_contested=False),
+                        each.open + each.waiting + more if more else 0,
+                    )
+                    for each, more in asking.items()
+                }
+            )
+
     async def _lease(
-        self,
-        gates: Sequence[Gate],
-        *,
-        least: int = 0,
-        contested: Collection[uuid.UUID] = frozenset(),
+        self, gates: Sequence[Gate], *, contested: Collection[uuid.UUID] = frozenset()
     ) -> None:
         if not gates:
             return
         async with self._leasing:
-            wishes = [
-                Wish(
-                    gate.scope,
-                    gate.limit,
-                    open=gate.pin(),
-                    wanted=min(
-                        gate.limit,
-                        max(gate.wanted(is_contested=gate.scope.id in contested), least),
-                    ),
-                    organizations=gate.organizations,
-                )
-                for gate in gates
-            ]
+            await self._write_leases(
+                {gate: gate.wanted(is_contested=gate.scope.id in contested) for gate in gates}
+            )
+
+    async def _write_leases(self, wanted: Mapping[Gate, int]) -> None:
+        """Lease what is wanted of each gate, as far as its limit goes."""
+        gates = list(wanted)
+        wishes = [
+            Wish(
+                gate.scope,
+                gate.limit,
+                open=gate.held,
+                wanted=min(gate.limit, wanted[gate]),
+                organizations=gate.organizations,
+            )
+            for gate in gates
+        ]
+        # What the last lease still allows may be another worker's before this one is written.
+        before = {gate: gate.allowed for gate in gates}
+        for gate in gates:
+            gate.allowed = min(gate.allowed, gate.held)
+        try:
             leased = await lease_connections(self.worker_id, wishes)
+        except BaseException:
+            # Without the database nobody else can have them either.
+            for gate in gates:
+                gate.allowed = before[gate]
+            raise
         for gate in gates:
             gate.leased_at = time.monotonic()
             gate.allowed = leased[gate.scope].connections
             gate.suspended_until = leased[gate.scope].suspended_until
+            gate.suspended_by = leased[gate.scope].suspended_by
             gate.wake()
 
     async def _take_one(

@@ -15,9 +15,11 @@ from ..core.actor import OrganizationId
 from ..delivery.work import LEASE, QueueRoute
 from ..mail.outcome import Failure, Outcome
 from ..mail.smtp import Envelope, Host, Session, Tls
-from .limits import Gate, Limits, Patience
+from .gates import Gate, Patience
+from .limits import Limits
 from .reports import Reports
 from .settler import Settler
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,13 @@ IDLE_SECONDS = 4.0
 
 MESSAGES_PER_CONNECTION = 100
 """Messages sent over one connection before it is closed; some receivers refuse more."""
+
+BUILDERS = 2
+"""Threads that build messages at a time.
+
+With more of them the conversations wait for the interpreter: each time that they have something
+to do, every thread may have it for five milliseconds first.
+"""
 
 UNREACHABLE_SECONDS = 30.0
 """How long a host that did not answer is not asked again, so that a dead one costs little."""
@@ -298,6 +307,7 @@ class Outbound:
     memory: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
     building: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
     """What building messages takes beside what is built."""
+    builders: Turns = field(default_factory=lambda: Turns(BUILDERS))
     drains: set[asyncio.Task[None]] = field(default_factory=set)
     """They end by themselves, also when the job that began them is given up."""
     at_work: Counter[OrganizationId | None] = field(default_factory=Counter)

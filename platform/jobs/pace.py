@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from datetime import datetime
+import logging
+from datetime import datetime, timedelta
 
 from ..core import clock
 from ..delivery.classify import Action, Judgement
@@ -14,12 +15,15 @@ from ..delivery.limits import (
     limits_everywhere,
     throttled,
 )
-from ..delivery.rules import BACKOFF_SHARE
+from ..delivery.rules import BACKOFF_SHARE, RestReason
 from ..delivery.windows import DAY, HOUR
 from ..delivery.work import QueueRoute, ScopeKey, overflow, rest_queue
 from ..mail.outcome import Failure, Outcome
-from .limits import Gate, Patience
+from ..vmtas.inventory import is_on_this_machine
+from .gates import Gate, Patience
 from .outbound import MESSAGES_PER_CONNECTION, Conversation, Outbound, Way
+
+log = logging.getLogger(__name__)
 
 CONNECTIONS = 10
 """Conversations that one drain holds at once, whatever more its limits allow."""
@@ -28,6 +32,9 @@ MANY = 10_000
 """Connections where there is no limit."""
 
 LONGEST_PAUSE_SECONDS = 30.0
+
+ADDRESS_MISSING = timedelta(seconds=10)
+"""How long a queue rests whose address this machine does not have; another worker's may."""
 
 
 class Pace:
@@ -62,30 +69,47 @@ class Pace:
             # Nothing is counted, so that nothing may be taken back either.
             self._scopes = []
             return count
+        if way.source_address and not is_on_this_machine(way.source_address):
+            await self._lacks(way.source_address)
+            return 0
         site = ScopeKey(way.source_address or "", way.site)
         await self._find_limits(site)
-        if self.gate is not None and self.gate.suspended_until and self.gate.is_suspended:
-            await self._rest(self.gate.suspended_until, throttles=True)
+        gate = self.gate
+        if gate is not None and gate.suspended_until and gate.is_suspended:
+            await self._rest(gate.suspended_until, RestReason.SUSPENDED, gate.suspended_by)
             return 0
         if not self._scopes:
             return count
         taken = await self._outbound.limits.take(self._scopes, count, self._queue.organization_id)
         if taken.count == 0 and taken.retry_at is not None:
-            await self._overflow()
-            await self._rest(taken.retry_at)
+            is_warmup = await self._overflow()
+            reason = RestReason.WARMUP if is_warmup else RestReason.LIMIT
+            await self._rest(taken.retry_at, reason)
         return taken.count
 
-    async def _overflow(self) -> None:
+    async def _lacks(self, address: str) -> None:
+        """Leave the mail to a worker that has the address; no attempt is spent on it."""
+        log.error(
+            "vMTA %s sends from %s, which is no address of this machine; "
+            "its mail waits for a worker that has it",
+            self._queue.vmta,
+            address,
+        )
+        until = clock.now() + ADDRESS_MISSING
+        await self._rest(until, RestReason.NO_ADDRESS, address)
+
+    async def _overflow(self) -> bool:
         """If it is the warm-up that allows nothing more, let warm members of the pool send."""
         if self._warmup is None or self._queue.vmta_id is None:
-            return
+            return False
         scope, limits, until = self._warmup
         owner = self._queue.organization_id
         left = await self._outbound.limits.take([(scope, limits)], 1, owner)
         if left.count:
             self._outbound.limits.put_back([(scope, limits)], left.count)
-        else:
-            await overflow(self._queue.queue_id, self._queue.vmta_id, until=until)
+            return False
+        await overflow(self._queue.queue_id, self._queue.vmta_id, until=until)
+        return True
 
     def _find_warmup(self) -> None:
         """Count against the day of the warm-up, or against its hour; a new one, a new count."""
@@ -129,7 +153,7 @@ class Pace:
             until = await self._outbound.limits.suspend(
                 self.gate, judged.suspend_for, judged.outcome.text
             )
-            await self._rest(until, throttles=True)
+            await self._rest(until, RestReason.SUSPENDED, judged.outcome.text)
         if self.lanes == 1 and self.share < 1:
             pause = judged.outcome.duration.total_seconds() * (1 / self.share - 1)
             with contextlib.suppress(TimeoutError):
@@ -141,6 +165,7 @@ class Pace:
         """Wait for nothing more."""
         if self._stopped is not None:
             self._stopped.cancel()
+        self._leave()
 
     async def _find_limits(self, site: ScopeKey) -> None:
         queue = self._queue
@@ -157,8 +182,15 @@ class Pace:
             self._scopes.append((slow, throttled(limits, self.share)))
         self._scopes = [each for each in self._scopes if each[1].has_rate]
         # Without a limit there is a gate all the same: a suspension holds for all workers.
-        self.gate = await self._outbound.limits.gate(site, limits.connections or MANY)
+        gate = await self._outbound.limits.gate(site, limits.connections or MANY)
+        self._leave()
+        self.gate = gate
 
-    async def _rest(self, until: datetime, *, throttles: bool = False) -> None:
+    def _leave(self) -> None:
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            gate.users -= 1
+
+    async def _rest(self, until: datetime, reason: RestReason, detail: str | None = None) -> None:
         if until > clock.now():
-            await rest_queue(self._queue.queue_id, until, throttles=throttles)
+            await rest_queue(self._queue.queue_id, until, reason, detail=detail)

@@ -31,6 +31,7 @@ from ..tracking.work.linking import (
 )
 from .measures import DKIM_SIGNATURES
 from .rewriting import Outline, outline_of, with_text
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,12 @@ class _Built:
 
 
 async def prepare(
-    claims: Sequence[Claim], window: "Window | None" = None
+    claims: Sequence[Claim], window: "Window | None" = None, turns: Turns | None = None
 ) -> AsyncIterator[list[Prepared]]:
     """Yield the claims with what to send, a few messages at a time.
 
-    What that takes for the moment is taken from *window* until the next is asked for.
+    What that takes for the moment is taken from *window* until the next is asked for. They are
+    built when it is their organization's turn.
 
     A message is built and signed once, however many of *claims* are its deliveries; marketing
     mail is signed for each delivery, as each has a link of its own to unsubscribe with, and mail
@@ -75,17 +77,18 @@ async def prepare(
     for group in _groups(claims):
         size = PEAK * sum({c.content_id: c.content_bytes or 0 for c in group}.values())
         async with _held(window, size):
-            yield await _prepare_group(group)
+            yield await _prepare_group(group, turns or Turns(1))
 
 
-async def _prepare_group(group: Sequence[Claim]) -> list[Prepared]:
+async def _prepare_group(group: Sequence[Claim], turns: Turns) -> list[Prepared]:
     contents = await read_contents({claim.content_id for claim in group})
     domain_ids = {claim.domain_id for claim in group if claim.domain_id}
     keys = await signing_keys(domain_ids)
     selectors = await bimi_selectors(domain_ids)
     tracked = await _tracked([claim for claim in group if claim.tracks])
     # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
-    built = await asyncio.to_thread(_build_all, group, contents, keys, selectors, tracked)
+    async with turns.turn(group[0].organization_id):
+        built = await asyncio.to_thread(_build_all, group, contents, keys, selectors, tracked)
     counts = Counter(_unit(claim) for claim in group)
     return [_address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group]
 

@@ -9,6 +9,7 @@ from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import (
     DueQueue,
+    anything_waits,
     due_queues,
     go_on_flushing,
     roll_up,
@@ -29,6 +30,9 @@ EVERY = timedelta(seconds=1)
 LARGEST_SHARE = 0.05
 """Of the time that sweeping may take: with very many queues it comes less often."""
 
+LONGEST = timedelta(seconds=10)
+"""Between two sweeps all the same: on a busy worker most of what one takes is waiting."""
+
 OVERDUE = timedelta(seconds=10)
 """Mail due for longer is too much for the drains at work, or theirs died with its worker."""
 
@@ -42,6 +46,12 @@ NOTICES_AT_ONCE = 100
 LOST_AT_ONCE = 100
 LOST_JOBS_EVERY = 15.0
 """Seconds between two looks for work that has a job of its own, which may have been lost."""
+
+QUIET_SECONDS = 3.0
+"""Between two looks while nothing waits; whoever brings mail rings, and waits for no look."""
+
+ALL_THE_SAME_SECONDS = 60.0
+"""Between two sweeps while nothing waits."""
 
 
 async def sweep() -> int:
@@ -91,15 +101,24 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
 
     It is no job, so that it does not wait behind jobs.
     """
-    looked_at = -LOST_JOBS_EVERY
+    swept_at = looked_at = -ALL_THE_SAME_SECONDS
     while not stopping.is_set():
         started = time.monotonic()
         try:
+            if started - swept_at < ALL_THE_SAME_SECONDS and not await anything_waits():
+                await asyncio.sleep(QUIET_SECONDS)
+                continue
             await sweep()
+            swept_at = started
             if started - looked_at >= LOST_JOBS_EVERY:
                 await find_lost()
                 looked_at = started
         except Exception as error:  # an edge: the next sweep finds what this one missed
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started
-        await asyncio.sleep(max(EVERY.total_seconds(), took / LARGEST_SHARE))
+        await asyncio.sleep(pause_after(took))
+
+
+def pause_after(took: float) -> float:
+    """Return the seconds to the next sweep after one that took so many."""
+    return min(max(EVERY.total_seconds(), took / LARGEST_SHARE), LONGEST.total_seconds())

@@ -3,12 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..core.settings import Address, Settings
 from ..delivery.work import QueueRoute
-from ..mail.destinations import Network
-from ..mail.dns import Resolver, route
+from ..mail.destinations import Network, is_allowed
+from ..mail.dns import Resolver, Route, route
 from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Host, Tls
 from .capture import CaptureListener
@@ -34,8 +35,8 @@ class Capture:
 class Direct:
     """Sends to the mail exchangers of the recipient's domain.
 
-    *allowed* are private networks in which MTA-STS policies may be; *ca_file* replaces the
-    system's certificate authorities.
+    *allowed* are private networks in which MTA-STS policies may be, *exchangers* those in which
+    mail exchangers may; *ca_file* replaces the system's certificate authorities.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Direct:
         port: int,
         hostname: str,
         allowed: Collection[Network] = (),
+        exchangers: Collection[Network] = (),
         ca_file: str | None = None,
     ) -> None:
         policies = StsPolicies(resolver, allowed=allowed, ca_file=ca_file)
@@ -52,13 +54,19 @@ class Direct:
         self._resolver = resolver
         self._port = port
         self._hostname = hostname
+        self._exchangers = exchangers
         self._ca_file = ca_file
 
     async def find_way(self, queue: QueueRoute) -> Way | Failure:
         """Return the exchangers of the queue's domain, each address on its own."""
-        found = await route(self._resolver, queue.domain, own_names={self._hostname})
+        own_names = {self._hostname, queue.ehlo} - {""}
+        found = await route(self._resolver, queue.domain, own_names=own_names)
         if found.failure is not None:
             return found.failure
+        # After the look at ourselves: that we are one of the exchangers weighs more.
+        found = _in_reach(found, self._exchangers)
+        if not found.hosts:
+            return _PRIVATE
         demands = await self._encryption.demands(queue.domain, found, asked=queue.tls)
         if isinstance(demands, Failure):
             return demands
@@ -130,11 +138,22 @@ def _usual_transport(settings: Settings, capture: CaptureListener) -> Transport:
             port=settings.mx_port,
             hostname=settings.hostname,
             allowed=settings.private_destinations,
+            exchangers=settings.private_exchangers,
             ca_file=_ca_file(settings),
         )
     if settings.delivery == "relay":
         return Relay(settings.relay_url, hostname=settings.hostname, ca_file=_ca_file(settings))
     return Capture(capture, hostname=settings.hostname)
+
+
+def _in_reach(found: Route, allowed: Collection[Network]) -> Route:
+    """Return the route without the addresses that strangers may not send us to."""
+    hosts = []
+    for host in found.hosts:
+        addresses = tuple(each for each in host.addresses if is_allowed(each, allowed=allowed))
+        if addresses:
+            hosts.append(replace(host, addresses=addresses))
+    return replace(found, hosts=tuple(hosts))
 
 
 def _ca_file(settings: Settings) -> str | None:
@@ -152,6 +171,12 @@ async def _look_up(address: Address) -> Sequence[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
+_PRIVATE = Failure(
+    Verdict.BOUNCED,
+    BounceClass.POLICY_REJECTED,
+    "the domain's mail exchangers have private addresses only, and to those nothing is sent",
+    "5.4.4",
+)
 _NO_COMMON_FAMILY = Failure(
     Verdict.DEFERRED,
     BounceClass.CONNECTION_FAILURE,

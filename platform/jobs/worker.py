@@ -12,6 +12,7 @@ from typing import Any
 
 import uvloop
 from saq import Queue, Worker
+from saq.types import PartialTimersDict
 
 from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
@@ -36,7 +37,7 @@ from .sweep import keep_sweeping
 from .tidy import forget, tidy
 from .tracking import keep_settling
 from .transports import make_transport
-from .vmtas import check_vmta
+from .vmtas import check_vmta, report_missing_addresses
 from .webhooks import Caller
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,13 @@ CALLING_SECONDS = 12.0
 LARGEST_PART = 0.75
 """Of a worker's places, how many one organization may have."""
 
-CLOCK_EVERY = 10.0
-REAP_SECONDS = 5.0
+CLOCK_EVERY = 30.0
+REAP_SECONDS = 15.0
+SCHEDULE_SECONDS = 15
+"""How often SAQ looks for jobs whose time has come; others come by the database's notice."""
+
+CRON_SECONDS = 30.0
+"""How often jobs that come by the clock are put in for their next time."""
 DATABASE_CONNECTIONS = 10
 
 
@@ -76,6 +82,18 @@ class PatientWorker(Worker[Any]):
     """SAQ's worker, without its signals and its own idea of when jobs are stuck."""
 
     SIGNALS: list[signal.Signals] = []
+    _planned_at = -CRON_SECONDS
+
+    async def schedule(self, lock: int = 1) -> None:
+        """Take jobs whose time has come; plan those of the clock now and then.
+
+        SAQ plans all of them each time, which would be most of what an idle worker asks.
+        """
+        if time.monotonic() - self._planned_at < CRON_SECONDS:
+            await self.queue.schedule(lock)
+        else:
+            self._planned_at = time.monotonic()
+            await super().schedule(lock)
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
         """Start what SAQ does beside jobs, and look for jobs of dead workers."""
@@ -115,6 +133,8 @@ async def work(database_url: str, *, concurrency: int, shape: Shape) -> None:
     start_tracing("worker")
     await start_pool(database_url, size=DATABASE_CONNECTIONS)
     queue = await open_queue(database_url)
+    if settings().delivery == "direct":
+        await report_missing_addresses()
     capture = CaptureListener()
     await capture.start()
     outbound = Outbound(
@@ -162,6 +182,7 @@ def make_worker(queue: Queue, outbound: Outbound, *, concurrency: int) -> Patien
         concurrency=concurrency,
         cron_jobs=cron_jobs(),
         after_process=look_again,
+        timers=PartialTimersDict(schedule=SCHEDULE_SECONDS),
     )
     worker.context["outbound"] = outbound
     return worker

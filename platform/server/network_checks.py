@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.database import fetch
 from ..core.settings import Settings
 from ..mail.dns import LookupStatus, Resolver
+from ..vmtas.inventory import is_on_this_machine
 from .findings import Finding, fault, ok, warning
 
 CONNECT_SECONDS = 10.0
@@ -75,7 +77,23 @@ async def vmtas(found: Settings) -> Sequence[Finding]:
             for row in rows
         )
     )
-    return findings or [fault("vMTAs", "There is none.", "Run `postlane migrate`.")]
+    if not findings:
+        return [fault("vMTAs", "There is none.", "Run `postlane migrate`.")]
+    return [*findings, *_elsewhere(rows)]
+
+
+def _elsewhere(rows: Sequence[dict[str, Any]]) -> Sequence[Finding]:
+    """Return a warning for each vMTA whose address a worker here does not have."""
+    return [
+        warning(
+            f"vMTA {row['name']}",
+            f"Its address {row['ip_address']} is none of this machine: a worker here leaves its "
+            "mail to others.",
+            f"Add {row['ip_address']} to this machine, unless a worker on another has it.",
+        )
+        for row in rows
+        if row["ip_address"] and not is_on_this_machine(row["ip_address"])
+    ]
 
 
 async def _vmta(resolver: Resolver, name: str, address: str | None, hostname: str) -> Finding:

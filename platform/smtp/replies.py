@@ -57,8 +57,9 @@ def refusal_reply(refused: Refusal | OperationError) -> str:
     else:
         code, text = refused.code, refused.message
     number, enhanced = REPLIES.get(code, _FORBIDDEN)
-    details = " ".join(detail.message for detail in refused.details)
-    return reply(number, enhanced, f"{text} {details}".strip())
+    # A fault of the whole message is told as both.
+    sentences = dict.fromkeys([text, *(detail.message for detail in refused.details)])
+    return reply(number, enhanced, " ".join(sentences).strip())
 
 
 def reply(number: int, enhanced: str, text: str) -> str:

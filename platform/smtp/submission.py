@@ -4,7 +4,9 @@ import base64
 import hashlib
 import ipaddress
 import logging
+import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -36,6 +38,9 @@ MOST_RECIPIENTS = 50
 MOST_FAILURES = 3
 """Failed sign-ins of one conversation; then it ends."""
 
+MOST_FAILURES_A_MINUTE = 20
+"""Failed sign-ins from one address; until the minute is over no key from there is looked at."""
+
 SEND = Document("""
 mutation SubmitMessage($input: SendRawMessageInput!) {
   sendRawMessage(input: $input) { receipt { uuid } }
@@ -51,6 +56,8 @@ class Submission:
         self._once_by_message_id = once_by_message_id
         self._offers_tls = offers_tls
         self._failures: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+        self._failures_from: Counter[str | None] = Counter()
+        self._counted_since = 0.0
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, host: str, lines: list[str]
@@ -156,6 +163,8 @@ class Submission:
         session = server.session
         if session is None or not may_sign_in(session, offers_tls=self._offers_tls):
             return _refused(reply(538, "5.7.11", "Sign in after STARTTLS."))
+        if self._is_guessing(peer_address(session)):
+            return await self._end(server, "Too many failed sign-ins from your address.")
         decoded = await decode(None, args)
         if not decoded.success or not isinstance(decoded.auth_data, LoginPassword):
             return decoded
@@ -170,11 +179,24 @@ class Submission:
 
     async def _failed(self, server: SMTP, session: Session, sentence: str) -> AuthResult:
         self._failures[session] = self._failures.get(session, 0) + 1
-        if self._failures[session] >= MOST_FAILURES and server.transport is not None:
-            await server.push(reply(421, "4.7.0", "Too many failed sign-ins."))
-            server.transport.close()
-            return AuthResult(success=False, handled=True)
+        self._failures_from[peer_address(session)] += 1
+        if self._failures[session] >= MOST_FAILURES:
+            return await self._end(server, "Too many failed sign-ins.")
         return _refused(sentence)
+
+    async def _end(self, server: SMTP, sentence: str) -> AuthResult:
+        await server.push(reply(421, "4.7.0", sentence))
+        if server.transport is not None:
+            server.transport.close()
+        return AuthResult(success=False, handled=True)
+
+    def _is_guessing(self, address: str | None) -> bool:
+        """Say whether so many keys from the address were wrong that no other is looked at."""
+        now = time.monotonic()
+        if now - self._counted_since > 60:
+            self._failures_from.clear()
+            self._counted_since = now
+        return self._failures_from[address] >= MOST_FAILURES_A_MINUTE
 
     async def _admitted(self, key: str, session: Session) -> Actor:
         try:

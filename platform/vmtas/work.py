@@ -8,6 +8,7 @@ from ..core.actor import OrganizationId
 from ..core.database import fetch
 from ..core.ids import new_id
 from . import checking
+from .inventory import is_on_this_machine
 from .rules import DEFAULT_POOL, DEFAULT_VMTA
 from .tables import Vmta
 
@@ -44,6 +45,16 @@ async def every_vmta() -> Sequence[Vmta]:
 async def count_vmtas(organization_id: OrganizationId) -> int:
     """Return how many vMTAs an organization has of its own."""
     return int(await Vmta.count().where(Vmta.organization_id == organization_id))
+
+
+async def missing_addresses() -> Sequence[Vmta]:
+    """Return the active vMTAs whose address this machine does not have, by name."""
+    rows = (
+        await Vmta.objects()
+        .where(Vmta.status == "active", Vmta.ip_address.is_not_null())
+        .order_by(Vmta.name)
+    )
+    return [row for row in rows if not is_on_this_machine(str(row.ip_address))]
 
 
 async def check(vmta_id: uuid.UUID) -> None:

@@ -45,3 +45,16 @@ async def test_a_machine_whose_clock_is_ahead_takes_nobodys_lease(
     await follow_clock()
 
     assert await claim_batch(spooled.queue_id) == []
+
+
+async def test_a_look_that_took_long_does_not_put_a_clock_off(
+    database: None, own_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = datetime.now(UTC)
+    clock.follow(right, since=time.monotonic())
+    monkeypatch.setattr("postlane.core.database.CLOCK_SECONDS", 0.0)
+
+    await follow_clock()
+
+    assert clock._followed is not None
+    assert clock._followed[1] == right

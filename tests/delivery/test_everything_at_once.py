@@ -14,6 +14,7 @@ from postlane.core.database import fetch, transaction
 from postlane.delivery.errors import QueueHeld
 from postlane.delivery.operations import cancel_deliveries
 from postlane.delivery.queue_operations import flush_queue, hold_queue, release_queue
+from postlane.delivery.rules import RestReason
 from postlane.delivery.work import (
     Claim,
     Settlement,
@@ -82,7 +83,7 @@ class Everybody:
             except QueueHeld:
                 await release_queue(self.actor, queue_id)
         else:
-            await rest_queue(queue_id, clock.now() + timedelta(seconds=0.1), throttles=True)
+            await rest_queue(queue_id, clock.now() + timedelta(seconds=0.1), RestReason.SUSPENDED)
 
     async def sweep(self) -> None:
         """Count and go on flushing, as every worker does."""

@@ -10,7 +10,7 @@ from postlane.core import clock
 from postlane.core.actor import Actor, Role
 from postlane.core.database import fetch
 from postlane.delivery.queue_operations import flush_queue
-from postlane.delivery.rules import DeliveryState
+from postlane.delivery.rules import DeliveryState, RestReason
 from postlane.delivery.work import (
     Settlement,
     claim_batch,
@@ -359,7 +359,7 @@ async def _audited(organization: Organization) -> list[str]:
 async def test_a_flushed_queue_that_rested_is_due_although_nobody_came(own_database: str) -> None:
     resting = await make_spooled("a@rested.example")
     await roll_up()
-    await rest_queue(resting.queue_id, clock.now() + timedelta(hours=1))
+    await rest_queue(resting.queue_id, clock.now() + timedelta(hours=1), RestReason.LIMIT)
     assert await due_queues() == []
 
     await flush_queue(await make_actor(resting.organization), resting.queue_id)

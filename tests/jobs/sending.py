@@ -2,14 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 
 from postlane.delivery.work import LEASE, find_queue
 from postlane.jobs.delivery import Drain
 from postlane.jobs.outbound import Outbound, Transport
 from postlane.jobs.transports import Direct
+from postlane.mail.destinations import Network
 from postlane.mail.dns import Resolver
 from tests.dns_server import DnsServer
 
@@ -32,10 +34,13 @@ async def sending(transport: Transport, *, lease: timedelta = LEASE) -> AsyncIte
         await outbound.limits.close()
 
 
-def direct(dns: DnsServer, port: int) -> Direct:
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+def direct(dns: DnsServer, port: int, *, exchangers: Collection[Network] = LOOPBACK) -> Direct:
     """Return the transport that looks exchangers up at *dns* and connects to *port*."""
     resolver = Resolver([dns.server], timeout=timedelta(seconds=1))
-    return Direct(resolver, port=port, hostname="mail.postlane.test")
+    return Direct(resolver, port=port, hostname="mail.postlane.test", exchangers=exchangers)
 
 
 async def drain_queue(outbound: Outbound, queue_id: uuid.UUID) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from contextvars import Context
 from datetime import timedelta
 
 import pytest
 
 from postlane.accounts.tables import Organization
 from postlane.core import clock
-from postlane.core.database import fetch
+from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id
 from postlane.delivery.isps import Isp
 from postlane.delivery.limits import SiteLimits, limits_at, throttled
@@ -29,7 +30,7 @@ from postlane.delivery.work import (
     suspend,
     take_messages,
 )
-from postlane.jobs.limits import RENEW_SECONDS, Gate, Limits
+from postlane.jobs.limits import Limits
 from postlane.jobs.outbound import Conversation, Outbound, Way
 from postlane.jobs.pace import Pace
 from postlane.mail.outcome import BounceClass, Failure, Verdict
@@ -111,23 +112,14 @@ def test_a_window_that_nobody_looked_at_for_long_is_empty() -> None:
         (Claimant(10, 10, 1), [Claimant(0, 10, 3)], 3),
         (Claimant(0, 10, 1), [Claimant(3, 3, 1), Claimant(3, 3, 1)], 4),
         (Claimant(0, 1, 1), [Claimant(1, 1, 1, str(n)) for n in range(9)], 1),
-        (Claimant(5, 0, 1), [Claimant(5, 20, 1, str(n)) for n in range(2)], 0),
+        # Who wants nothing gets nothing, however many want more than there is.
+        (Claimant(2, 0, 1), [Claimant(4, 20, 1, "a"), Claimant(4, 20, 1, "b")], 0),
     ],
 )
 def test_connections_are_shared_by_need_and_organizations(
     mine: Claimant, others: list[Claimant], share: int
 ) -> None:
     assert fair_share(10, mine, others) == share
-
-
-def test_nothing_is_opened_that_the_database_is_not_told_of() -> None:
-    gate = Gate(ScopeKey("127.0.0.1", "mx.dest.example"))
-    gate.allowed, gate.open = 2, 1
-
-    told = gate.pin()
-
-    assert told == 1
-    assert not gate.has_room()
 
 
 def test_the_most_specific_limit_counts() -> None:
@@ -410,19 +402,46 @@ async def test_a_connection_of_a_notice_counts_once_mail_of_a_queue_takes_it(
     assert (gate.open, gate.has_room()) == (1, False)
 
 
-async def test_a_drain_goes_through_no_gate_that_was_given_up(database: None) -> None:
-    scope = ScopeKey("", f"mx.{new_id().hex}.example")
-    mine, other = Limits(), Limits()
-    gate = await mine.gate(scope, 1)
-    gate.leased_at -= RENEW_SECONDS + 1
-    await mine.look()
-    others = await other.gate(scope, 1)
-    others.open = 1
+async def test_no_connection_is_opened_that_a_lease_being_written_may_give_away(
+    database: None,
+) -> None:
+    limits, scope = Limits(), ScopeKey("192.0.2.1", f"mx{new_id().hex}.example")
+    gate = await limits.gate(scope, 3)
+    gate.open = 2
+    await limits.ask_for_more(gate)
+    gate.open = 1
+    before, gate.leased_at = gate.has_room(), 0.0
 
-    await mine.ask_for_more(gate)
+    async with transaction():
+        await fetch("SELECT FROM sending_scopes WHERE id = {} FOR UPDATE", scope.id)
+        renewing = asyncio.create_task(limits.look(), context=Context())
+        await asyncio.sleep(0.2)
+        during = gate.has_room()
+    await renewing
 
-    assert (gate.has_room(), others.allowed) == (False, 1)
-    assert await mine.gate(scope, 1) is gate
-    await other.close()
-    await mine.ask_for_more(gate)
-    assert gate.has_room()
+    assert (before, during) == (True, False)
+    assert gate.allowed == 1
+    await limits.close()
+
+
+async def test_a_gate_that_somebody_uses_is_not_given_up(database: None) -> None:
+    limits, scope = Limits(), ScopeKey("192.0.2.1", f"mx{new_id().hex}.example")
+    gate = await limits.gate(scope, 3)
+
+    gate.leased_at -= 60
+    await limits.look()
+    while_used = await leases(scope), await limits.gate(scope, 3) is gate
+    gate.users = 0
+    gate.leased_at -= 60
+    await limits.look()
+
+    # A second one beside it would count for itself, and both together would be too many.
+    assert while_used == (1, True)
+    assert await leases(scope) == 0
+    assert await limits.gate(scope, 3) is not gate
+    await limits.close()
+
+
+async def leases(scope: ScopeKey) -> int:
+    rows = await fetch("SELECT count(*) AS n FROM connection_leases WHERE scope_id = {}", scope.id)
+    return int(rows[0]["n"])

@@ -15,7 +15,7 @@ from postlane.mail.dns import Resolver
 from tests.certificates import make_certificate
 from tests.delivery.spool import make_spooled
 from tests.dns_server import DnsServer
-from tests.jobs.sending import drain_queue, sending
+from tests.jobs.sending import LOOPBACK, drain_queue, sending
 from tests.sink import Sink
 from tests.web_server import WebServer
 
@@ -62,6 +62,7 @@ def transport(dns: DnsServer, sink: Sink) -> Direct:
         port=sink.port,
         hostname="mail.postlane.test",
         allowed=[ip_network(f"{WEB}/32")],
+        exchangers=LOOPBACK,
         ca_file=str(make_certificate(*NAMES).ca_file),
     )
 

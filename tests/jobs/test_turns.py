@@ -14,6 +14,7 @@ from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
 from postlane.delivery.operations import ring
+from postlane.delivery.rules import RestReason
 from postlane.delivery.work import claim_batch, due_queues, renew_claims, rest_queue, roll_up
 from postlane.delivery.work.queues import DUE_QUEUES
 from postlane.jobs.delivery import drain, look_again
@@ -220,7 +221,7 @@ async def test_an_empty_queue_that_rests_takes_no_turn_of_others(own_database: s
     await fetch("DELETE FROM deliveries")
     await roll_up()
 
-    await rest_queue(empty.queue_id, clock.now() - timedelta(seconds=1))
+    await rest_queue(empty.queue_id, clock.now() - timedelta(seconds=1), RestReason.LIMIT)
     waiting = await make_spooled("b@other.example", organization=empty.organization)
     await roll_up()
     found = await due_queues(share=1)

@@ -54,6 +54,7 @@ class World:
             hostname=HOSTNAME,
             delivery="direct",
             mx_port=str(self.sink.port),
+            private_exchangers="127.0.0.0/8",
             dns_servers=f"{self.dns.address}:{self.dns.port}",
             # Everybody comes through a proxy, so that limits per address are everybody's own.
             trusted_proxies="127.0.0.1/32",

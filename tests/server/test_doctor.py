@@ -16,6 +16,7 @@ from postlane.server.demo_dns import DemoNameServer, Record
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.findings import Finding, Verdict
 from tests.certificates import make_certificate
+from tests.dns_server import DnsServer
 from tests.server.commands import environment, postlane_command
 
 LOOPBACK = "127.0.0.1"
@@ -175,20 +176,26 @@ async def test_a_relay_that_does_not_answer_is_a_fault() -> None:
 
 
 async def test_names_and_addresses_of_vmtas_must_point_at_each_other(
-    database: None, names: DemoNameServer
+    database: None, dns: DnsServer
 ) -> None:
-    names.publish(
-        [Record("good.example", "A", "192.0.2.1"), Record("astray.example", "A", "192.0.2.9")]
-    )
-    server = names.address
+    dns.set("good.example", "A", "192.0.2.1", "127.0.0.9")
+    for name in ("1.2.0.192", "9.0.0.127", "8.0.0.127"):
+        dns.set(f"{name}.in-addr.arpa", "PTR", "good.example")
     found = load(
         {
             "POSTLANE_DELIVERY": "direct",
-            "POSTLANE_DNS_SERVERS": str(server),
+            "POSTLANE_DNS_SERVERS": f"{dns.address}:{dns.port}",
             "POSTLANE_HOSTNAME": "good.example",
         }
     )
-    names_of = {"nameless": (None, "nowhere.example"), "plain": (None, "good.example")}
+    names_of = {
+        "nameless": (None, "nowhere.example"),
+        "plain": (None, "good.example"),
+        "whole": ("127.0.0.9", "good.example"),
+        "unnamed": ("127.0.0.7", "good.example"),
+        "one-way": ("127.0.0.8", "good.example"),
+        "elsewhere": ("192.0.2.1", "good.example"),
+    }
     for name, (address, hostname) in names_of.items():
         await fetch(
             "INSERT INTO vmtas (id, name, ip_address, hostname, created_at, updated_at) "
@@ -201,10 +208,17 @@ async def test_names_and_addresses_of_vmtas_must_point_at_each_other(
     try:
         found_of = verdicts(await network_checks.vmtas(found))
     finally:
-        await fetch("DELETE FROM vmtas WHERE name IN ('nameless', 'plain')")
+        await fetch("DELETE FROM vmtas WHERE name = ANY({}::text[])", list(names_of))
 
-    assert found_of["vMTA nameless"] is Verdict.FAULT
-    assert found_of["vMTA plain"] is Verdict.OK
+    assert {name: found_of[f"vMTA {name}"] for name in names_of} == {
+        "nameless": Verdict.FAULT,
+        "plain": Verdict.OK,
+        "whole": Verdict.OK,
+        "unnamed": Verdict.FAULT,
+        "one-way": Verdict.FAULT,
+        # Its names fit, but no worker here could send from it.
+        "elsewhere": Verdict.WARNING,
+    }
 
 
 async def test_keys_sealed_with_another_secret_are_a_fault(database: None) -> None:

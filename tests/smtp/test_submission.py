@@ -18,6 +18,7 @@ from postlane.server.smtp import admit
 from postlane.smtp.conversation import Bounds
 from postlane.smtp.listener import SUBMISSION, SubmissionListener
 from postlane.smtp.replies import LONGEST_TEXT, reply
+from postlane.smtp.submission import MOST_FAILURES_A_MINUTE
 from tests.certificates import make_certificate
 from tests.factories import make_api_key, make_domain, make_organization
 
@@ -125,6 +126,55 @@ async def test_the_third_failure_ends_the_conversation(listener: SubmissionListe
         return [client.docmd("AUTH", f"PLAIN {login}")[0] for _ in range(3)]
 
     assert await talk(listener, try_often) == [535, 535, 421]
+
+
+async def test_guessing_over_many_conversations_ends_for_that_address_alone(
+    listener: SubmissionListener, key: str
+) -> None:
+    wrong = base64.b64encode(b"\0user\0pmta_00000000_wrong").decode()
+
+    def guess(client: smtplib.SMTP) -> int:
+        client.ehlo()
+        return [client.docmd("AUTH", f"PLAIN {wrong}")[0] for _ in range(2)][-1]
+
+    def sign_in(client: smtplib.SMTP) -> int:
+        client.ehlo()
+        login = base64.b64encode(f"\0user\0{key}".encode()).decode()
+        return client.docmd("AUTH", f"PLAIN {login}")[0]
+
+    def sign_in_from_elsewhere() -> int:
+        elsewhere = ("127.0.0.9", 0)
+        with smtplib.SMTP("127.0.0.1", listener.port, source_address=elsewhere) as client:
+            return sign_in(client)
+
+    guesses = [await talk(listener, guess) for _ in range(MOST_FAILURES_A_MINUTE // 2)]
+
+    assert guesses == [535] * (MOST_FAILURES_A_MINUTE // 2)
+    # Not even the right one is looked at any more, or guessing would go on.
+    assert await talk(listener, sign_in) == 421
+    assert await asyncio.to_thread(sign_in_from_elsewhere) == 235
+
+
+async def test_a_key_with_a_limit_is_told_to_come_later(
+    listener: SubmissionListener, organization: Organization, sender: str
+) -> None:
+    limited = (await make_api_key(organization, rate_limit_per_minute=18)).secret
+
+    def send(client: smtplib.SMTP) -> list[tuple[int, bytes]]:
+        client.login("user", limited)
+        said = []
+        for number in range(3):
+            client.mail("bounces@elsewhere.example")
+            client.rcpt(f"you{number}@there.example")
+            code, text = client.data(mail(sender).as_bytes(policy=SMTP))
+            said.append((code, text[:5]))
+        return said
+
+    said = await talk(listener, send)
+
+    # Ten seconds of requests at once are three, and signing in counts as one.
+    assert said == [(250, b"2.0.0"), (250, b"2.0.0"), (451, b"4.7.1")]
+    assert await recipients_of(organization) == ["you0@there.example", "you1@there.example"]
 
 
 async def test_a_domain_of_somebody_else_is_refused_with_a_reason(

@@ -97,6 +97,9 @@ async def look_at_alerts() -> int:
     that they were, so each crossing is told once, whoever dies meanwhile. A balance that is
     back at the threshold or above it arms the alert again. Unlimited plans have no balance.
     """
+    # Nearly always there is nothing, and then one statement has to do.
+    if not await _changes():
+        return 0
     async with transaction() as tx:
         (lock,) = await fetch("SELECT pg_try_advisory_xact_lock(7024, 0) AS held")
         if not lock["held"]:

@@ -14,6 +14,7 @@ from ...core import clock
 from ...core.database import fetch, transaction
 from ...core.ids import new_id
 from ..limits import SiteLimits
+from ..rules import RestReason
 from ..windows import DAY, HOUR, MINUTE, Claimant, Window, fair_share
 
 CONNECTION_LEASE = timedelta(seconds=15)
@@ -68,6 +69,8 @@ class Leased:
 
     connections: int
     suspended_until: datetime | None
+    suspended_by: str | None = None
+    """The reply that asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +117,16 @@ async def lease_connections(worker_id: uuid.UUID, wishes: Sequence[Wish]) -> dic
         shares = [_share(worker_id, wish, rows, now) for wish in wishes]
         held = [max(wish.open, share) for wish, share in zip(wishes, shares, strict=True)]
         await _write_leases(worker_id, wishes, held, now + CONNECTION_LEASE)
-    suspended = {row["id"]: row["suspended_until"] for row in scopes}
+    known = {row["id"]: (row["suspended_until"], row["suspended_by"]) for row in scopes}
     return {
-        wish.scope: Leased(share, suspended.get(wish.scope.id))
+        wish.scope: Leased(share, *known.get(wish.scope.id, (None, None)))
         for wish, share in zip(wishes, shares, strict=True)
     }
 
 
 async def _lock_all(wishes: Sequence[Wish]) -> Sequence[Mapping[str, Any]]:
     sql = (
-        "SELECT id, suspended_until FROM sending_scopes WHERE id = ANY({}::uuid[]) "
+        "SELECT id, suspended_until, suspended_by FROM sending_scopes WHERE id = ANY({}::uuid[]) "
         "ORDER BY id FOR NO KEY UPDATE"
     )
     ids = [wish.scope.id for wish in wishes]
@@ -243,18 +246,23 @@ async def suspend(scope: ScopeKey, until: datetime, reply: str) -> None:
     )
 
 
-async def rest_queue(queue_id: uuid.UUID, until: datetime, *, throttles: bool = False) -> None:
-    """Let a queue wait because a limit is reached; what is in it stays as it is.
+async def rest_queue(
+    queue_id: uuid.UUID, until: datetime, reason: RestReason, *, detail: str | None = None
+) -> None:
+    """Let a queue wait; what is in it stays as it is.
 
-    If the receiver asked for it, the queue *throttles*: it shows as in back-off.
+    If the receiver asked for it, the queue shows as in back-off.
     """
+    throttles = reason is RestReason.SUSPENDED
     await fetch(
         # One that is empty stays so: it would be looked at again and again.
-        "UPDATE queues SET resume_at = {}, "
+        "UPDATE queues SET resume_at = {}, rest_reason = {}, rest_detail = {}, "
         "next_due_at = CASE WHEN next_due_at IS NOT NULL THEN greatest(next_due_at, {}) END, "
         "backoff_until = CASE WHEN {} THEN greatest(backoff_until, {}) ELSE backoff_until END "
         "WHERE id = {}",
         until,
+        reason.value,
+        detail,
         until,
         throttles,
         until,

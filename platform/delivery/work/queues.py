@@ -237,6 +237,26 @@ DUE_QUEUES = """
 """
 
 
+async def anything_waits() -> bool:
+    """Say whether a sweep would find something to do; one statement, for it is asked for ever."""
+    now = clock.now()
+    rows = await fetch(
+        "SELECT EXISTS (SELECT FROM queue_changes) "
+        "OR EXISTS (SELECT FROM queues WHERE flushed_at IS NOT NULL) "
+        "OR EXISTS (SELECT FROM queues WHERE state = 'held' AND held_until <= {}) "
+        "OR EXISTS (SELECT FROM vmtas WHERE status = 'paused' AND paused_until <= {}) "
+        f"OR EXISTS ({DUE_QUEUES}) AS yes",
+        now,
+        now,
+        now,
+        now,
+        1,
+        now,
+        1,
+    )
+    return bool(rows[0]["yes"])
+
+
 async def oldest_due() -> datetime | None:
     """Return since when the oldest mail that may be sent has been due, as of the last roll-up."""
     rows = await fetch(
