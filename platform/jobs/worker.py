@@ -12,7 +12,6 @@ from typing import Any
 
 import uvloop
 from saq import Queue, Worker
-from saq.types import PartialTimersDict
 
 from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
@@ -182,7 +181,7 @@ def make_worker(queue: Queue, outbound: Outbound, *, concurrency: int) -> Patien
         concurrency=concurrency,
         cron_jobs=cron_jobs(),
         after_process=look_again,
-        timers=PartialTimersDict(schedule=SCHEDULE_SECONDS),
+        timers={"schedule": SCHEDULE_SECONDS},  # type: ignore[arg-type]  # all may be left out
     )
     worker.context["outbound"] = outbound
     return worker
