@@ -116,19 +116,6 @@ def queue_id(organization_id: OrganizationId, vmta_id: uuid.UUID, domain: str) -
     return uuid.uuid5(QUEUE_NAMESPACE, f"{organization_id}/{vmta_id}/{domain}")
 
 
-def queue_state(
-    *, is_held: bool, is_paused: bool, backoff_until: datetime | None, now: datetime
-) -> QueueState:
-    """Return what a queue does now; *is_paused* is about its vMTA."""
-    if is_held:
-        return QueueState.HELD
-    if is_paused:
-        return QueueState.PAUSED
-    if backoff_until is not None and backoff_until > now:
-        return QueueState.BACKOFF
-    return QueueState.ACTIVE
-
-
 def rate_share(backoff_until: datetime | None, now: datetime) -> float:
     """Return how much of its usual rate a queue sends at: a tenth in back-off, then more again.
 
