@@ -188,6 +188,15 @@ COMMANDS = (
         "A host that did not answer is asked again half a minute later at the earliest.",
     ),
     Command(
+        "print-postal-key",
+        "Print the public key that checks webhooks in Postal's format.",
+        "postal_key:run",
+        ("postlane print-postal-key",),
+        (),
+        "Receivers made for Postal ask for the value `p`, or read /.well-known/jwks.json. The key "
+        "is made when it is first asked for, or first signs.",
+    ),
+    Command(
         "print-schema",
         "Print the GraphQL schema.",
         "printing:schema",

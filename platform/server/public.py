@@ -12,6 +12,7 @@ from ..core import clock
 from ..core.settings import settings
 from ..graphql.scalars import write_time
 from .health import KEPT_SECONDS, Check, Health, HealthMonitor, HealthStatus
+from .postal_key import jwks
 
 ROBOTS = "User-agent: *\nDisallow: /\n"
 ICON = (
@@ -55,7 +56,7 @@ def build_handlers(monitor: HealthMonitor) -> list[HTTPRouteHandler]:
         headers = {"Retry-After": str(math.ceil(KEPT_SECONDS))}
         return Response(_body(monitor, found), status_code=503, headers=headers)
 
-    return [health, front, robots, icon]
+    return [health, front, robots, icon, jwks]
 
 
 @route("/", http_method=READ, media_type=MediaType.HTML, sync_to_thread=False)

@@ -89,6 +89,14 @@ class WebhookCall(Table, db=DB, tablename="webhook_calls"):
     delivered_at = Timestamptz(null=True, default=None)
 
 
+class PostalSigningKey(Table, db=DB, tablename="postal_signing_keys"):
+    """The key of the installation that signs calls in Postal's format; there is one."""
+
+    id = UUID(primary_key=True, default=new_id)
+    private_key = Bytea(secret=True, help_text="PEM, sealed.")
+    created_at = Timestamptz(default=clock.now)
+
+
 class WebhookHour(Table, db=DB, tablename="webhook_hours"):
     """What became of the attempts of one webhook in one hour."""
 
