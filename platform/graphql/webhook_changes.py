@@ -132,7 +132,9 @@ class DeleteWebhookInput:
 class TestWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description="Id or UUID of it.")
     event: str | None = strawberry.field(
-        default=None, description="Type of the event, with made-up data; left out `webhook.test`."
+        default=None,
+        description="Type of the event, with made-up data; left out `webhook.test`, or in "
+        "Postal's format `message.delivered`.",
     )
 
 

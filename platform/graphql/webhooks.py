@@ -37,7 +37,11 @@ describe_enum(
 describe_enum(
     PayloadFormat,
     "How the body of a call is written. More formats may be added.",
-    {"STANDARD": "JSON with id, type, timestamp and data, signed by Standard Webhooks."},
+    {
+        "STANDARD": "JSON with id, type, timestamp and data, signed by Standard Webhooks.",
+        "POSTAL": "Postal's JSON, signed with the key at `/.well-known/jwks.json`; at most six "
+        "attempts. Events that Postal does not have make no call.",
+    },
     name="WebhookFormat",
 )
 

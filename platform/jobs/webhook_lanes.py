@@ -12,7 +12,8 @@ from ..core import clock
 from ..core.crypto import SealBroken
 from ..mail.fetching import Fetcher
 from ..webhooks.calling import Tried, call
-from ..webhooks.documents import Shape, body_of
+from ..webhooks.documents import Shape, Subject, body_of
+from ..webhooks.formats import patience_of
 from ..webhooks.rules import DisabledReason
 from ..webhooks.tables import Webhook
 from ..webhooks.targets import target_of
@@ -123,24 +124,28 @@ class LaneRun:
             )
 
     async def _make(self, due: DueCall) -> None:
+        # As it was when the attempt began: the webhook may be changed meanwhile.
+        patience = patience_of(self.webhook)
         tried = await self._try(due)
         # Not for security: what failed together is to come again apart.
-        settlement = Settlement(due, tried, random.random())
+        settlement = Settlement(due, tried, random.random(), patience)
         reason = await self._settle(settlement)
         self.disabled = self.disabled or reason
         self._adapt(tried)
-        if not tried.succeeded and self.webhook.in_order and due.event is not None:
+        if not tried.succeeded and self.webhook.in_order and not tried.is_final:
             self._waiting.clear()
             self._may_be_more = False
 
     async def _try(self, due: DueCall) -> Tried:
         if due.event is None:
-            return Tried(clock.now(), 0, error=EVENT_GONE)
-        body = await body_of(self.webhook, due.event, self._shape)
+            return Tried(clock.now(), 0, error=EVENT_GONE, is_final=True)
+        # Of one webhook: it may be changed, to another format, while a body is made.
+        webhook, subject = self.webhook, Subject(due.id, due.created_at, due.event)
+        body = await body_of(webhook, subject, self._shape)
         if isinstance(body, Tried):
             return body
         try:
-            target = target_of(self.webhook)
+            target = await target_of(webhook)
         except SealBroken:
             return Tried(clock.now(), 0, error=SECRET_BROKEN)
         return await call(self._fetcher, target, id=str(due.event.id), body=body)

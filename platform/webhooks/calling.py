@@ -10,7 +10,8 @@ from ..core import clock
 from ..core.settings import settings
 from ..core.storable import storable
 from ..mail.fetching import Fetcher, NoReply, Reply, Request
-from .rules import REPLY_KEPT_BYTES, TIMEOUT
+from .postal_signing import PostalKey
+from .rules import REPLY_KEPT_BYTES, Patience
 from .signing import signed_headers
 
 VERSION_HEADER = "postlane-payload-version"
@@ -24,6 +25,9 @@ class Target:
     signing: Sequence[bytes] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     payload_version: str
+    patience: Patience
+    postal_key: PostalKey | None = None
+    """Where calls are in Postal's format; then it is the only one that signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Tried:
     retry_after: timedelta | None = None
     request: bytes = b""
     """The body that was sent."""
+    is_final: bool = False
+    """Nothing can be sent, and nothing could at another attempt."""
 
     @property
     def succeeded(self) -> bool:
@@ -57,13 +63,12 @@ async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tri
     headers = {
         **target.headers,
         "content-type": "application/json",
-        VERSION_HEADER: target.payload_version,
-        **signed_headers(target.signing, id=id, at=now, body=body),
+        **_own_headers(target, id=id, at=now, body=body),
     }
     answer = await fetcher.fetch(
         Request(
             target.url,
-            within=TIMEOUT,
+            within=target.patience.timeout,
             max_bytes=REPLY_KEPT_BYTES,
             method="POST",
             headers=headers,
@@ -82,6 +87,16 @@ async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tri
         retry_after=_retry_after(answer, now),
         request=body,
     )
+
+
+def _own_headers(target: Target, *, id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return what tells of the body and signs it, and belongs to its format."""
+    if target.postal_key is not None:
+        return target.postal_key.signed_headers(body)
+    return {
+        VERSION_HEADER: target.payload_version,
+        **signed_headers(target.signing, id=id, at=at, body=body),
+    }
 
 
 def _text(body: bytes) -> str:

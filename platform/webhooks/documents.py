@@ -1,4 +1,4 @@
-"""The body of a call: the standard payload, its data made by a document where there is one.
+"""The body of a call: in its format, its data made by a document where there is one.
 
 Documents are GraphQL, which lies above this area: whoever sends hands in how one is run.
 """
@@ -6,13 +6,15 @@ Documents are GraphQL, which lies above this area: whoever sends hands in how on
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ..core import clock
 from ..core.actor import OrganizationId
 from .calling import Tried
 from .payloads import Happened, standard_body
-from .rules import LARGEST_BODY
+from .postal_calls import postal_body_of
+from .rules import LARGEST_BODY, PayloadFormat
 from .tables import Webhook
 
 
@@ -39,10 +41,27 @@ Shape: TypeAlias = Callable[[Shaping], Awaitable[Shaped]]
 
 DOCUMENT_FAILED = "document_failed"
 TOO_LARGE = "payload_too_large"
+NO_WORD = "not_in_format"
 
 
-async def body_of(webhook: Webhook, event: Happened, shape: Shape) -> bytes | Tried:
-    """Return the body to send; or, where the document makes none, the attempt that failed."""
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a body is made for: a call, and the event that it tells of."""
+
+    call_id: uuid.UUID
+    queued_at: datetime
+    event: Happened
+
+
+async def body_of(webhook: Webhook, subject: Subject, shape: Shape) -> bytes | Tried:
+    """Return the body to send; or, where there is none, the attempt that failed."""
+    event = subject.event
+    if webhook.format == PayloadFormat.POSTAL:
+        body = await postal_body_of(event, id=subject.call_id, queued_at=subject.queued_at)
+        if body is None:
+            # Calls are made for what Postal tells of: the message is gone, or the format new.
+            return Tried(clock.now(), 0, error=NO_WORD, is_final=True)
+        return body
     if webhook.document is None:
         return standard_body(event)
     shaped = await shape(

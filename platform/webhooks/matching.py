@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from ..core.database import fetch
 from ..events.rules import NO_WEBHOOKS
-from .rules import Concerns, Filters, passes, read_filters, wants
+from .postal import KNOWN, has_word
+from .rules import Concerns, Filters, PayloadFormat, passes, read_filters, wants
 
 _SUPPRESSED = tuple(NO_WEBHOOKS.items())
 
@@ -27,6 +28,8 @@ class Recorded(Protocol):
     @property
     def type(self) -> str: ...
     @property
+    def simulated(self) -> bool: ...
+    @property
     def data(self) -> str:
         """As JSON."""
 
@@ -39,6 +42,7 @@ class Wanting:
     project_id: uuid.UUID | None
     patterns: Sequence[str]
     filters: Filters
+    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ async def _webhooks_of(
     organizations: set[uuid.UUID],
 ) -> Mapping[uuid.UUID, list[Wanting]]:
     rows = await fetch(
-        "SELECT id, organization_id, project_id, events, filters FROM webhooks "
+        "SELECT id, organization_id, project_id, events, filters, format FROM webhooks "
         "WHERE organization_id = ANY({}::uuid[]) AND enabled AND deleted_at IS NULL ORDER BY id",
         list(organizations),
     )
@@ -90,6 +94,7 @@ async def _webhooks_of(
                 row["project_id"],
                 row["events"],
                 read_filters(json.loads(row["filters"])),
+                row["format"],
             )
         )
     return found
@@ -101,7 +106,14 @@ def _fits(webhook: Wanting, event: Recorded) -> bool:
         # Ids are in the order of time, so this asks which of the two was there first.
         and event.id > webhook.id
         and webhook.project_id in (None, event.project_id)
+        and (webhook.format != PayloadFormat.POSTAL or _is_told_by_postal(event))
         and not _is_suppressed(event)
+    )
+
+
+def _is_told_by_postal(event: Recorded) -> bool:
+    return event.type in KNOWN and has_word(
+        event.type, json.loads(event.data), simulated=event.simulated
     )
 
 

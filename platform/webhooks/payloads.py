@@ -25,6 +25,12 @@ class AboutMessage:
     metadata: Mapping[str, str]
     stream: str
     email: str | None
+    number: int | None
+    """Of the delivery, as its token is."""
+    token: str | None
+    header_message_id: str
+    envelope_sender: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,11 @@ def happened_of(row: Mapping[str, Any]) -> Happened:
             metadata=json.loads(row["metadata"]),
             stream=row["stream"],
             email=row["address"],
+            number=row["number"],
+            token=row["token"],
+            header_message_id=row["header_message_id"],
+            envelope_sender=row["envelope_sender"],
+            created_at=row["message_created_at"],
         )
     return Happened(
         id=row["event_id"],
@@ -128,7 +139,18 @@ def sample(
         message_id=uuid.UUID(int=0),
         delivery_id=uuid.UUID(int=0),
         message=AboutMessage(
-            "noreply@example.com", "A test", None, ["test"], {}, "transactional", "ada@example.net"
+            sender="noreply@example.com",
+            subject="A test",
+            batch_id=None,
+            tags=["test"],
+            metadata={},
+            stream="transactional",
+            email="ada@example.net",
+            number=1,
+            token="TestTestTestTest",
+            header_message_id="test@example.com",
+            envelope_sender=None,
+            created_at=now,
         ),
     )
 

@@ -66,7 +66,8 @@ class Told:
     occurred_at: datetime
     simulated: bool
     message: PostalMessage | None
-    server: PostalServer
+    server: PostalServer | None
+    """Events of domains need it."""
 
 
 def postal_body(event: PostalEvent, *, id: uuid.UUID, queued_at: datetime) -> bytes:
@@ -81,14 +82,27 @@ def postal_body(event: PostalEvent, *, id: uuid.UUID, queued_at: datetime) -> by
     )
 
 
+def has_word(type: str, data: Mapping[str, Any], *, simulated: bool) -> bool:
+    """Say whether Postal tells of such an event."""
+    if type == EventType.MESSAGE_QUEUED:
+        return simulated
+    if type == EventType.MESSAGE_OPENED:
+        # Nobody asked for the pixel; a click shows that somebody must have seen it.
+        return not data.get("implied")
+    return type in KNOWN
+
+
 def postal_event(told: Told) -> PostalEvent | None:
     """Return what happened in Postal's terms, or None for what it has no word for."""
-    if told.message is not None:
-        make = _OF_MESSAGES.get(told.type)
-        return make(told, told.message) if make is not None else None
-    if told.type in (EventType.DOMAIN_DEGRADED, EventType.DOMAIN_FAILED):
-        return PostalEvent("DomainDNSError", _dns(told))
-    return None
+    if not has_word(told.type, told.data, simulated=told.simulated):
+        return None
+    if told.type in _OF_DOMAINS:
+        if told.server is None:
+            return None
+        return PostalEvent("DomainDNSError", _dns(told, told.server))
+    if told.message is None:
+        return None
+    return _OF_MESSAGES[told.type](told, told.message)
 
 
 def message_object(message: PostalMessage) -> dict[str, Any]:
@@ -166,17 +180,12 @@ def _suppressed(told: Told, message: PostalMessage) -> PostalEvent:
     return PostalEvent("MessageHeld", _delivery(told, message, "Held", details))
 
 
-def _queued(told: Told, message: PostalMessage) -> PostalEvent | None:
-    if not told.simulated:
-        return None
+def _held_back(told: Told, message: PostalMessage) -> PostalEvent:
     details = "The API key or its project is in the sandbox."
     return PostalEvent("MessageHeld", _delivery(told, message, "Held", details))
 
 
-def _opened(told: Told, message: PostalMessage) -> PostalEvent | None:
-    if told.data.get("implied"):
-        # Nobody asked for the pixel; a click shows that somebody must have seen it.
-        return None
+def _opened(told: Told, message: PostalMessage) -> PostalEvent:
     return PostalEvent("MessageLoaded", {"message": message_object(message), **_browser(told)})
 
 
@@ -200,8 +209,8 @@ def _link_token(message: PostalMessage, index: object) -> str:
     return base64.b32encode(octets).decode()[:16]
 
 
-_OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], PostalEvent | None]] = {
-    EventType.MESSAGE_QUEUED: _queued,
+_OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], PostalEvent]] = {
+    EventType.MESSAGE_QUEUED: _held_back,
     EventType.MESSAGE_DELIVERED: _delivered,
     EventType.MESSAGE_DEFERRED: _deferred,
     EventType.MESSAGE_BOUNCED: _bounced,
@@ -210,14 +219,17 @@ _OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], PostalEvent | None]] 
     EventType.MESSAGE_OPENED: _opened,
     EventType.MESSAGE_CLICKED: _clicked,
 }
+_OF_DOMAINS = frozenset({EventType.DOMAIN_DEGRADED, EventType.DOMAIN_FAILED})
+KNOWN = frozenset(_OF_MESSAGES) | _OF_DOMAINS
+"""Types of events that Postal may have a word for."""
 
 _DNS_STATUSES = {"verified": "OK", "pending": "Missing", "mismatch": "Invalid", "error": "Invalid"}
 _CHECKED = (("spf", "spf"), ("dkim", "dkim"), ("mx", "mx"), ("return_path", "return_path"))
 """What Postal looks at, and the purpose of our record for it."""
 
 
-def _dns(told: Told) -> dict[str, Any]:
-    server, data = told.server, told.data
+def _dns(told: Told, server: PostalServer) -> dict[str, Any]:
+    data = told.data
     payload: dict[str, Any] = {
         "server": {
             "uuid": str(server.uuid),

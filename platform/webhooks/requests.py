@@ -32,7 +32,7 @@ _RESERVED = frozenset(
     "host connection keep-alive te trailer transfer-encoding upgrade expect user-agent "
     "accept-encoding cookie date forwarded via".split()
 )
-_RESERVED_PREFIXES = ("webhook-", "content-", "proxy-", "postlane-")
+_RESERVED_PREFIXES = ("webhook-", "content-", "proxy-", "postlane-", "x-postal-signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,9 @@ def check_request(request: WebhookRequest, *, is_moved: bool = True) -> CheckedW
     if request.payload_version not in PAYLOAD_VERSIONS:
         message = f"The versions are {', '.join(PAYLOAD_VERSIONS)}."
         found.append(Detail("payloadVersion", DetailCode.NOT_ALLOWED, message))
+    if request.format is PayloadFormat.POSTAL and request.document is not None:
+        message = "Postal's format leaves no place for data of your own."
+        found.append(Detail("document", DetailCode.NOT_ALLOWED, message))
     if is_moved:
         _check_url(request.url, found)
     checked = CheckedWebhook(

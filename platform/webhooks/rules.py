@@ -39,6 +39,21 @@ JITTER = 0.1
 """Each wait is longer by up to this share, so that what failed together comes apart."""
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an attempt may take, and what follows one that failed."""
+
+    timeout: timedelta
+    waits: tuple[timedelta, ...]
+    """Before the 2nd, 3rd, ... attempt; the one after the last is the last."""
+    jitter: float = JITTER
+    heeds_answers: bool = True
+    """A receiver may ask for a pause, or for no more calls."""
+
+
+USUAL = Patience(TIMEOUT, WAITS)
+
 FAILING_FOR = timedelta(days=5)
 """A webhook is switched off when every attempt has failed for so long."""
 KEPT = timedelta(days=14)
@@ -60,6 +75,7 @@ class PayloadFormat(StrEnum):
     """How the body of a call is written."""
 
     STANDARD = "standard"
+    POSTAL = "postal"
 
 
 class CallState(StrEnum):
@@ -161,6 +177,7 @@ def next_step(
     now: datetime,
     jitter: float,
     retry_after: timedelta | None = None,
+    patience: Patience = USUAL,
 ) -> tuple[CallState, datetime | None]:
     """Return the new state and, if there is to be another attempt, when.
 
@@ -169,10 +186,10 @@ def next_step(
     """
     if succeeded:
         return CallState.DELIVERED, None
-    if attempts > len(WAITS):
+    if attempts > len(patience.waits):
         return CallState.DEAD, None
-    wait = WAITS[attempts - 1] * (1 + JITTER * jitter)
-    if retry_after is not None:
+    wait = patience.waits[attempts - 1] * (1 + patience.jitter * jitter)
+    if retry_after is not None and patience.heeds_answers:
         wait = max(wait, min(retry_after, LONGEST_RETRY_AFTER))
     return CallState.PENDING, now + wait
 

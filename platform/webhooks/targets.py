@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from ..core import clock
 from ..core.crypto import seal, unseal
 from .calling import Target
+from .formats import patience_of
+from .postal_keys import postal_key
+from .rules import PayloadFormat
 from .signing import opened
 from .tables import Webhook
 
@@ -31,8 +34,10 @@ def open_headers(value: bytes | None) -> dict[str, str]:
     return found
 
 
-def target_of(webhook: Webhook) -> Target:
+async def target_of(webhook: Webhook) -> Target:
     """Return where to call and what to sign with now.
+
+    It may open a transaction, as `postal_key` says.
 
     Raises:
         SealBroken: the secrets were sealed with another secret key.
@@ -42,6 +47,8 @@ def target_of(webhook: Webhook) -> Target:
         signing=signing_of(webhook),
         headers=open_headers(webhook.sealed_headers),
         payload_version=webhook.payload_version,
+        patience=patience_of(webhook),
+        postal_key=await postal_key() if webhook.format == PayloadFormat.POSTAL else None,
     )
 
 

@@ -10,15 +10,17 @@ from ...core.actor import Actor, Permission
 from ...core.database import transaction
 from ...core.errors import DetailCode, InvalidInput
 from ...core.ids import new_id
+from ...events.rules import EventType
 from ...mail.fetching import open_fetcher
 from ...security import limits
 from ..attempts import entry_of
 from ..calling import Tried, call
-from ..documents import Shape, body_of
+from ..documents import Shape, Subject, body_of
 from ..payloads import sample
+from ..postal import has_word
 from ..queries import get_webhook
-from ..rules import TEST_EVENT, TESTABLE, CallState
-from ..tables import WebhookCall
+from ..rules import TEST_EVENT, TESTABLE, CallState, PayloadFormat
+from ..tables import Webhook, WebhookCall
 from ..targets import target_of
 
 
@@ -45,19 +47,20 @@ async def test_webhook(
     """
     actor.require(Permission.WRITE_WEBHOOKS)
     webhook = await get_webhook(actor, webhook_id)
-    event = TEST_EVENT if event is None else event
-    if event not in TESTABLE:
-        raise InvalidInput.of("event", DetailCode.NOT_ALLOWED, "There is no such event.")
+    event = _chosen(webhook, event)
     await limits.count(limits.TEST_WEBHOOK, str(webhook_id))
     now = clock.now()
     happened = sample(event, id=new_id(), organization_id=actor.organization_id, now=now)
-    body = await body_of(webhook, happened, shape)
+    call_id = new_id()
+    body = await body_of(webhook, Subject(call_id, now, happened), shape)
     if isinstance(body, Tried):
         tried = body
     else:
+        target = await target_of(webhook)
         async with open_fetcher() as fetcher:
-            tried = await call(fetcher, target_of(webhook), id=str(happened.id), body=body)
+            tried = await call(fetcher, target, id=str(happened.id), body=body)
     row = WebhookCall(
+        id=call_id,
         organization_id=actor.organization_id,
         webhook_id=webhook_id,
         event_id=happened.id,
@@ -81,3 +84,16 @@ async def test_webhook(
             changes={"event": event},
         )
     return Tested(row, tried)
+
+
+def _chosen(webhook: Webhook, event: str | None) -> str:
+    """Return the event to try with; Postal has none for tests, so it is a message delivered."""
+    is_postal = webhook.format == PayloadFormat.POSTAL
+    if event is None or (is_postal and event == TEST_EVENT):
+        return EventType.MESSAGE_DELIVERED.value if is_postal else TEST_EVENT
+    if event not in TESTABLE:
+        raise InvalidInput.of("event", DetailCode.NOT_ALLOWED, "There is no such event.")
+    if is_postal and not has_word(event, {}, simulated=True):
+        message = "There is no such event in its format."
+        raise InvalidInput.of("event", DetailCode.NOT_ALLOWED, message)
+    return event

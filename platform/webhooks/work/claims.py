@@ -7,7 +7,7 @@ kept in order, where it is known how it answers, and where connections to it are
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ...core import clock
@@ -44,6 +44,7 @@ class DueCall:
     attempt: int
     """The number of the attempt to make; 1 is the first."""
     is_due: bool
+    created_at: datetime
     event: Happened | None
     """None: the event is no longer kept."""
 
@@ -123,9 +124,10 @@ async def due_calls(
     # The message and its recipient lie in areas beside and above: read where they are.
     rows = await fetch(
         "SELECT c.id, c.webhook_id, c.attempts, c.due_at, c.event_id, c.event_type, "
-        "c.organization_id, e.id IS NOT NULL AS is_kept, e.position, e.project_id, "
+        "c.created_at, c.organization_id, e.id IS NOT NULL AS is_kept, e.position, e.project_id, "
         "e.message_id, e.delivery_id, e.data, e.simulated, e.occurred_at, d.address, "
-        "m.sender, m.subject, m.batch_id, m.tags, m.metadata, m.stream "
+        "d.number, d.token, m.sender, m.subject, m.batch_id, m.tags, m.metadata, m.stream, "
+        "m.header_message_id, m.envelope_sender, m.created_at AS message_created_at "
         "FROM unnest({}::uuid[], {}::boolean[]) AS w (id, in_order) CROSS JOIN LATERAL ("
         "(SELECT * FROM webhook_calls WHERE NOT w.in_order AND webhook_id = w.id "
         "AND state = 'pending' AND due_at <= {} AND id <> ALL({}::uuid[]) "
@@ -153,6 +155,7 @@ async def due_calls(
                 organization_id=row["organization_id"],
                 attempt=row["attempts"] + 1,
                 is_due=row["due_at"] <= now,
+                created_at=row["created_at"],
                 event=happened_of(row) if row["is_kept"] else None,
             )
         )

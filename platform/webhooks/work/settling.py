@@ -23,6 +23,7 @@ from ..rules import (
     FAILING_FOR,
     CallState,
     DisabledReason,
+    Patience,
     duration_class,
     next_step,
 )
@@ -42,6 +43,7 @@ class Settlement:
     call: DueCall
     tried: Tried
     jitter: float
+    patience: Patience
 
 
 async def settle(settlements: Sequence[Settlement]) -> Mapping[uuid.UUID, DisabledReason]:
@@ -76,12 +78,16 @@ async def settle(settlements: Sequence[Settlement]) -> Mapping[uuid.UUID, Disabl
         written = [steps[row["id"]] for row in rows]
         await _count(tx, [(each, state) for each, state, _ in written], now)
         failing = await _note(tx, [each for each, _, _ in written], now)
-    gone = {each.call.webhook_id for each, _, _ in written if each.tried.is_gone}
+    gone = {
+        each.call.webhook_id
+        for each, _, _ in written
+        if each.tried.is_gone and each.patience.heeds_answers
+    }
     return dict.fromkeys(failing, DisabledReason.FAILING) | dict.fromkeys(gone, DisabledReason.GONE)
 
 
 def _step(each: Settlement, now: datetime) -> tuple[CallState, datetime | None]:
-    if each.call.event is None:
+    if each.tried.is_final:
         return CallState.DEAD, None
     return next_step(
         succeeded=each.tried.succeeded,
@@ -89,6 +95,7 @@ def _step(each: Settlement, now: datetime) -> tuple[CallState, datetime | None]:
         now=now,
         jitter=each.jitter,
         retry_after=each.tried.retry_after,
+        patience=each.patience,
     )
 
 
