@@ -12,6 +12,7 @@ from graphql import parse, validate
 
 from postlane.graphql.payloads import stored_document
 from postlane.graphql.schema import CORE
+from postlane.webhooks import postal
 from postlane.webhooks.rules import LARGEST_BODY, MAX_GRACE, WAITS
 from tests.parts import NODE, TOOLS, needs_npm_package
 
@@ -91,7 +92,7 @@ async def _until_listening(port: int) -> None:
 async def test_the_documents_fit_the_schema(hooks: Hooks) -> None:
     documents = [text for kind, text in BLOCKS if kind == "graphql"]
 
-    assert len(documents) == 2
+    assert len(documents) == 3
     assert all(validate(CORE, parse(text)) == [] for text in documents)
     assert stored_document(hooks.actor, documents[1]) is not None
 
@@ -101,4 +102,6 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
 
     assert written in PAGE
     assert [wait.total_seconds() for wait in WAITS] == [5, 300, 1800, 7200, 18000, 36000, 36000]
+    assert "2, 3, 6, 10 and 15 minutes" in PAGE
+    assert [wait.total_seconds() / 60 for wait in postal.WAITS] == [2, 3, 6, 10, 15]
     assert (MAX_GRACE.days, LARGEST_BODY) == (7, 262_144)

@@ -48,10 +48,51 @@ NOT_SERVED = (
 )
 
 
+WEBHOOKS = """## Webhooks
+
+They are webhooks with the format `POSTAL`, made with `createWebhook` in GraphQL as
+[Webhooks](../webhooks.md#in-postals-format) shows; Postal has no API for them.
+
+| Postal's | Ours |
+|---|---|
+| `MessageSent` | `message.delivered` |
+| `MessageDelayed` | `message.deferred` |
+| `MessageDeliveryFailed` | `message.bounced` in the session, `message.expired` |
+| `MessageHeld` | `message.suppressed`; `message.queued` in the sandbox |
+| `MessageBounced` | `message.bounced` by a mail that came back |
+| `MessageLinkClicked` | `message.clicked` |
+| `MessageLoaded` | `message.opened`, unless only a click tells of it |
+| `DomainDNSError` | `domain.degraded`, `domain.failed` |
+
+Envelope, keys and their order, both signatures, the number of attempts and their intervals are
+Postal's. The public key is at `/.well-known/jwks.json`; `postlane print-postal-key` prints it as
+the `p=` value of a DKIM record. Where it differs:
+
+- `SendLimitApproaching` and `SendLimitExceeded` are never sent.
+- `DomainDNSError` comes once when a domain breaks and once when it may send no more, instead of
+  every hour. Its `server` is the organization where the domain belongs to no project.
+- What `simulateDelivery` makes of sandbox mail is told as of live mail.
+- Mail that came back is not kept: `bounce` has the `id` 0, an empty `token` and no subject.
+- `details` are sentences of ours.
+- `User-Agent` is `Postlane`, and URLs have no user name.
+- The key is not that of a DKIM record: it signs no mail.
+- What waits is sent to the URL as it is then, and not while the webhook is off. It is switched off
+  when it has failed for five days, but not by `410 Gone`.
+- Attempts are kept for 14 days.
+"""
+
+
 def page(routes: Sequence[CompatRoute]) -> str:
     """Return the page: each action with its parameters, the errors, and every difference."""
     actions = list({route.path: route for route in reversed(routes)}.values())[::-1]
-    parts = [HEAD, *(_action(route) for route in actions), _errors(), _states(), _differences()]
+    parts = [
+        HEAD,
+        *(_action(route) for route in actions),
+        _errors(),
+        _states(),
+        WEBHOOKS,
+        _differences(),
+    ]
     return "\n".join(parts)
 
 
