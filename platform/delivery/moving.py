@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,31 +36,33 @@ async def move_mail(
     Deliveries that somebody else changes now are left.
     """
     count, touched = 0, set[uuid.UUID]()
-    for queue in await _queues_of(vmta_id):
-        organization_id = OrganizationId(queue["organization_id"])
-        while targets and count < AT_ONCE:
-            target = _draw(targets)
-            wanted = queue_id(organization_id, target, queue["domain"])
-            await _ensure_queue(wanted, target, queue["id"])
+    queues = await _queues_of(vmta_id) if targets else ()
+    drawn = {queue["id"]: _draw(targets) for queue in queues}
+    await _ensure_queues([_Wanted.of(queue, drawn[queue["id"]]) for queue in queues])
+    for queue in queues:
+        target = drawn[queue["id"]]
+        while count < AT_ONCE:
+            wanted = queue_id(OrganizationId(queue["organization_id"]), target, queue["domain"])
             moved = await _move(queue["id"], wanted, any_mail=any_mail)
             count += moved
             if moved:
                 touched.add(wanted)
             if moved < STEP:
                 break
+            target = _draw(targets)
+            await _ensure_queues([_Wanted.of(queue, target)])
     return Moved(count, frozenset(touched))
 
 
 async def move_queue(tx: Tx, from_queue: uuid.UUID, targets: Sequence[Route]) -> Moved:
     """Move one lot of what waits in a queue, was routed by its pool and is not on the wire."""
-    rows = await fetch("SELECT organization_id, domain FROM queues WHERE id = {}", from_queue)
+    rows = await fetch("SELECT id, organization_id, domain FROM queues WHERE id = {}", from_queue)
     if not rows or not targets:
         return Moved(0, frozenset())
-    target = _draw(targets)
-    wanted = queue_id(OrganizationId(rows[0]["organization_id"]), target, rows[0]["domain"])
-    await _ensure_queue(wanted, target, from_queue)
-    moved = await _move(from_queue, wanted, any_mail=False)
-    return Moved(moved, frozenset({wanted}) if moved else frozenset())
+    wanted = _Wanted.of(rows[0], _draw(targets))
+    await _ensure_queues([wanted])
+    moved = await _move(from_queue, wanted.id, any_mail=False)
+    return Moved(moved, frozenset({wanted.id}) if moved else frozenset())
 
 
 async def waiting_for(vmta_id: uuid.UUID) -> tuple[int, int]:
@@ -101,16 +103,36 @@ async def _queues_of(vmta_id: uuid.UUID) -> Sequence[dict[str, Any]]:
     )
 
 
-async def _ensure_queue(wanted: uuid.UUID, vmta_id: uuid.UUID, like: uuid.UUID) -> None:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A queue that mail is to be moved to, and the one it comes from."""
+
+    id: uuid.UUID
+    vmta_id: uuid.UUID
+    like: uuid.UUID
+
+    @staticmethod
+    def of(queue: Mapping[str, Any], vmta_id: uuid.UUID) -> "_Wanted":
+        """Return the queue of another vMTA for the same mail."""
+        owner = OrganizationId(queue["organization_id"])
+        return _Wanted(queue_id(owner, vmta_id, queue["domain"]), vmta_id, queue["id"])
+
+
+async def _ensure_queues(wanted: Sequence[_Wanted]) -> None:
+    # In the order of ids, as accepting does, and all before any mail is moved: whoever makes
+    # the same queues at this moment waits here for us, or we for them, and never both.
+    ordered = sorted(wanted, key=lambda each: each.id)
     await fetch(
         "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, site, "
         "scheduled, queued, sending, deferred, depth, emptied_at) "
-        "SELECT {}, organization_id, {}, domain, 'active', {}, isp, site, 0, 0, 0, 0, 0, "
-        "'epoch'::timestamptz FROM queues WHERE id = {} ON CONFLICT DO NOTHING",
-        wanted,
-        vmta_id,
+        "SELECT new.id, organization_id, new.vmta_id, domain, 'active', {}, isp, site, "
+        "0, 0, 0, 0, 0, 'epoch'::timestamptz "
+        "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[]) AS new (id, vmta_id, old) "
+        "JOIN queues ON queues.id = new.old ORDER BY new.id ON CONFLICT DO NOTHING",
         clock.now(),
-        like,
+        [each.id for each in ordered],
+        [each.vmta_id for each in ordered],
+        [each.like for each in ordered],
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
+from postlane.delivery.rules import queue_id
 from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.mail.outcome import outcome_of_reply
 from tests.billing.setup import settings_with
@@ -265,3 +267,45 @@ async def test_a_vmta_is_resumed_while_its_queues_are_summed_up(
         await connection.close()
 
     assert (await resuming)["resumeVmta"]["vmta"]["status"] == "ACTIVE"
+
+
+async def test_a_vmta_is_paused_while_mail_makes_the_queues_that_its_own_goes_to(
+    client: Client, database_url: str
+) -> None:
+    actor = await make_actor()
+    from_id = uuid.UUID(await make(client, actor, "tx-1"))
+    domains = [f"d{n}.example" for n in range(20)]
+    await send(client, actor, *(f"ada@{name}" for name in domains), pool="bulk")
+    to_id = uuid.UUID(await make(client, actor, "tx-2"))
+
+    def queue_of(vmta_id: uuid.UUID, domain: str) -> uuid.UUID:
+        return queue_id(actor.organization_id, vmta_id, domain)
+
+    # Its own queues go one after the other; those they become are made the other way round.
+    first, second = next(
+        (one, other)
+        for one, other in permutations(domains, 2)
+        if queue_of(from_id, one) < queue_of(from_id, other)
+        and queue_of(to_id, one) > queue_of(to_id, other)
+    )
+    insert = (
+        "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, "
+        "scheduled, queued, sending, deferred, depth, emptied_at) VALUES ($1::text::uuid, "
+        "$2::text::uuid, $3::text::uuid, $4, 'active', now(), 'other', 0, 0, 0, 0, 0, 'epoch')"
+    )
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            for domain in (second, first):
+                if domain == first:
+                    pausing = asyncio.create_task(pause(client, actor))
+                    await until_waiting(1)
+                ids = [
+                    str(each) for each in (queue_of(to_id, domain), actor.organization_id, to_id)
+                ]
+                await connection.execute(insert, *ids, domain)
+    finally:
+        await connection.close()
+
+    assert await pausing == (20, 0, 0)
