@@ -11,6 +11,7 @@ from ..delivery.work import (
     DueQueue,
     anything_waits,
     due_queues,
+    expire_waiting,
     go_on_flushing,
     roll_up,
     sum_up_activity,
@@ -52,6 +53,9 @@ QUIET_SECONDS = 3.0
 
 ALL_THE_SAME_SECONDS = 60.0
 """Between two sweeps while nothing waits."""
+
+EXPIRED_EVERY = 600.0
+"""Seconds between two looks at all that waits in queues which send nothing."""
 
 
 async def sweep() -> int:
@@ -102,6 +106,7 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
     It is no job, so that it does not wait behind jobs.
     """
     swept_at = looked_at = -ALL_THE_SAME_SECONDS
+    expired_at = -EXPIRED_EVERY
     while not stopping.is_set():
         started = time.monotonic()
         try:
@@ -113,6 +118,9 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
             if started - looked_at >= LOST_JOBS_EVERY:
                 await find_lost()
                 looked_at = started
+            if started - expired_at >= EXPIRED_EVERY:
+                await expire_waiting()
+                expired_at = started
         except Exception as error:  # an edge: the next sweep finds what this one missed
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
 
+from ..core.actor import ProjectId
 from ..core.ids import parse_id
 from ..mail.address import InvalidAddress, Mailbox, parse_mailbox
 from .rules import MAX_DESCRIPTION, STREAMS, SuppressionReason
@@ -64,7 +64,7 @@ class Line:
     description: str | None = None
     stream: str | None = None
     expires_at: datetime | None = None
-    project_id: UUID | None = None
+    project_id: ProjectId | None = None
     """The only project that it is for, if it names one; whose that is has to be looked up."""
     problem: str | None = None
     text: str = ""
@@ -183,13 +183,13 @@ def _checked(number: int, given: Mapping[str, str], now: datetime) -> Line:
     return Line(number, mailbox, reason, description, stream, expires_at, project_id)
 
 
-def _project(text: str) -> UUID | None:
+def _project(text: str) -> ProjectId | None:
     if not text:
         return None
     found = parse_id(text)
     if found is None:
         raise RefusedRow(NO_PROJECT)
-    return found
+    return ProjectId(found)
 
 
 def _reason(text: str) -> SuppressionReason | None:

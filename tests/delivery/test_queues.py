@@ -15,6 +15,7 @@ from postlane.delivery.work import (
     Settlement,
     claim_batch,
     due_queues,
+    expire_waiting,
     flushing,
     go_on_flushing,
     rest_queue,
@@ -365,3 +366,32 @@ async def test_a_flushed_queue_that_rested_is_due_although_nobody_came(own_datab
     await flush_queue(await make_actor(resting.organization), resting.queue_id)
 
     assert [queue.queue_id for queue in await due_queues()] == [resting.queue_id]
+
+
+@pytest.mark.parametrize("by", ["hold", "pause"])
+async def test_the_time_of_mail_runs_on_while_its_queue_sends_nothing(
+    client: Client, by: str
+) -> None:
+    organization = await make_organization()
+    vmta = Vmta(organization_id=organization.id, name="resting", hostname="")
+    await vmta.save()
+    soon, later = clock.now() + timedelta(minutes=5), clock.now() + timedelta(hours=1)
+    short, long = [
+        await make_spooled(
+            "a@one.example", organization=organization, vmta_id=vmta.id, expires_at=at
+        )
+        for at in (soon, later)
+    ]
+    sends = await make_spooled("a@two.example", organization=organization, expires_at=soon)
+    await roll_up()
+    if by == "hold":
+        await fetch("UPDATE queues SET state = 'held' WHERE id = {}", short.queue_id)
+    else:
+        await fetch("UPDATE vmtas SET status = 'paused' WHERE id = {}", vmta.id)
+
+    with clock.frozen(clock.now() + timedelta(minutes=6)):
+        await expire_waiting()
+
+    assert [await each.state() for each in (short, long, sends)] == ["expired", "queued", "queued"]
+    assert (await short.events(), (await short.delivery()).attempts) == (["message.expired"], 0)
+    assert (await short.message()).completed_at is not None

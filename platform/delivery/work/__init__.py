@@ -2,9 +2,10 @@
 
 `claims` takes due deliveries for one attempt each, `settling` writes down what became of
 them, `queues` says where work is waiting, `counting` sums up what is in each queue, `capture`
-keeps mail that is not sent away, `simulating` makes up what becomes of sandbox mail, `policies`
-are what domains demand of whoever sends to them, `returning` takes in what receivers say later,
-and `tidying` removes what nobody may ask for any more.
+keeps mail that is not sent away, `expiring` gives up what waits where nothing is sent,
+`simulating` makes up what becomes of sandbox mail, `policies` are what domains demand of whoever
+sends to them, `returning` takes in what receivers say later, and `tidying` removes what nobody
+may ask for any more.
 """
 
 from .activity import attempts_today, sum_up_activity
@@ -21,6 +22,7 @@ from .claims import (
     return_path_of,
 )
 from .counting import remove_old_activity, roll_up
+from .expiring import expire_waiting
 from .flushing import go_on_flushing
 from .leases import (
     CONNECTION_LEASE,
@@ -96,6 +98,7 @@ __all__ = [
     "due_queues",
     "end_leases",
     "ensure_scopes",
+    "expire_waiting",
     "find_addressee",
     "find_policy",
     "find_queue",

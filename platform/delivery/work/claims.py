@@ -76,63 +76,80 @@ async def claim_batch(
     not waited for.
     """
     now = clock.now()
-    # The two priorities are two ranges of one index. Asked for together they would be one
-    # range that begins with every delivery that is not due yet.
-    # The message's row is locked after its delivery's, and settling locks them the other way
-    # round; skipping locked rows is what keeps the two from waiting for each other.
     rows = await fetch(
-        """
-        WITH due AS (
-            SELECT picked.id, picked.due_at
-            FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
-            CROSS JOIN LATERAL (
-                SELECT id, due_at FROM deliveries
-                WHERE queue_id = {} AND deliveries.priority = turn.priority AND due_at <= {}
-                ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
-            ) AS picked
-            WHERE EXISTS (
-                SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id
-                WHERE queues.id = {} AND queues.state <> 'held'
-                AND vmtas.status IS DISTINCT FROM 'paused'
-            )
-            LIMIT {}
-        ), claimed AS (
-            UPDATE deliveries
-            SET state = 'sending', attempts = attempts + 1, due_at = {}
-            WHERE id = ANY(ARRAY(SELECT id FROM due))
-            RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
-                expires_at, priority, cancel_requested, tracks
-        ), shown AS (
-            UPDATE spooled_messages SET status = 'sending'
-            WHERE id = ANY(ARRAY(
-                SELECT id FROM spooled_messages
-                WHERE id = ANY(ARRAY(SELECT message_id FROM claimed)) AND status <> 'sending'
-                FOR NO KEY UPDATE SKIP LOCKED
-            ))
-        )
-        SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
-            claimed.organization_id, claimed.project_id, claimed.message_id,
-            claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
-            claimed.tracks,
-            queue.vmta_id, due.due_at AS due_since,
-            message.content_id, octet_length(content.body) AS content_bytes,
-            message.domain_id, message.return_path_domain, message.null_sender
-        FROM claimed
-        JOIN due ON due.id = claimed.id
-        JOIN queues AS queue ON queue.id = {}
-        JOIN spooled_messages AS message ON message.id = claimed.message_id
-        LEFT JOIN contents AS content ON content.id = message.content_id
-        ORDER BY claimed.priority, claimed.message_id
-        """,
-        queue_id,
-        now,
-        limit,
-        queue_id,
-        limit,
+        _CLAIM.format(_DUE),
+        *(queue_id, now, limit, queue_id, limit),
         now + lease,
         queue_id,
     )
     return [Claim(**row) for row in rows]
+
+
+async def claim_expired(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
+    """Take up to *limit* deliveries of a queue whose time is up, whether it may send or not."""
+    now = clock.now()
+    rows = await fetch(
+        _CLAIM.format(_OVER),
+        *(queue_id, now, now, limit),
+        now + LEASE,
+        queue_id,
+    )
+    return [Claim(**row) for row in rows]
+
+
+# The two priorities are two ranges of one index. Asked for together they would be one
+# range that begins with every delivery that is not due yet.
+_DUE = """
+    SELECT picked.id, picked.due_at
+    FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
+    CROSS JOIN LATERAL (
+        SELECT id, due_at FROM deliveries
+        WHERE queue_id = {} AND deliveries.priority = turn.priority AND due_at <= {}
+        ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
+    ) AS picked
+    WHERE EXISTS (
+        SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id
+        WHERE queues.id = {} AND queues.state <> 'held'
+        AND vmtas.status IS DISTINCT FROM 'paused'
+    )
+    LIMIT {}
+"""
+_OVER = """
+    SELECT id, due_at FROM deliveries
+    WHERE queue_id = {} AND due_at IS NOT NULL AND expires_at <= {}
+    AND (state <> 'sending' OR due_at <= {}) LIMIT {} FOR UPDATE SKIP LOCKED
+"""
+# The message's row is locked after its delivery's, and settling locks them the other way
+# round; skipping locked rows is what keeps the two from waiting for each other.
+_CLAIM = """
+    WITH due AS ({}), claimed AS (
+        UPDATE deliveries
+        SET state = 'sending', attempts = attempts + 1, due_at = {{}}
+        WHERE id = ANY(ARRAY(SELECT id FROM due))
+        RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
+            expires_at, priority, cancel_requested, tracks
+    ), shown AS (
+        UPDATE spooled_messages SET status = 'sending'
+        WHERE id = ANY(ARRAY(
+            SELECT id FROM spooled_messages
+            WHERE id = ANY(ARRAY(SELECT message_id FROM claimed)) AND status <> 'sending'
+            FOR NO KEY UPDATE SKIP LOCKED
+        ))
+    )
+    SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
+        claimed.organization_id, claimed.project_id, claimed.message_id,
+        claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
+        claimed.tracks,
+        queue.vmta_id, due.due_at AS due_since,
+        message.content_id, octet_length(content.body) AS content_bytes,
+        message.domain_id, message.return_path_domain, message.null_sender
+    FROM claimed
+    JOIN due ON due.id = claimed.id
+    JOIN queues AS queue ON queue.id = {{}}
+    JOIN spooled_messages AS message ON message.id = claimed.message_id
+    LEFT JOIN contents AS content ON content.id = message.content_id
+    ORDER BY claimed.priority, claimed.message_id
+"""
 
 
 async def renew_claims(claims: Collection[Claim], *, lease: timedelta = LEASE) -> set[uuid.UUID]:
