@@ -62,21 +62,39 @@ async def events_of_messages(
     return found
 
 
-async def events_of_delivery(
-    actor: Actor, message_id: uuid.UUID, delivery_id: uuid.UUID, *, types: Collection[str]
-) -> list[Event]:
-    """Return the first events of some types of one delivery, oldest first."""
+@dataclass(frozen=True, slots=True)
+class OfDelivery:
+    """Asks for the events of some types of one delivery."""
+
+    message_id: uuid.UUID
+    delivery_id: uuid.UUID
+    types: tuple[str, ...]
+
+
+async def events_by_delivery(
+    actor: Actor, asked: Collection[OfDelivery]
+) -> dict[OfDelivery, list[Event]]:
+    """Return the first events of each, oldest first; one statement for each choice of types."""
     actor.require(Permission.READ_MESSAGES)
-    rows = await fetch(
-        "SELECT * FROM events WHERE message_id = {} AND delivery_id = {} AND organization_id = {} "
-        "AND type = ANY({}::text[]) ORDER BY position LIMIT {}",
-        message_id,
-        delivery_id,
-        actor.organization_id,
-        list(types),
-        MOST_EVENTS,
-    )
-    return [Event(_exists_in_db=True, **row) for row in rows]
+    found: dict[OfDelivery, list[Event]] = {each: [] for each in asked}
+    for types in {each.types for each in asked}:
+        meant = [each for each in asked if each.types == types]
+        rows = await fetch(
+            "SELECT event.* FROM unnest({}::uuid[], {}::uuid[]) AS asked (message_id, delivery_id) "
+            "CROSS JOIN LATERAL (SELECT * FROM events WHERE message_id = asked.message_id "
+            "AND delivery_id = asked.delivery_id AND organization_id = {} "
+            "AND type = ANY({}::text[]) ORDER BY position LIMIT {}) AS event "
+            "ORDER BY event.position",
+            [each.message_id for each in meant],
+            [each.delivery_id for each in meant],
+            actor.organization_id,
+            list(types),
+            MOST_EVENTS,
+        )
+        for row in rows:
+            key = OfDelivery(row["message_id"], row["delivery_id"], types)
+            found[key].append(Event(_exists_in_db=True, **row))
+    return found
 
 
 async def events_of_deliveries(

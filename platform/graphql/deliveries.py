@@ -11,7 +11,7 @@ from ..core.actor import Actor
 from ..delivery import queries, tables
 from ..delivery.isps import Isp, isp_of
 from ..delivery.rules import DeliveryState, RecipientKind
-from ..events.queries import MOST_EVENTS, events_of_delivery
+from ..events.queries import MOST_EVENTS, OfDelivery, events_by_delivery
 from ..events.rules import EventType
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass, Verdict
@@ -206,13 +206,11 @@ class Delivery(DeliveryFields, Node):
             list[EventType] | None, strawberry.argument(description="Only of these types.")
         ] = None,
     ) -> list[Event]:
-        rows = await events_of_delivery(
-            actor_of(info),
-            self.row.message_id,
-            self.row.id,
-            types=[type.value for type in types or EventType],
+        asked = OfDelivery(
+            self.row.message_id, self.row.id, tuple(type.value for type in types or EventType)
         )
-        return [Event(row=row) for row in rows]
+        rows = await info.context.loaders.load(events_by_delivery, asked)
+        return [Event(row=row) for row in rows or []]
 
     @strawberry.field(description="Address of the recipient.")
     def address(self) -> str:

@@ -29,6 +29,8 @@ WITHOUT = {
     "checkInboundTls": "It looks something up.",
     "checkVmta": "It looks something up.",
     "consumeCredits": "The ledger is the record.",
+    "sendLenientMessage": "The message is the record.",
+    "sendLenientRawMessage": "The message is the record.",
     "sendMessage": "The message is the record.",
     "sendMessages": "The messages are the record.",
     "sendRawMessage": "The message is the record.",
@@ -38,10 +40,16 @@ WITHOUT = {
 """Mutations that leave no entry, and why."""
 
 ELSEWHERE = {
+    "chooseTracking": "tests/tracking/test_settings.py",
+    "eraseRecipient": "tests/tracking/test_erasing.py",
+    "exportAnalytics": "tests/analytics/test_files.py",
+    "generateAnalyticsReport": "tests/analytics/test_reports.py",
+    "replayWebhookCalls": "tests/webhooks/test_replaying.py",
+    "updateTracking": "tests/tracking/test_settings.py",
     "downgradePlan": "tests/billing/test_stripe.py",
     "upgradePlan": "tests/billing/test_stripe.py",
 }
-"""Mutations that need a payment provider, and where their entries are looked at."""
+"""Mutations that need more than a reference, and where their entries are looked at."""
 
 STORY = frozenset(
     """
@@ -66,10 +74,12 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "vmta.created",
         {"name": "tx-9", "hostname": "mta.example.com", "ipAddress": unused_address()},
     ),
+    "createWebhook": ("webhook.created", {"url": "https://hooks.example/a", "events": ["*"]}),
     "deleteApiKey": ("api_key.deleted", {}),
     "deleteCreditAlert": ("credits.alert_deleted", {}),
     "deleteDomain": ("domain.deleted", {"force": True}),
     "deleteVmta": ("vmta.deleted", {"force": True}),
+    "deleteWebhook": ("webhook.deleted", {}),
     "endSession": ("user.session_ended", {}),
     "flushQueue": ("queue.flushed", {}),
     "grantCredits": ("credits.granted", {}),
@@ -82,6 +92,7 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
     "removeMember": ("user.removed", {}),
     "removeSuppression": ("suppression.removed", {}),
     "removeTlsRequirement": ("tls_requirement.removed", {"domain": "bank.example"}),
+    "replayWebhookCall": ("webhook.replayed", {}),
     "resendInvitation": ("user.invitation_resent", {}),
     "restoreProject": ("project.restored", {}),
     "resumeVmta": ("vmta.resumed", {}),
@@ -100,6 +111,7 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "setTlsRequirement": ("tls_requirement.set", {"domain": "other.example", "tls": "VERIFIED"}),
+    "testWebhook": ("webhook.tested", {}),
     "updateApiKey": ("api_key.updated", {}),
     "updateBillingDetails": ("billing.details_updated", {"legalName": "Example Limited"}),
     "updateDomain": ("domain.updated", {}),
@@ -110,6 +122,7 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "vmta.updated",
         {"name": "tx-8", "hostname": "mta.example.com", "weight": 7},
     ),
+    "updateWebhook": ("webhook.updated", {"description": "Another"}),
     "withdrawInvitation": ("user.invitation_withdrawn", {}),
 }
 """The entry that a mutation leaves, and what it is asked for beside its reference."""

