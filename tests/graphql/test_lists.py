@@ -99,7 +99,7 @@ PATHS = {
     "SuppressionImport": "organization { suppressionImports(last: 1) { nodes { %s } } }",
     "Message": "organization { messages(last: 1) { nodes { %s } } }",
     "Delivery": "organization { deliveries(last: 1) { nodes { %s } } }",
-    "Webhook": "organization { webhooks(first: 1) { nodes { %s } } }",
+    "Webhook": "organization { webhooks(last: 1) { nodes { %s } } }",
     "VmtaQueues": 'organization { vmtaQueues(ref: {name: "vmta-0"}) { %s } }',
 }
 """How a list's owner is reached."""
