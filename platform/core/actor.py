@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -46,6 +47,8 @@ class Permission(StrEnum):
     READ_AUDIT = "audit:read"
     READ_PROJECTS = "projects:read"
     WRITE_PROJECTS = "projects:write"
+    READ_TEMPLATES = "templates:read"
+    WRITE_TEMPLATES = "templates:write"
 
 
 class Role(StrEnum):
@@ -71,6 +74,7 @@ _VIEWER = frozenset(
         _P.READ_CREDITS,
         _P.READ_USERS,
         _P.READ_PROJECTS,
+        _P.READ_TEMPLATES,
     }
 )
 _DEVELOPER = _VIEWER | {
@@ -84,6 +88,7 @@ _DEVELOPER = _VIEWER | {
     _P.CONTROL_VMTAS,
     _P.READ_API_KEYS,
     _P.WRITE_API_KEYS,
+    _P.WRITE_TEMPLATES,
 }
 _ADMIN = _DEVELOPER | {
     _P.WRITE_VMTAS,
@@ -112,6 +117,16 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     ),
 }
 
+VISITING = _ADMIN - {
+    _P.SEND_MESSAGES,
+    _P.READ_API_KEYS,
+    _P.WRITE_API_KEYS,
+    _P.WRITE_WEBHOOKS,
+    _P.WRITE_SECURITY,
+    _P.WRITE_USERS,
+    _P.CONSUME_CREDITS,
+}
+"""What a visitor may do: nothing that shows a secret, changes who may do what, or spends."""
 READ_ONLY = frozenset(p for p in Permission if p.value.endswith(":read"))
 WHILE_SUSPENDED = READ_ONLY | {Permission.WRITE_BILLING}
 """What is still possible while an organization is suspended; it can always pay."""
@@ -145,8 +160,21 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """Why somebody acts in an organization that is not theirs, and until when."""
+
+    id: uuid.UUID
+    reason: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever asks, acting for one organization; made by `server/auth.py` and tests only."""
+    """Whoever asks, acting for one organization.
+
+    Made of credentials by `security/credentials.py`, of who asked earlier by `security/later.py`,
+    for what the platform does by `server/auth.py` and `imports`, and by tests.
+    """
 
     kind: ActorKind
     organization_id: OrganizationId
@@ -171,6 +199,10 @@ class Actor:
     """The `jti` of the token that was sent; None for an API key."""
     rate_limit_per_minute: int | None = None
     """Requests that the credential may make; None is any number."""
+    language: str = ""
+    """The person's choice for pages; empty is whichever their browser asks for."""
+    visit: "Visit | None" = None
+    """The person looks after the deployment, and does not belong to the organization."""
     source_address: str | None = None
     """Whom the request came from, after trusted proxies."""
     request_id: str = ""

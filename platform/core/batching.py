@@ -56,7 +56,11 @@ class Batcher(Generic[Item, Result]):
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, item: Item) -> Result:
-        """Return the result for *item*, or raise its exception."""
+        """Return the result for *item*, or raise its exception.
+
+        Cancelled before its batch has begun, *item* is not worked on at all; after that, its
+        batch goes on, and whoever asks again finds what came of it.
+        """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._start()
@@ -71,7 +75,10 @@ class Batcher(Generic[Item, Result]):
                 return
             # A batch is nobody's: it must not inherit the transaction or the log fields of
             # whoever happened to begin it.
-            task = asyncio.create_task(self._flush(self._take()), context=Context())
+            taken = self._take()
+            if not taken:
+                return
+            task = asyncio.create_task(self._flush(taken), context=Context())
             self._running.add(task)
             task.add_done_callback(self._ended)
 
@@ -92,11 +99,17 @@ class Batcher(Generic[Item, Result]):
         self._start()
 
     def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
-        taken = [self._waiting.popleft()]
-        weight = self._weigh(taken[0][0])
-        while self._waiting and weight + self._weigh(self._waiting[0][0]) <= self._largest:
-            weight += self._weigh(self._waiting[0][0])
-            taken.append(self._waiting.popleft())
+        taken: list[tuple[Item, asyncio.Future[Result]]] = []
+        weight = 0
+        while self._waiting:
+            item, future = self._waiting[0]
+            # Whoever gave up before it was begun must not find it done later.
+            if not future.done():
+                weight += self._weigh(item)
+                if taken and weight > self._largest:
+                    break
+                taken.append((item, future))
+            self._waiting.popleft()
         return taken
 
     def _ended(self, task: asyncio.Task[None]) -> None:

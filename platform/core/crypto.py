@@ -22,13 +22,23 @@ class SealBroken(Exception):
 
 
 @lru_cache(maxsize=64)
-def derived_key(purpose: str) -> bytes:
-    """Return 32 bytes that depend on the secret key and on *purpose* only.
+def derived_keys(purpose: str) -> tuple[bytes, ...]:
+    """Return 32 bytes for each secret key, that depend on it and on *purpose* only.
+
+    The first is of the key in use, and nothing is made with the others.
 
     Source: RFC 5869.
     """
-    secret = settings().secret_key.encode()
-    return HKDF(SHA256(), 32, salt=None, info=b"postlane:" + purpose.encode()).derive(secret)
+    found = settings()
+    return tuple(
+        HKDF(SHA256(), 32, salt=None, info=b"postlane:" + purpose.encode()).derive(secret.encode())
+        for secret in (found.secret_key, *found.old_secret_keys)
+    )
+
+
+def derived_key(purpose: str) -> bytes:
+    """Return what `derived_keys` says of the secret key in use."""
+    return derived_keys(purpose)[0]
 
 
 def seal(value: bytes, *, purpose: str) -> bytes:
@@ -39,18 +49,44 @@ def seal(value: bytes, *, purpose: str) -> bytes:
 
 
 def unseal(sealed: bytes, *, purpose: str) -> bytes:
-    """Return what was sealed for *purpose*.
+    """Return what was sealed for *purpose*, with the secret key in use or an old one.
 
     Raises:
         SealBroken: the secret key or the purpose is another one, or bytes were changed.
     """
-    nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    try:
-        return AESGCM(derived_key(purpose)).decrypt(nonce, body, purpose.encode())
-    except (InvalidTag, ValueError) as error:
-        raise SealBroken(f"The sealed value for {purpose} cannot be opened.") from error
+    for key in derived_keys(purpose):
+        if (value := _opened(sealed, key, purpose)) is not None:
+            return value
+    raise SealBroken(f"The sealed value for {purpose} cannot be opened.")
+
+
+def reseal(sealed: bytes, *, purpose: str) -> bytes | None:
+    """Return the value sealed with the secret key in use; None if it is so already.
+
+    Raises:
+        SealBroken: no secret key opens it.
+    """
+    if _opened(sealed, derived_key(purpose), purpose) is not None:
+        return None
+    return seal(unseal(sealed, purpose=purpose), purpose=purpose)
 
 
 def digest(secret: str, *, purpose: str) -> bytes:
-    """Return the keyed hash of *secret* for storing and looking up; 32 bytes."""
-    return hmac.digest(derived_key(purpose), secret.encode(), hashlib.sha256)
+    """Return the keyed hash of *secret* for storing; 32 bytes."""
+    return digests(secret, purpose=purpose)[0]
+
+
+def digests(secret: str, *, purpose: str) -> list[bytes]:
+    """Return the keyed hashes that *secret* may be stored under: for looking up.
+
+    The first is that of the secret key in use; there is one more for each old one.
+    """
+    return [hmac.digest(key, secret.encode(), hashlib.sha256) for key in derived_keys(purpose)]
+
+
+def _opened(sealed: bytes, key: bytes, purpose: str) -> bytes | None:
+    nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    try:
+        return AESGCM(key).decrypt(nonce, body, purpose.encode())
+    except (InvalidTag, ValueError):
+        return None

@@ -12,7 +12,7 @@ import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
-from . import clock, tracing
+from . import clock, tenants, tracing
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ CLOCK_LOOKS = 5
 CLOSE_SECONDS = 5.0
 """How long statements that still run may take when a process leaves the database."""
 
+COMMAND_SECONDS = 60.0
+SERVER_SETTINGS = {"jit": "off", "application_name": "postlane", "timezone": "UTC"}
+"""Statements are prepared once per connection. JIT compiles plans of a millisecond for many
+milliseconds, which short statements never earn back."""
+
 
 class Transaction(PostgresTransaction):
     """Piccolo's transaction, which lets go of everything also when its end fails.
@@ -35,10 +40,19 @@ class Transaction(PostgresTransaction):
     and a task that goes on can never open another.
     """
 
+    pool: asyncpg.Pool | None
+    """Where its connection goes back to."""
+    whose: tenants.Organizations | None
+    """Whose rows it sees; None is the platform."""
+
     async def __aenter__(self) -> Self:
         engine = self.engine
         assert isinstance(engine, Engine)
-        self.connection = await (engine.acquire() if engine.pool else engine.get_new_connection())
+        # Whose the connection is may change within: who signs in is somebody then.
+        self.pool, self.whose = engine.pool_of_whoever_asks(), tenants.current()
+        self.connection = await (
+            engine.acquire(self.pool, begins=True) if self.pool else engine.get_new_connection()
+        )
         self.transaction = self.connection.transaction()
         try:
             await self.transaction.start()
@@ -68,10 +82,14 @@ class Transaction(PostgresTransaction):
             log.debug("a transaction could not be rolled back", exc_info=True)
 
     async def _give_back(self) -> None:
-        if self.engine.pool:
-            await self.engine.pool.release(self.connection)
+        if self.pool:
+            await self.pool.release(self.connection)
         else:
             await self.connection.close()
+
+
+class TransactionOfOthers(RuntimeError):
+    """The code takes a step for other organizations than the transaction that it is part of."""
 
 
 class PoolExhausted(TimeoutError):
@@ -85,31 +103,69 @@ class Engine(PostgresEngine):
     """
 
     wait_seconds: float | None = None
+    tenant_pool: asyncpg.Pool | None = None
+    """For statements of tenants, which other policies hold for; None: they share the one pool."""
 
-    async def acquire(self) -> Any:
-        """Return a connection of the pool, which is given back by `pool.release`.
+    def pool_of_whoever_asks(self) -> asyncpg.Pool | None:
+        """Return the pool that statements run in now; None before there is one."""
+        if self.tenant_pool is None or tenants.current() is None:
+            return self.pool
+        return self.tenant_pool
+
+    async def acquire(self, pool: asyncpg.Pool | None = None, *, begins: bool = False) -> Any:
+        """Return a connection of *pool*, or of the platform's; it is given back by `release`.
+
+        It is for a statement of whoever asks, or for a transaction that *begins*.
 
         Raises:
             PoolExhausted: none became free in time.
         """
-        assert self.pool is not None
+        pool = self.pool if pool is None else pool
+        assert pool is not None
+        is_tenants = pool is self.tenant_pool
         try:
-            return await self.pool.acquire(timeout=self.wait_seconds)
+            connection = await pool.acquire(timeout=self.wait_seconds)
         except TimeoutError as error:
             raise PoolExhausted(f"no connection within {self.wait_seconds} s") from error
+        if is_tenants:
+            organizations = tenants.current() or tenants.NOBODY
+            if begins:
+                connection.begin_for(organizations)
+                return connection
+            try:
+                await connection.act_for(organizations)
+            except BaseException:
+                await pool.release(connection)
+                raise
+        return connection
 
     async def run_in_pool(self, statement: str, args: Sequence[Any]) -> Any:
         """Run one statement on a connection of the pool and return its rows."""
-        connection = await self.acquire()
+        pool = self.pool_of_whoever_asks()
+        assert pool is not None
+        connection = await self.acquire(pool)
         try:
             return await connection.fetch(statement, *args)
         finally:
-            assert self.pool is not None
-            await self.pool.release(connection)
+            await pool.release(connection)
 
     async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
         """Do what Piccolo's own does, which waits for ever."""
         return await self.run_in_pool(query, args or [])
+
+    def opened(self) -> Any:
+        """Return the connection of the transaction that is open, None if none is.
+
+        Raises:
+            TransactionOfOthers: it is not that of whoever asks now, and would find other rows.
+        """
+        transaction = self.current_transaction.get()
+        if transaction is None:
+            return None
+        assert isinstance(transaction, Transaction)
+        if transaction.whose != tenants.current():
+            raise TransactionOfOthers("a step in a transaction is for others than the transaction")
+        return transaction.connection
 
     async def check_version(self) -> None:
         """Do nothing: importing a table must not need a database; `doctor` checks versions."""
@@ -119,6 +175,7 @@ class Engine(PostgresEngine):
 
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
         """Run one statement that Piccolo has built."""
+        self.opened()
         with tracing.statement(querystring.template):
             return await super().run_querystring(querystring, in_pool)
 
@@ -143,15 +200,39 @@ async def start_pool(url: str, *, size: int = 10, wait_seconds: float | None = N
     """
     DB.config["dsn"] = url
     DB.wait_seconds = wait_seconds
-    # Statements are prepared once per connection. JIT compiles plans of a millisecond
-    # for many milliseconds, which short statements never earn back.
     await DB.start_connection_pool(
         min_size=1,
         max_size=size,
-        command_timeout=60,
+        command_timeout=COMMAND_SECONDS,
         reset=_reset,
-        server_settings={"jit": "off", "application_name": "postlane", "timezone": "UTC"},
+        server_settings=SERVER_SETTINGS,
     )
+
+
+async def start_tenant_pool(url: str, *, size: int) -> None:
+    """Let tenants' statements run on connections of their own, at most *size*.
+
+    Their role is that of the session's beginning, which nothing but another role's name undoes.
+
+    Raises:
+        asyncpg.PostgresError: the role is not there, or this one may not become it.
+    """
+    DB.tenant_pool = await asyncpg.create_pool(
+        dsn=url,
+        min_size=1,
+        max_size=size,
+        command_timeout=COMMAND_SECONDS,
+        reset=_reset,
+        connection_class=tenants.TenantConnection,
+        server_settings={**SERVER_SETTINGS, "role": tenants.ROLE},
+    )
+
+
+async def stop_tenant_pool() -> None:
+    """Let tenants' statements run on the one pool again."""
+    if DB.tenant_pool is not None:
+        pool, DB.tenant_pool = DB.tenant_pool, None
+        await pool.close()
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
@@ -167,15 +248,14 @@ async def _reset(connection: asyncpg.Connection) -> None:
 
 async def close_pool() -> None:
     """Close this process's connections; what does not end in time is cut off."""
-    pool = DB.pool
-    if pool is None:
-        return
+    pools = [pool for pool in (DB.tenant_pool, DB.pool) if pool is not None]
+    DB.tenant_pool = DB.pool = None
     try:
-        await asyncio.wait_for(DB.close_connection_pool(), CLOSE_SECONDS)
+        await asyncio.wait_for(asyncio.gather(*(pool.close() for pool in pools)), CLOSE_SECONDS)
     except TimeoutError:
         log.warning("statements were still running when the connections were closed")
-        pool.terminate()
-        DB.pool = None
+        for pool in pools:
+            pool.terminate()
 
 
 async def follow_clock() -> None:
@@ -234,10 +314,10 @@ async def fetch(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any]]:
     it joins the open transaction like every Piccolo query.
     """
     statement = _numbered(sql)
-    opened = DB.current_transaction.get()
+    opened = DB.opened()
     with tracing.statement(statement):
         if opened is not None:
-            rows = await opened.connection.fetch(statement, *args)
+            rows = await opened.fetch(statement, *args)
         elif DB.pool is not None:
             rows = await DB.run_in_pool(statement, args)
         else:

@@ -189,6 +189,23 @@ async def fetch_page(
     )
 
 
+def start_of(
+    request: PageRequest, order: Order, *, scope: str = ""
+) -> tuple[bool, uuid.UUID | None]:
+    """Return whether rows are walked downwards, and the id that they lie beyond, if there is one.
+
+    For who looks for the rows of a page in an index of ids before `fetch_page` reads them.
+
+    Raises:
+        InvalidInput: the cursor is not one of this list.
+    """
+    walking = order.reversed if request.backwards else order
+    start = request.before if request.backwards else request.after
+    return walking.descending, None if start is None else decode_cursor(start, order, scope=scope)[
+        1
+    ]
+
+
 _OWNED = "organization_id >= {} AND organization_id <= {}"
 
 

@@ -1,11 +1,12 @@
 """Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from saq import Queue
+from saq.queue.postgres import PostgresQueue
 
 from .settings import settings
 
@@ -16,6 +17,8 @@ class JobName(StrEnum):
     DRAIN = "drain"
     CHECK_DOMAIN = "check_domain"
     CHECK_VMTA = "check_vmta"
+    CHECK_LISTINGS = "check_listings"
+    TEST_BLOCKLISTS = "test_blocklists"
     SEND_NOTICE = "send_notice"
     CLOSE_BOOKS = "close_books"
     BILL = "bill"
@@ -24,6 +27,9 @@ class JobName(StrEnum):
     SIMULATE = "simulate"
     IMPORT_SUPPRESSIONS = "import_suppressions"
     ERASE_RECIPIENT = "erase_recipient"
+    WRITE_EXPORT = "write_export"
+    GO_ON_IN_BULK = "go_on_in_bulk"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,15 @@ class JobPolicy:
     """A job that says nothing for longer died with its worker; zero asks for no signs of life."""
 
 
+_LONG = JobPolicy(timedelta(minutes=30), retries=3, heartbeat=timedelta(seconds=40))
+
 POLICIES: dict[JobName, JobPolicy] = {
     # A drain ends by itself well before this; what it leaves, the sweep finds.
     JobName.DRAIN: JobPolicy(timedelta(minutes=10), retries=1, heartbeat=timedelta(seconds=40)),
     JobName.CHECK_DOMAIN: JobPolicy(timedelta(minutes=1), retries=3),
     JobName.CHECK_VMTA: JobPolicy(timedelta(minutes=1), retries=3),
+    JobName.CHECK_LISTINGS: JobPolicy(timedelta(minutes=1), retries=3),
+    JobName.TEST_BLOCKLISTS: JobPolicy(timedelta(minutes=10), retries=1),
     # Less than the lease of its claim, so that nobody else has it meanwhile.
     JobName.SEND_NOTICE: JobPolicy(timedelta(minutes=4), retries=1),
     # It reads the whole ledger.
@@ -50,10 +60,31 @@ POLICIES: dict[JobName, JobPolicy] = {
     # It ends by itself well before this, and the next one goes on.
     JobName.FORGET: JobPolicy(timedelta(minutes=30), retries=1),
     JobName.SIMULATE: JobPolicy(timedelta(minutes=1), retries=3),
-    # It remembers how far it is, so that the next goes on from there.
-    JobName.IMPORT_SUPPRESSIONS: JobPolicy(timedelta(minutes=30), retries=3),
-    JobName.ERASE_RECIPIENT: JobPolicy(timedelta(minutes=30), retries=3),
+    # These end by themselves after ten minutes, and the next goes on from there.
+    JobName.IMPORT_SUPPRESSIONS: _LONG,
+    JobName.ERASE_RECIPIENT: _LONG,
+    JobName.WRITE_EXPORT: _LONG,
+    JobName.GO_ON_IN_BULK: _LONG,
+    JobName.REMOVE: JobPolicy(timedelta(minutes=1), retries=3),
 }
+
+
+class AttentiveQueue(PostgresQueue):
+    """SAQ's queue on PostgreSQL, which overlooks no job that it is told of.
+
+    One look for jobs goes on at a time, and SAQ lets whoever is told of a job during it not
+    look at all. A job that this look came too early for would wait for the next one, which
+    on a quiet worker is that of the clock.
+    """
+
+    _told = False
+
+    async def _dequeue(self) -> None:
+        self._told = True
+        while self._told and not self._dequeue_lock.locked():
+            self._told = False
+            await super()._dequeue()
+
 
 _queue: Queue | None = None
 
@@ -63,16 +94,18 @@ async def open_queue(database_url: str) -> Queue:
     global _queue
     if _queue is None:
         url = settings().queue_url or database_url
-        queue = Queue.from_url(url, **_pool_limits(url))
+        queue = _make_queue(url)
         await queue.connect()
         _queue = queue
     return _queue
 
 
-def _pool_limits(url: str) -> dict[str, Any]:
+def _make_queue(url: str) -> Queue:
+    if not url.startswith("postgres"):
+        return Queue.from_url(url)
     # SAQ keeps four connections to PostgreSQL unless told otherwise; a web process
     # needs one, and every connection is a server process of some ten megabytes.
-    return {"min_size": 1, "max_size": 4} if url.startswith("postgres") else {}
+    return AttentiveQueue.from_url(url, min_size=1, max_size=4)
 
 
 async def close_queue() -> None:
@@ -109,7 +142,8 @@ async def enqueue(
         # Finished jobs are deleted at once: SAQ on PostgreSQL refuses a key whose finished
         # row is from the same second, and mail that came in that second would wait.
         ttl=-1,
-        scheduled=int(at.timestamp()) if at else 0,
+        # Whole seconds, and never too early: a job that finds nothing due yet is gone.
+        scheduled=math.ceil(at.timestamp()) if at else 0,
         priority=priority,
         kwargs=arguments,
         **({"key": key} if key else {}),
@@ -119,6 +153,22 @@ async def enqueue(
 
 async def count_workers() -> int:
     """Return how many workers have shown themselves in the last seconds."""
+    return (await count_jobs()).workers
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How the job queue stands."""
+
+    queued: int
+    active: int
+    scheduled: int
+    workers: int
+
+
+async def count_jobs() -> JobCounts:
+    """Return how many jobs there are, and how many workers for them."""
     if _queue is None:
         raise RuntimeError("open_queue() has not been called in this process")
-    return len((await _queue.info())["workers"])
+    info = await _queue.info()
+    return JobCounts(info["queued"], info["active"], info["scheduled"], len(info["workers"]))

@@ -9,19 +9,17 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import setting_forms
+
 PREFIX = "POSTLANE_"
 Network = IPv4Network | IPv6Network
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z]{{2,63}}"
-_MAILBOX = re.compile(rf"{_ADDRESS}|[\w .'-]+ <{_ADDRESS}>", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -47,14 +45,25 @@ def _number(value: str) -> int:
     return int(value)
 
 
-def _days(least: int, most: int) -> Callable[[str], int]:
-    def count(value: str) -> int:
-        found = int(value)
-        if not least <= found <= most:
-            raise ValueError(f"write {least} to {most}")
-        return found
+_days, _one_of = setting_forms.between, setting_forms.one_of
 
-    return count
+PLANS = ("trial", "starter", "professional", "enterprise", "self_hosted")
+KEPT = ("contents", "messages", "calls", "requests", "audit")
+_PLAN_DAYS = re.compile(rf"({'|'.join(PLANS)})\.({'|'.join(KEPT)})=([0-9]{{1,5}})")
+
+
+def _days_by_plan(value: str) -> Mapping[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for part in value.split(","):
+        match = _PLAN_DAYS.fullmatch(part.strip())
+        if match is not None:
+            found[match[1], match[2]] = int(match[3])
+        elif part.strip():
+            raise ValueError(
+                "write each as plan.what=days, such as trial.messages=7; plans are "
+                f"{', '.join(PLANS)}, and what is one of {', '.join(KEPT)}"
+            )
+    return found
 
 
 def _path(value: str) -> Path:
@@ -83,34 +92,20 @@ def _networks(value: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
-def _origins(value: str) -> frozenset[str]:
-    found = frozenset(part.strip().lower().rstrip("/") for part in value.split(",") if part.strip())
-    for origin in found - {"*"}:
-        parts = urlsplit(origin)
-        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in ("http", "https"):
-            raise ValueError("write each as https://host or https://host:port")
-    return found
+def _clamd(value: str) -> str:
+    place = value.strip()
+    if place and not place.removeprefix("unix:").startswith("/"):
+        _address(place)
+    return place
+
+
+def _names(value: str) -> tuple[str, ...]:
+    found = (part.strip().lower().rstrip(".") for part in value.split(","))
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def _private_destinations(value: str) -> tuple[Network, ...]:
     return () if value.strip().lower() in ("", "deny") else _networks(value)
-
-
-def _mailbox(value: str) -> str:
-    # Only the shape: what an address is in full, `mail` knows.
-    if value.strip() and not _MAILBOX.fullmatch(value.strip()):
-        raise ValueError("write it as address@example.com or Name <address@example.com>")
-    return value.strip()
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def choose(value: str) -> str:
-        chosen = value.strip().lower()
-        if chosen not in allowed:
-            raise ValueError("choose one of " + ", ".join(repr(word) for word in allowed))
-        return chosen
-
-    return choose
 
 
 def _setting(default: str, parse: Callable[[str], Any], meaning: str) -> Any:
@@ -125,6 +120,13 @@ class Settings:
     queue_url: str = _setting(
         "", _text, "Job queue, `redis://...` or `postgresql://...`; empty is the database."
     )
+    row_security: str = _setting(
+        "off",
+        _one_of("off", "auto", "on"),
+        "Whether the database itself keeps organizations apart, behind the code that does so: "
+        "`on` does not start without, `auto` goes without where the database lacks the role for "
+        "it, which `postlane doctor` tells how to make.",
+    )
     data_dir: Path = _setting(
         "./var", _path, "Embedded database, captured mail, generated secrets."
     )
@@ -133,6 +135,12 @@ class Settings:
         _text,
         "Signs tokens and encrypts keys at rest; at least 32 characters. `postlane up` makes "
         "one in the data directory, every other command needs it set or made.",
+    )
+    old_secret_keys: tuple[str, ...] = _setting(
+        "",
+        lambda v: tuple(v.split()),
+        "Further secret keys, separated by spaces: what was made with them is read, and nothing "
+        "is made with them any more. See `postlane rotate-keys`.",
     )
     public_url: str = _setting(
         "http://127.0.0.1:8000", lambda v: v.strip().rstrip("/"), "Links, JWT issuer, tracking."
@@ -202,6 +210,12 @@ class Settings:
         lambda v: frozenset(part.strip() for part in v.split(",") if part.strip()),
         "Names of vMTAs whose mail KumoMTA delivers, separated by commas; `*` is all.",
     )
+    sink_domains: frozenset[str] = _setting(
+        "null.postageapp.com",
+        lambda v: frozenset(part.strip().lower() for part in v.split(",") if part.strip()),
+        "Domains to which nothing is sent, separated by commas: mail to them is kept here and "
+        "counts as delivered.",
+    )
     keep_content_days: int = _setting(
         "3",
         _days(0, 30),
@@ -211,6 +225,23 @@ class Settings:
         "30",
         _days(1, 400),
         "How long messages, their recipients, attempts and events are kept; 1 to 400.",
+    )
+    keep_call_days: int = _setting(
+        "14",
+        _days(1, 90),
+        "How long calls of webhooks are kept, and can be replayed; 1 to 90.",
+    )
+    keep_request_days: int = _setting(
+        "7",
+        _days(0, 90),
+        "How long the log of requests with API keys is kept; 0 to 90, and 0 writes none.",
+    )
+    keep_days_by_plan: Mapping[tuple[str, str], int] = _setting(
+        "",
+        _days_by_plan,
+        "Where organizations on a plan have things kept for less long than the others: "
+        "`trial.messages=7,trial.contents=1`; what is kept is `contents`, `messages`, `calls` of "
+        "webhooks, `requests` and `audit`.",
     )
     mx_port: int = _setting("25", _number, "Port for direct delivery; another one for tests.")
     ca_file: Path | None = _setting(
@@ -233,14 +264,34 @@ class Settings:
     )
     notice_from: str = _setting(
         "",
-        _mailbox,
+        setting_forms.mailbox,
         "Whom invitations and other mail of the platform itself are from, `address@example.com` "
         "or `Name <address@example.com>`; empty is postmaster at the host name.",
+    )
+    strangers_per_minute: int = _setting(
+        "600",
+        _days(0, 1_000_000),
+        "Requests without a credential that `/graphql` and the pages for people take from one "
+        "network address in a minute, a sixth of them at once; 0 is any number.",
     )
     registration: str = _setting(
         "open",
         _one_of("open", "first_user", "closed"),
         "Who may register; `first_user` only while there is none.",
+    )
+    oidc_issuer: str = _setting(
+        "",
+        setting_forms.issuer,
+        "Provider of identities that people may sign in with by OpenID Connect, such as "
+        "`https://id.example.com`; empty is none. It sends them back to "
+        "`/login/provider/callback` and `/account/provider/callback` at the public URL.",
+    )
+    oidc_client_id: str = _setting("", _text, "What the provider calls this deployment.")
+    oidc_client_secret: str = _setting(
+        "", _text, "Shared with the provider; empty is a public client, which PKCE alone protects."
+    )
+    oidc_name: str = _setting(
+        "single sign-on", _text, "What the button to the provider says, after `Sign in with`."
     )
     token_lifetime_seconds: int = _setting(
         "86400", _number, "How long a sign-in lasts; 300 to 604800."
@@ -287,6 +338,87 @@ class Settings:
         _one_of("https", "any"),
         "Which addresses webhooks may have: `https`, or `any`, which takes plain HTTP as well.",
     )
+    blocklists: tuple[str, ...] = _setting(
+        "zen.spamhaus.org,b.barracudacentral.org,bl.spamcop.net,psbl.surriel.com,"
+        "bl.mailspike.net,dnsbl.dronebl.org,ix.dnsbl.manitu.net,dnsbl-1.uceprotect.net",
+        _names,
+        "Zones of the DNS blocklists that are asked, separated by commas; empty is none. Read the "
+        "terms of each, which the list of known ones tells: some need a registration, and most "
+        "refuse public resolvers.",
+    )
+    blocklists_file: Path | None = _setting(
+        "",
+        _optional_path,
+        "TOML file with further blocklists, in the form of blocklists/lists.toml, and under "
+        "[keys] the keys of those that need one.",
+    )
+    blocklist_hours: int = _setting(
+        "24",
+        _days(1, 168),
+        "Hours between two looks at the address of a vMTA in the blocklists; 1 to 168.",
+    )
+    auto_block: str = _setting(
+        "on",
+        _one_of("off", "dry_run", "on"),
+        "Whether rules stop what hurts, such as a domain whose mail bounces; `dry_run` writes down "
+        "what they would stop.",
+    )
+    auto_block_file: Path | None = _setting(
+        "",
+        _optional_path,
+        "TOML file that changes rules, in the form of protection/rules.toml: threshold, "
+        "window_seconds, minimum_volume, duration_seconds, action, enabled, and locked, which "
+        "keeps organizations from switching one.",
+    )
+    greylisting: str = _setting(
+        "off",
+        _one_of("off", "on"),
+        "Whether mail from outside has to come again before it is taken, unless an organization "
+        "says otherwise for its own addresses. Bounces to signed addresses never have to.",
+    )
+    greylisting_delay_seconds: int = _setting(
+        "300", _days(1, 3_600), "How long mail is put off that was not seen before; 1 to 3600."
+    )
+    greylisting_exempt: str = _setting(
+        "",
+        _text,
+        "Networks and domains that are never put off, separated by commas, beside the large "
+        "senders of greylisting/large_senders.toml. Clients of a domain are known by a host name "
+        "that leads back to them, or by SPF.",
+    )
+    rspamd_url: str = _setting(
+        "",
+        lambda v: v.strip().rstrip("/"),
+        "Normal worker of an rspamd, `http://host:11333`; empty is none, and nothing is scanned "
+        "for spam.",
+    )
+    clamd: str = _setting(
+        "",
+        _clamd,
+        "Where a clamd listens, `unix:/run/clamav/clamd.ctl` or `host:3310`; empty is none, and "
+        "nothing is scanned for viruses.",
+    )
+    scan_outgoing: str = _setting(
+        "off",
+        _one_of("off", "virus", "spam", "all"),
+        "What outgoing mail is scanned for before its first attempt, unless an organization says "
+        "otherwise; mail that fails bounces.",
+    )
+    scan_inbound: str = _setting(
+        "off",
+        _one_of("off", "virus", "spam", "all"),
+        "What mail from outside is scanned for before it is taken, unless an organization says "
+        "otherwise. Reports about mail that was sent are always taken.",
+    )
+    scan_threshold: int = _setting(
+        "15", _days(1, 20), "Score of rspamd from which on mail is spam for the two above; 1 to 20."
+    )
+    scan_down: str = _setting(
+        "hold",
+        _one_of("hold", "pass"),
+        "What becomes of mail that has to be scanned while the scanner does not answer: `hold` "
+        "tries it again later, `pass` lets it go, unless an organization says otherwise.",
+    )
     private_exchangers: tuple[Network, ...] = _setting(
         "deny",
         _private_destinations,
@@ -310,7 +442,7 @@ class Settings:
     )
     websocket_origins: frozenset[str] = _setting(
         "",
-        _origins,
+        setting_forms.origins,
         "Origins such as `https://app.example.org` whose pages may open WebSockets, beside that "
         "of the public URL; `*` is any. Programs that are no browsers have none.",
     )
@@ -372,14 +504,19 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError(
             "POSTLANE_KUMOMTA_VMTAS needs POSTLANE_KUMOMTA_URL, http:// or https://."
         )
+    _check_scanners(found)
     if found.secret_key and len(found.secret_key) < 32:
         raise SettingsError("POSTLANE_SECRET_KEY needs at least 32 characters.")
+    if any(len(key) < 32 for key in found.old_secret_keys):
+        raise SettingsError("POSTLANE_OLD_SECRET_KEYS needs at least 32 characters for each key.")
     if not 300 <= found.token_lifetime_seconds <= 604_800:
         raise SettingsError("POSTLANE_TOKEN_LIFETIME_SECONDS must be 300 to 604800.")
     if bool(found.tls_certificate) != bool(found.tls_key):
         raise SettingsError("POSTLANE_TLS_CERTIFICATE and POSTLANE_TLS_KEY need each other.")
     if found.smtps_listen is not None and found.tls_certificate is None:
         raise SettingsError("POSTLANE_SMTPS_LISTEN needs POSTLANE_TLS_CERTIFICATE.")
+    if found.oidc_issuer and not found.oidc_client_id:
+        raise SettingsError("POSTLANE_OIDC_ISSUER needs POSTLANE_OIDC_CLIENT_ID.")
     if found.documents == "trusted" and not found.trusted_documents:
         raise SettingsError("POSTLANE_DOCUMENTS=trusted needs POSTLANE_TRUSTED_DOCUMENTS.")
     if bool(found.stripe_secret_key) != bool(found.stripe_webhook_secret):
@@ -388,9 +525,32 @@ def _checked(found: Settings) -> Settings:
         )
     if found.payment == "stripe" and not found.stripe_secret_key:
         raise SettingsError("POSTLANE_PAYMENT=stripe needs POSTLANE_STRIPE_SECRET_KEY.")
+    usual = {
+        "contents": found.keep_content_days,
+        "messages": found.keep_message_days,
+        "calls": found.keep_call_days,
+        "requests": found.keep_request_days,
+        "audit": found.audit_days,
+    }
+    for (plan, kind), days in found.keep_days_by_plan.items():
+        if not (kind != "contents") <= days <= usual[kind]:
+            raise SettingsError(
+                f"POSTLANE_KEEP_DAYS_BY_PLAN has {plan}.{kind}={days}: a plan can have "
+                f"{int(kind != 'contents')} to {usual[kind]} days, as the whole deployment has."
+            )
     if found.listen is None:
         raise SettingsError("POSTLANE_LISTEN cannot be empty.")
     return found
+
+
+def _check_scanners(found: Settings) -> None:
+    scanned = {found.scan_outgoing, found.scan_inbound}
+    if scanned & {"spam", "all"} and not found.rspamd_url:
+        raise SettingsError("Scanning for spam needs POSTLANE_RSPAMD_URL.")
+    if scanned & {"virus", "all"} and not found.clamd:
+        raise SettingsError("Scanning for viruses needs POSTLANE_CLAMD.")
+    if found.rspamd_url and not found.rspamd_url.startswith(("http://", "https://")):
+        raise SettingsError("POSTLANE_RSPAMD_URL has to begin with http:// or https://.")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -415,13 +575,22 @@ def settings() -> Settings:
     its environment.
     """
     found = load(os.environ)
-    if not found.secret_key:
-        path = found.data_dir / "secret_key"
-        if not path.is_file():
-            raise SettingsError(
-                "POSTLANE_SECRET_KEY is not set. Set it to 32 random characters or more, or "
-                "start with `postlane up`, which makes one."
-            )
-        values = {f.name: getattr(found, f.name) for f in fields(found)}
-        found = Settings(**{**values, "secret_key": path.read_text("ascii").strip()})
-    return found
+    if found.secret_key:
+        return found
+    keys = stored_secrets(found.data_dir)
+    if not keys:
+        raise SettingsError(
+            "POSTLANE_SECRET_KEY is not set. Set it to 32 random characters or more, or "
+            "start with `postlane up`, which makes one."
+        )
+    return replace(found, secret_key=keys[0], old_secret_keys=(*found.old_secret_keys, *keys[1:]))
+
+
+SECRET_FILE = "secret_key"
+"""In the data directory: the secret key in the first line, older ones in those below it."""
+
+
+def stored_secrets(data_dir: Path) -> tuple[str, ...]:
+    """Return the secret keys that *data_dir* holds, the one in use first."""
+    path = data_dir / SECRET_FILE
+    return tuple(path.read_text("ascii").split()) if path.is_file() else ()

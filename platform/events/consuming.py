@@ -81,6 +81,12 @@ LOOK = (
     f"SELECT {COLUMNS} FROM events WHERE position > {{}} ORDER BY position LIMIT {{}})) AS event "
     "ORDER BY position LIMIT {}"
 )
+HAS_MORE = (
+    "coalesce((SELECT NOT isempty(holes::int8multirange + waiting::int8multirange) "
+    "OR EXISTS (SELECT FROM events WHERE position > upto) "
+    "FROM event_consumers WHERE name = {}), true)"
+)
+"""Whether a consumer, by name, may get something: for whoever looks now and then."""
 # At a turn the holes of before now wait for whoever has a lower number than this one,
 # and those go that waited. Numbers begin again in a database that was restored from a dump.
 ADVANCE = (

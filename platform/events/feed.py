@@ -19,7 +19,7 @@ import asyncpg
 from ..core.database import DB
 from ..core.errors import ErrorCode, LimitReached, Unavailable
 from .announcing import CHANNEL, named
-from .snapshots import Progress, Snapshot
+from .snapshots import SEE, Progress, Snapshot
 from .tables import Event
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,6 @@ BUFFER = 1_000
 """Events that wait for one subscriber; one more and it has lost its place."""
 READ_AT_ONCE = 500
 
-SEE = (
-    "SELECT pg_current_snapshot()::text AS text, "
-    "coalesce((SELECT max(position) FROM events), 0) AS position"
-)
 # xmin has 32 bits; beside the snapshot's next transaction it is known which 64 they stand for.
 # The columns by name: a process of one release reads while the next one's migrations run.
 NEW = f"""
@@ -226,7 +222,7 @@ class Feed:
         """Offer what was not visible at the last look to those who want it."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             row = await connection.fetchrow(SEE)
-            now = Snapshot.of(row["text"], row["position"])
+            now = Snapshot.of(**row)
             if self._progress is None:
                 self._progress = Progress(now)
                 self._ready.set()

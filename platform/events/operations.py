@@ -1,7 +1,8 @@
 """Writing down what happened, and counting it."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,8 @@ import msgspec
 
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
-from ..core.ids import new_id
+from ..core.quick_ids import quick_id
+from ..core.sharing import shared_by
 from ..core.storable import to_json
 from .announcing import announce
 from .rules import ENTRIES, EventType
@@ -37,16 +39,21 @@ APPEND = (
     "data, occurred_at, simulated) "
     "SELECT id, organization_id, project_id, message_id, delivery_id, type, data::jsonb, "
     "occurred_at, simulated "
-    "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
-    "{}::text[], {}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS new "
-    "(id, organization_id, project_id, message_id, delivery_id, type, data, occurred_at, "
-    "simulated, nth) WHERE pg_current_xact_id() IS NOT NULL ORDER BY nth"
+    "FROM unnest({}::uuid[], {}::uuid[], {}::int[]) WITH ORDINALITY "
+    "AS new (id, delivery_id, place, nth) "
+    "JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[], "
+    "{}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS shared "
+    "(organization_id, project_id, message_id, type, data, occurred_at, simulated, place) "
+    "USING (place) WHERE pg_current_xact_id() IS NOT NULL ORDER BY nth"
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewEvent:
-    """Something that happened, not yet written down; *data* is what JSON can hold."""
+    """Something that happened, not yet written down; *data* is what JSON can hold.
+
+    Not frozen, which would make it take three times as long to make, of ten thousand.
+    """
 
     organization_id: OrganizationId
     project_id: ProjectId | None
@@ -72,19 +79,21 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
     """
     if not events:
         return
+    shared, places = shared_by(events, _what_is_shared)
     await fetch(
         APPEND,
         # One argument: each of a statement's costs more than writing and reading this does.
-        msgspec.json.encode(tally(events)).decode(),
-        [new_id() for _ in events],
-        [event.organization_id for event in events],
-        [event.project_id for event in events],
-        [event.message_id for event in events],
+        msgspec.json.encode(tally(shared, Counter(places))).decode(),
+        [quick_id() for _ in events],
         [event.delivery_id for event in events],
-        [event.type.value for event in events],
-        [to_json(event.data) for event in events],
-        [event.occurred_at for event in events],
-        [event.simulated for event in events],
+        places,
+        [event.organization_id for event in shared],
+        [event.project_id for event in shared],
+        [event.message_id for event in shared],
+        [event.type.value for event in shared],
+        [to_json(event.data) for event in shared],
+        [event.occurred_at for event in shared],
+        [event.simulated for event in shared],
     )
     organizations = {event.organization_id for event in events}
 
@@ -92,6 +101,22 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
         announce(organizations)
 
     tx.after_commit(tell)
+
+
+def _what_is_shared(event: NewEvent) -> Hashable:
+    """Return all but the delivery: the recipients of one message often differ in nothing else."""
+    return (
+        id(event.data),
+        event.message_id,
+        event.type,
+        event.occurred_at,
+        event.simulated,
+        event.project_id,
+        event.organization_id,
+        event.vmta_id,
+        event.ends_attempt,
+        event.isp,
+    )
 
 
 @dataclass(slots=True)
@@ -109,14 +134,15 @@ class Tally:
     """Of the events, those that are the first of their message."""
 
 
-def tally(events: Sequence[NewEvent]) -> list[Tally]:
+def tally(events: Sequence[NewEvent], times: Mapping[int, int]) -> list[Tally]:
     """Return how much *events* add to each count; what is simulated adds nothing.
 
-    When a message is accepted, the events of all its recipients are in one call.
+    Each has happened as often as *times* says at its place, from 1 on. When a message is accepted,
+    the events of all its recipients are in one call.
     """
     found: dict[tuple[OrganizationId, uuid.UUID | None, str, str], Tally] = {}
     accepted: set[uuid.UUID] = set()
-    for event in events:
+    for place, event in enumerate(events, 1):
         # Every attempt ends with another event than the one that says it began.
         if event.simulated or event.type is EventType.MESSAGE_SENT:
             continue
@@ -129,8 +155,8 @@ def tally(events: Sequence[NewEvent]) -> list[Tally]:
         each = found.get(key)
         if each is None:
             each = found[key] = Tally(*key)
-        each.events += 1
-        each.attempts += event.ends_attempt
+        each.events += times[place]
+        each.attempts += event.ends_attempt * times[place]
         if event.type in ENTRIES and event.message_id and event.message_id not in accepted:
             accepted.add(event.message_id)
             each.messages += 1

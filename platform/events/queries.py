@@ -154,6 +154,7 @@ class Engagement:
     opens: int = 0
     clicks: int = 0
     first_opened_at: datetime | None = None
+    first_clicked_at: datetime | None = None
     machine_opens: int = 0
     bot_clicks: int = 0
 
@@ -168,6 +169,8 @@ async def engagement_of_messages(
         "count(*) FILTER (WHERE type = 'message.clicked' AND NOT by_machine) AS clicks, "
         "min(occurred_at) FILTER (WHERE type = 'message.opened' AND NOT by_machine) "
         "AS first_opened_at, "
+        "min(occurred_at) FILTER (WHERE type = 'message.clicked' AND NOT by_machine) "
+        "AS first_clicked_at, "
         "count(*) FILTER (WHERE type = 'message.opened' AND by_machine) AS machine_opens, "
         "count(*) FILTER (WHERE type = 'message.clicked' AND by_machine) AS bot_clicks "
         "FROM (SELECT message_id, delivery_id, type, occurred_at, "

@@ -37,6 +37,10 @@ class EventType(StrEnum):
     BILLING_PAYMENT_FAILED = "billing.payment_failed"
     SUPPRESSION_CREATED = "suppression.created"
     SUPPRESSION_REMOVED = "suppression.removed"
+    SECURITY_AUTO_BLOCK_TRIGGERED = "security.auto_block_triggered"
+    SECURITY_AUTO_BLOCK_RESOLVED = "security.auto_block_resolved"
+    SECURITY_DNSBL_LISTED = "security.dnsbl_listed"
+    SECURITY_DNSBL_DELISTED = "security.dnsbl_delisted"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -55,6 +59,8 @@ EXITS = frozenset(
 
 NO_WEBHOOKS = {"fire_webhooks": False}
 """In the data of an event that webhooks are not called for: somebody simulated it so."""
+LOCAL = {"local": True}
+"""In the data of an event about a failure of our own, when no receiver was asked."""
 
 
 READING: Mapping[str, Permission] = {
@@ -64,6 +70,7 @@ READING: Mapping[str, Permission] = {
     "credits": Permission.READ_CREDITS,
     "billing": Permission.READ_BILLING,
     "suppression": Permission.READ_MESSAGES,
+    "security": Permission.READ_SECURITY,
     "webhook": Permission.READ_WEBHOOKS,
 }
 """What one has to hold to read events, by the kind that their type begins with."""

@@ -3,10 +3,15 @@
 Positions are given out before transactions commit: one with a lower position may appear
 after one with a higher position has been read. So a reader remembers what it could see,
 PostgreSQL's snapshot, and asks for what was not visible in it. Where to begin looking in the
-index follows from the same: a transaction that had not begun at some moment has written
+index follows from numbers of transactions: one that had none yet at some moment has written
 nothing below the highest position of that moment.
 
-Source: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+A snapshot does not say which number is the next to be given out. Its *xmax* is one past the
+last that has ended, and of those from there on some may have begun, and drawn positions, long
+before. `age` of a number does say, for it counts from the next one; and it gives out none.
+
+Source: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT,
+`GetStableLatestTransactionId` in src/backend/access/transam/varsup.c of PostgreSQL
 """
 
 from collections import deque
@@ -20,6 +25,15 @@ its transaction has a number."""
 
 MOST_MARKS = 1_000
 
+FIRST_NUMBER = 3
+"""The first that PostgreSQL gives to a transaction."""
+
+SEE = (
+    f"SELECT pg_current_snapshot()::text AS text, age('{FIRST_NUMBER}'::xid) AS age, "
+    "coalesce((SELECT max(position) FROM events), 0) AS position"
+)
+"""What a snapshot is made of; the first statement of a transaction that repeats its reads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -29,14 +43,17 @@ class Snapshot:
     oldest_open: int
     """The first transaction that had not ended."""
     next: int
-    """The first transaction that had not begun."""
+    """The first number that no transaction had yet."""
     position: int
 
     @classmethod
-    def of(cls, text: str, position: int) -> Self:
-        """Return the snapshot that PostgreSQL writes as `oldest:next:open,open`."""
-        oldest_open, following, _ = text.split(":")
-        return cls(text, int(oldest_open), int(following), position)
+    def of(cls, text: str, *, age: int, position: int) -> Self:
+        """Return the snapshot that PostgreSQL writes as `oldest:ended:open,open`.
+
+        *age* is that of the first number, of which 32 bits are told; *ended* is beside it.
+        """
+        oldest_open, ended = (int(part) for part in text.split(":")[:2])
+        return cls(text, oldest_open, ended + (FIRST_NUMBER + age - ended) % 2**32, position)
 
 
 class Progress:
