@@ -56,6 +56,13 @@ class ProjectExists(Conflict):
     message = "The organization has a project with this slug already."
 
 
+class ProjectUidTaken(Conflict):
+    """Another project of the organization has this uid."""
+
+    code = ErrorCode.PROJECT_EXISTS
+    message = "The organization has a project with this uid already."
+
+
 class ProjectArchived(Conflict):
     """It takes no changes and no keys."""
 

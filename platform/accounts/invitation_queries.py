@@ -9,9 +9,10 @@ from piccolo.query import Objects
 
 from ..core import clock
 from ..core.actor import Actor, Permission, Role
-from ..core.crypto import digest
+from ..core.crypto import digests
 from ..core.database import fetch
 from ..core.paging import Page, PageRequest, by_id, fetch_page
+from ..core.tenants import across_organizations
 from .rules import INVITATION_PURPOSE
 from .tables import Invitation
 
@@ -27,6 +28,7 @@ class Offer:
     expires_at: datetime
 
 
+@across_organizations
 async def find_offer(token: str) -> Offer | None:
     """Return what the invitation with *token* offers; None if it cannot be accepted.
 
@@ -37,8 +39,8 @@ async def find_offer(token: str) -> Offer | None:
     rows = await fetch(
         "SELECT o.name, u.name AS invited_by, i.email, i.role, i.expires_at FROM invitations i "
         "JOIN organizations o ON o.id = i.organization_id LEFT JOIN users u ON u.id = i.invited_by "
-        "WHERE i.token_digest = {} AND i.accepted_at IS NULL AND i.expires_at > {}",
-        digest(token, purpose=INVITATION_PURPOSE).hex(),
+        "WHERE i.token_digest = ANY({}::text[]) AND i.accepted_at IS NULL AND i.expires_at > {}",
+        [each.hex() for each in digests(token, purpose=INVITATION_PURPOSE)],
         clock.now(),
     )
     if not rows:

@@ -20,6 +20,9 @@ from ..core.actor import (
 from ..core.database import Tx, fetch
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from ..core.retention import Kind, days_for
+from ..core.settings import settings
+from ..core.tenants import across_organizations
 from .rules import UserStatus, email_key
 from .tables import Organization, Project, User
 
@@ -78,6 +81,21 @@ class Person:
     has_second_factor: bool
     token_version: int
     """Higher than now: the password was changed since, or everything was signed out."""
+
+
+_slugs: dict[OrganizationId, str] = {}
+"""Those that this process has read: they never change."""
+MOST_SLUGS = 10_000
+
+
+async def slug_of(actor: Actor) -> str:
+    """Return the name in addresses of the organization that *actor* acts for."""
+    found = _slugs.get(actor.organization_id)
+    if found is None:
+        if len(_slugs) >= MOST_SLUGS:
+            _slugs.clear()
+        found = _slugs[actor.organization_id] = (await get_organization(actor)).slug
+    return found
 
 
 async def get_organization(actor: Actor) -> Organization:
@@ -241,6 +259,19 @@ async def _members(actor: Actor, users: Sequence[User]) -> dict[UserId, Member]:
     }
 
 
+async def get_visitor(actor: Actor) -> Member:
+    """Return the person who is visiting, as if they belonged there.
+
+    Raises:
+        NotFound: nobody is visiting.
+    """
+    user = await User.objects().where(User.id == actor.user_id).first()
+    if actor.visit is None or user is None:
+        raise NotFound
+    return Member(user, actor.role, user.created_at)
+
+
+@across_organizations
 async def belongs_where_it_is_required(user_id: UserId) -> bool:
     """Say whether an organization of the person asks its members for a second factor."""
     rows = await fetch(
@@ -251,6 +282,7 @@ async def belongs_where_it_is_required(user_id: UserId) -> bool:
     return bool(rows)
 
 
+@across_organizations
 async def list_platform_admins(actor: Actor) -> list[str]:
     """Return the email addresses of the first hundred who look after the deployment.
 
@@ -262,6 +294,7 @@ async def list_platform_admins(actor: Actor) -> list[str]:
     return [row["email"] for row in rows]
 
 
+@across_organizations
 async def list_belongings(actor: Actor) -> list[Belonging]:
     """Return every organization that the actor's person belongs to, by name.
 
@@ -304,6 +337,33 @@ async def find_projects(
     return {ProjectId(row.id): row for row in rows}
 
 
+async def find_project(actor: Actor, *, uid: str | None = None, number: int = 0) -> ProjectId:
+    """Return the project that the customer calls *uid*, or else the one with *number*.
+
+    Raises:
+        NotFound: there is none, or the actor's key is bound to another.
+    """
+    query = _projects(actor)
+    if uid is not None:
+        query = query.where(Project.uid == uid)
+    else:
+        query = query.where(Project.number == (number if 0 < number < 2**63 else 0))
+    row = await query.first()
+    if row is None:
+        raise NotFound
+    return ProjectId(row.id)
+
+
+MOST_PROJECTS = 1_000
+
+
+async def projects_in_use(actor: Actor) -> list[Project]:
+    """Return the projects that are not archived, the oldest first; at most 1,000."""
+    actor.require(Permission.READ_PROJECTS)
+    query = _projects(actor).where(Project.archived_at.is_null())
+    return list(await query.order_by(Project.id).limit(MOST_PROJECTS))
+
+
 async def list_projects(actor: Actor, request: PageRequest) -> Page[Project]:
     """Return a page of the organization's projects, the oldest first."""
     actor.require(Permission.READ_PROJECTS)
@@ -341,3 +401,10 @@ async def get_plan(tx: Tx, organization_id: OrganizationId) -> str:
     )
     plan: str = rows[0]["plan"]
     return plan
+
+
+async def kept_days(actor: Actor, kind: Kind) -> int:
+    """Return how many days something of the organization's is kept, on its plan."""
+    if not any(named == kind for _, named in settings().keep_days_by_plan):
+        return days_for(kind)
+    return days_for(kind, (await get_organization(actor)).plan)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from ..core.actor import ROLE_PERMISSIONS, Permission, Role
 from ..core.errors import DetailCode, InvalidInput
+from ..core.languages import catalogs
 from ..mail.address import InvalidAddress, parse_domain, parse_mailbox
 
 INVITATION_LIFETIME = timedelta(days=7)
@@ -25,6 +26,7 @@ NAME_LENGTH = 100
 MOST_DOMAINS = 50
 MOST_PER_MINUTE = 1_000_000
 SLUG_LENGTH = 63
+LONGEST_UID = 255
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Embeddings, overrides and isolates; marks, which names in Hebrew and Arabic need, are fine.
 
@@ -38,6 +40,14 @@ class UserStatus(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
+
+
+class Theme(StrEnum):
+    """How pages look to a person."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
 
 
 class OrganizationStatus(StrEnum):
@@ -179,6 +189,43 @@ def checked_timezone(text: str) -> str:
             "timezone", DetailCode.NOT_ALLOWED, "Write an IANA time zone, such as Europe/Paris."
         )
     return text
+
+
+def checked_language(tag: str) -> str:
+    """Return *tag* if there are texts in its language, or it is empty.
+
+    Raises:
+        InvalidInput: there are none.
+    """
+    if tag and tag not in catalogs():
+        known = ", ".join(catalogs())
+        raise InvalidInput.of("language", DetailCode.NOT_ALLOWED, f"Write one of: {known}.")
+    return tag
+
+
+def checked_uid(text: str | None) -> str | None:
+    """Return a customer's name for something, if there is one.
+
+    Raises:
+        InvalidInput: it is too long, or holds a character that is none.
+    """
+    if not text:
+        return None
+    if len(text) > LONGEST_UID:
+        raise InvalidInput.of("uid", DetailCode.TOO_LONG, "A uid has at most 255 characters.")
+    if any(ch == "\x00" or "\ud800" <= ch <= "\udfff" for ch in text):
+        message = "It holds a character that is none."
+        raise InvalidInput.of("uid", DetailCode.INVALID_FORMAT, message)
+    return text
+
+
+def checked_group(text: str | None) -> str | None:
+    """Return what something is listed under; an empty one is none.
+
+    Raises:
+        InvalidInput: it cannot be a name.
+    """
+    return checked_name(text, field="groupName") if text else None
 
 
 def slug_from(name: str) -> str:

@@ -3,6 +3,7 @@
 from piccolo.columns import (
     UUID,
     Array,
+    BigSerial,
     Boolean,
     ForeignKey,
     Integer,
@@ -24,7 +25,10 @@ class Organization(Table, db=DB, tablename="organizations"):
     slug = Varchar(63, unique=True, help_text="Lower-case name in URLs; unique.")
     name = Varchar(100)
     status = Varchar(20, default="active", help_text="active or suspended.")
-    suspended_for = Varchar(20, null=True, default=None, help_text="debt or platform.")
+    suspended_for = Varchar(
+        20, null=True, default=None, help_text="platform or, where only that is so, debt."
+    )
+    in_debt = Boolean(default=False, help_text="Suspended for debt, whatever else is.")
     plan = Varchar(40, default="self_hosted")
     requires_second_factor = Boolean(
         default=False, help_text="Members without one can do nothing but set one up."
@@ -61,6 +65,15 @@ class Project(Table, db=DB, tablename="projects"):
     archived_at = Timestamptz(
         null=True, default=None, help_text="Since then its keys are refused; null: in use."
     )
+    number = BigSerial(help_text="For foreign clients that need integers.")
+    uid = Varchar(
+        255,
+        null=True,
+        default=None,
+        help_text="The customer's name for it; unique in the organization.",
+    )
+    group_name = Varchar(100, null=True, default=None, help_text="What it is listed under.")
+    stream = Varchar(20, default="transactional", help_text="Of mail that names none.")
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 
@@ -74,6 +87,9 @@ class User(Table, db=DB, tablename="users"):
     name = Varchar(100)
     password_hash = Varchar(200, secret=True, help_text="Argon2id, PHC string.")
     timezone = Varchar(64, default="UTC", help_text="IANA name.")
+    theme = Varchar(10, default="system", help_text="How pages look: system, light or dark.")
+    shortcuts = Boolean(default=True, help_text="Single keys do something on pages.")
+    language = Varchar(35, default="", help_text="Tag of RFC 5646; empty: as the browser asks.")
     status = Varchar(20, default="active", help_text="active or disabled.")
     platform_admin = Boolean(default=False)
     token_version = Integer(default=1, help_text="Raising it revokes every token of the user.")

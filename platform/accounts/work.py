@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..core import clock
-from ..core.actor import OrganizationId, ProjectId, Role
+from ..core.actor import OrganizationId, ProjectId, Role, UserId
 from ..core.database import fetch
-from .rules import DEFAULT_PROJECT, TrackingSwitches, UserStatus
+from ..core.retention import Kind, Term, days_for
+from .rules import DEFAULT_PROJECT, Plan, TrackingSwitches, UserStatus
 
 INVITATIONS_KEPT = timedelta(days=30)
 """After their end; until then they can be mailed again."""
@@ -25,6 +26,8 @@ class SendingAccount:
     """Of the default project and of those that were asked for."""
     tracks_by_recipient: bool = False
     """For some recipients something else was decided."""
+    streams: Mapping[ProjectId, str] = field(default_factory=dict)
+    """Of mail that names none, by project."""
 
 
 async def sending_accounts(
@@ -39,7 +42,7 @@ async def sending_accounts(
     rows = await fetch(
         "SELECT o.id, o.plan, o.track_opens, o.track_clicks, o.track_text_links, "
         "o.tracks_by_recipient, p.id AS project_id, p.slug, p.track_opens AS project_opens, "
-        "p.track_clicks AS project_clicks, p.track_text_links AS project_text_links "
+        "p.track_clicks AS project_clicks, p.track_text_links AS project_text_links, p.stream "
         "FROM organizations o "
         "JOIN projects p ON p.organization_id = o.id AND (p.slug = {} OR p.id = ANY({}::uuid[])) "
         "WHERE o.id = ANY({}::uuid[])",
@@ -48,7 +51,9 @@ async def sending_accounts(
         list(organization_ids),
     )
     projects: dict[OrganizationId, dict[ProjectId, TrackingSwitches]] = {}
+    streams: dict[OrganizationId, dict[ProjectId, str]] = {}
     for row in rows:
+        streams.setdefault(row["id"], {})[row["project_id"]] = row["stream"]
         projects.setdefault(row["id"], {})[row["project_id"]] = TrackingSwitches(
             row["project_opens"], row["project_clicks"], row["project_text_links"]
         )
@@ -59,6 +64,7 @@ async def sending_accounts(
             TrackingSwitches(row["track_opens"], row["track_clicks"], row["track_text_links"]),
             projects[row["id"]],
             row["tracks_by_recipient"],
+            streams[row["id"]],
         )
         for row in rows
         if row["slug"] == DEFAULT_PROJECT
@@ -155,3 +161,36 @@ async def own_projects(
         list(ids),
     )
     return frozenset(ProjectId(row["id"]) for row in rows)
+
+
+async def terms_of(kind: Kind) -> list[Term]:
+    """Return how long something is kept: of everybody, and of whom for less long."""
+    usual = days_for(kind)
+    terms = [Term(usual)]
+    for plan in Plan:
+        days = days_for(kind, plan.value)
+        if days < usual:
+            rows = await fetch("SELECT id FROM organizations WHERE plan = {} ORDER BY id", plan)
+            terms.append(Term(days, [row["id"] for row in rows]))
+    return terms
+
+
+async def first_owner(organization_id: OrganizationId) -> UserId | None:
+    """Return who has owned an organization for longest, or None if nobody does, or it is gone."""
+    rows = await fetch(
+        "SELECT user_id FROM memberships WHERE organization_id = {} AND role = {} "
+        "ORDER BY id LIMIT 1",
+        organization_id,
+        Role.OWNER.value,
+    )
+    return UserId(rows[0]["user_id"]) if rows else None
+
+
+async def is_member(organization_id: OrganizationId, user_id: UserId) -> bool:
+    """Say whether a person belongs to an organization."""
+    rows = await fetch(
+        "SELECT FROM memberships WHERE organization_id = {} AND user_id = {}",
+        organization_id,
+        user_id,
+    )
+    return bool(rows)

@@ -35,7 +35,7 @@ async def record(
         action=action,
         target_type=target_type,
         target_id=str(target_id),
-        changes=storable(redacted(changes)),
+        changes=storable(redacted(_told(actor, changes))),
         source_address=actor.source_address,
         request_id=actor.request_id,
     )
@@ -62,7 +62,7 @@ async def record_each(
                 action=action,
                 target_type=target_type,
                 target_id=str(target_id),
-                changes=storable({}),
+                changes=storable(_told(actor, NOTHING)),
                 source_address=actor.source_address,
                 request_id=actor.request_id,
             )
@@ -114,6 +114,12 @@ async def record_for_platform(
         target_id=str(target_id),
         changes=storable(redacted(changes)),
     )
+
+
+def _told(actor: Actor, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *changes*, with the reason if a visitor made them: their name says whose deed it is,
+    and the reason whose house it was in."""
+    return changes if actor.visit is None else {**changes, "visit": actor.visit.reason}
 
 
 async def _append(**values: Any) -> None:

@@ -1,20 +1,30 @@
 """What the platform does for itself: forgetting what is old enough."""
 
-from datetime import timedelta
-
 from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.database import fetch
-from ..core.settings import settings
+from ..core.retention import Term
+
+BATCH = 5_000
 
 
-async def remove_old_entries() -> None:
-    """Delete entries that are old enough; the only way in which any goes.
+async def remove_old_entries(term: Term) -> int:
+    """Delete entries that are old enough and return how many; the only way in which any goes.
 
     Source: postmta-api section 1.9: two years unless it is set otherwise.
     """
-    before = clock.now() - timedelta(days=settings().audit_days)
-    await fetch("DELETE FROM audit_entries WHERE created_at < {}", before)
+    removed = 0
+    while rows := await fetch(
+        "DELETE FROM audit_entries WHERE id = ANY(ARRAY(SELECT id FROM audit_entries "
+        "WHERE created_at < {} AND ({}::uuid[] IS NULL OR organization_id = ANY({}::uuid[])) "
+        "LIMIT {})) RETURNING 1",
+        clock.now() - term.length,
+        term.organization_ids,
+        term.organization_ids,
+        BATCH,
+    ):
+        removed += len(rows)
+    return removed
 
 
 async def erase_address(organization_id: OrganizationId, address_key: str, *, stand_in: str) -> int:

@@ -16,6 +16,7 @@ from ..core.errors import (
     NotFound,
 )
 from ..core.ids import made_at
+from ..core.tenants import across_organizations
 from ..security import idempotency
 from .lots import grant
 from .rules import MAX_REFERENCE, MOST_GRANTED, CreditType, LotSource
@@ -51,6 +52,7 @@ class Granted:
     replayed: bool = False
 
 
+@across_organizations
 async def grant_credits(actor: Actor, gift: Gift, *, idempotency_key: str | None = None) -> Granted:
     """Give credits to any organization of the deployment.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,10 +10,11 @@ from piccolo.columns.combination import WhereRaw
 
 from ..accounts.work import sending_accounts
 from ..core import clock
-from ..core.actor import Actor, Permission
+from ..core.actor import Actor, Permission, require_platform_admin
 from ..core.database import fetch
 from ..core.ids import first_id_at
 from ..core.paging import Page, PageRequest, by_id, fetch_page
+from ..core.tenants import across_organizations
 from .errors import UnknownCreditType
 from .rules import (
     CreditType,
@@ -319,3 +320,24 @@ async def consumed_credits(actor: Actor) -> dict[str, int]:
         actor.organization_id,
     )
     return {row["type"]: row["used"] for row in rows}
+
+
+@across_organizations
+async def balances_of(actor: Actor, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, int]:
+    """Return the email credits that are left to each of some organizations.
+
+    Raises:
+        NotPermitted: the actor does not look after the deployment.
+    """
+    require_platform_admin(actor)
+    rows = await fetch(
+        "SELECT l.organization_id, sum(s.remaining)::bigint AS balance FROM credit_lots l "
+        "JOIN credit_shares s ON s.lot_id = l.id WHERE l.organization_id = ANY({}::uuid[]) "
+        "AND l.type = {} AND l.starts_at <= {} AND (l.expires_at IS NULL OR l.expires_at > {}) "
+        "GROUP BY 1",
+        list(ids),
+        CreditType.EMAIL.value,
+        clock.now(),
+        clock.now(),
+    )
+    return {row["organization_id"]: row["balance"] for row in rows}

@@ -19,6 +19,7 @@ from ..core.actor import Actor, ActorKind, OrganizationId, Origin, UserId
 from ..core.database import Tx, transaction
 from ..core.errors import DetailCode, ErrorCode, InvalidInput, NotPermitted
 from ..core.settings import settings
+from ..core.tenants import across_organizations
 from ..credits.alerts import set_first_alerts
 from ..security import limits, passwords
 from ..security.operations import SignedIn, sign_in
@@ -39,6 +40,7 @@ class Registration:
     timezone: str = "UTC"
 
 
+@across_organizations
 async def register(asked: Registration, origin: Origin) -> SignedIn:
     """Make a person, their organization or their place in the inviting one, and sign them in.
 
@@ -59,13 +61,15 @@ async def register(asked: Registration, origin: Origin) -> SignedIn:
         raise RegistrationClosed
     new, organization_name = await _checked(asked)
     async with transaction() as tx:
-        user_id = await _add_user(tx, new, invited=asked.invitation_token is not None)
+        user_id = await make_user(tx, new, invited=asked.invitation_token is not None)
         if asked.invitation_token is not None:
             organization_id, _ = await join_by_invitation(
                 tx, user_id, email=new.email, token=asked.invitation_token, origin=origin
             )
         else:
-            organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
+            organization_id = await begin_organization(
+                tx, user_id, name=organization_name, origin=origin
+            )
         await _record(tx, user_id, organization_id, new=new, origin=origin)
     return await sign_in(user_id, organization_id, origin, token_version=FIRST_TOKEN_VERSION)
 
@@ -83,11 +87,14 @@ async def found_organization(asked: Registration, origin: Origin) -> SignedIn:
     new, organization_name = await _checked(asked)
     async with transaction() as tx:
         user_id = await add_user(tx, new, platform_admin=await is_first_user(tx))
-        organization_id = await _begin(tx, user_id, name=organization_name, origin=origin)
+        organization_id = await begin_organization(
+            tx, user_id, name=organization_name, origin=origin
+        )
         await _record(tx, user_id, organization_id, new=new, origin=origin)
     return await sign_in(user_id, organization_id, origin, token_version=FIRST_TOKEN_VERSION)
 
 
+@across_organizations
 async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
     """Make another organization, owned by the signed-in person.
 
@@ -112,7 +119,7 @@ async def create_organization(actor: Actor, *, name: str) -> OrganizationId:
     if actor.source_address is not None:
         await limits.count(limits.REGISTER, limits.address_subject(actor.source_address))
     async with transaction() as tx:
-        return await _begin(tx, actor.user_id, name=wanted, origin=actor.origin)
+        return await begin_organization(tx, actor.user_id, name=wanted, origin=actor.origin)
 
 
 async def _record(
@@ -130,17 +137,26 @@ async def _record(
     )
 
 
-async def _add_user(tx: Tx, new: NewUser, *, invited: bool) -> UserId:
+async def make_user(tx: Tx, new: NewUser, *, invited: bool) -> UserId:
+    """Make a person, if the deployment takes one now.
+
+    Raises:
+        RegistrationClosed: it takes only the first.
+        EmailTaken: somebody has the address.
+    """
     first = await is_first_user(tx)
     if settings().registration == "first_user" and not first and not invited:
         raise RegistrationClosed
     return await add_user(tx, new, platform_admin=first)
 
 
-async def _begin(tx: Tx, owner_id: UserId, *, name: str, origin: Origin) -> OrganizationId:
+async def begin_organization(
+    tx: Tx, owner_id: UserId, *, name: str, origin: Origin, slug: str | None = None
+) -> OrganizationId:
+    """Make an organization, its name checked, with what every area gives a new one."""
     plan = Plan.SELF_HOSTED if provider_name() == MANUAL else Plan.TRIAL
     organization_id = await add_organization(
-        tx, name=name, plan=plan, owner_id=owner_id, origin=origin
+        tx, name=name, plan=plan, owner_id=owner_id, origin=origin, slug=slug
     )
     await create_default_pool(tx, organization_id)
     await begin_subscription(tx, organization_id)

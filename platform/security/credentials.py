@@ -7,12 +7,14 @@ from the next request on. The measurements are in docs/decisions/0015-credential
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..accounts.rules import OrganizationStatus, UserStatus
 from ..core import clock
 from ..core.actor import (
     ROLE_PERMISSIONS,
+    VISITING,
     Actor,
     ActorKind,
     ApiKeyId,
@@ -22,15 +24,19 @@ from ..core.actor import (
     ProjectId,
     Role,
     UserId,
+    Visit,
 )
 from ..core.batching import Batcher
-from ..core.crypto import digest
+from ..core.crypto import digests
 from ..core.database import fetch
 from ..core.errors import NotFound
 from . import seen, uses
 from .errors import AddressNotAllowed, KeyExpired, KeyUnknown, TokenRevoked, UserDisabled
 from .rules import API_KEY_PURPOSE, both_allow, effective, is_key_form, is_within, rate_limit
-from .tokens import Claims, verified
+from .tokens import Claims, reread, verified
+
+Digests = tuple[bytes, ...]
+"""What one API key may be stored under, as `digests` says."""
 
 
 async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
@@ -43,7 +49,7 @@ async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
     """
     if not is_key_form(secret):
         raise KeyUnknown
-    row = await _lookups.run(digest(secret, purpose=API_KEY_PURPOSE))
+    row = await _lookups.run(tuple(digests(secret, purpose=API_KEY_PURPOSE)))
     if row is None:
         raise KeyUnknown
     actor = _key_actor(row, origin)
@@ -52,13 +58,13 @@ async def actor_from_api_key(secret: str, origin: Origin) -> Actor:
     return actor
 
 
-async def _find_keys(digests: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
+async def _find_keys(asked: Sequence[Digests]) -> list[Mapping[str, Any] | None]:
     rows = await fetch(
         """
         SELECT s.digest, k.id, k.organization_id, k.project_id, k.scopes, k.mode, k.status,
-               k.allowed_networks, k.allowed_domains, k.rate_limit_per_minute, k.expires_at,
-               s.expires_at AS grace_ends_at, m.user_id, m.role, u.status AS user_status,
-               u.platform_admin, o.status AS organization_status, o.plan,
+               k.blocked_by, k.allowed_networks, k.allowed_domains, k.rate_limit_per_minute,
+               k.expires_at, s.expires_at AS grace_ends_at, m.user_id, m.role,
+               u.status AS user_status, u.platform_admin, o.status AS organization_status, o.plan,
                p.archived_at AS project_archived_at, p.mode AS project_mode,
                p.allowed_domains AS project_domains, p.rate_limit_per_minute AS project_rate
         FROM api_key_secrets s
@@ -69,15 +75,38 @@ async def _find_keys(digests: Sequence[bytes]) -> list[Mapping[str, Any] | None]
         LEFT JOIN users u ON u.id = m.user_id
         WHERE s.digest = ANY({}::bytea[])
         """,
-        list(set(digests)),
+        list({each for digests in asked for each in digests}),
     )
     found = {row["digest"]: row for row in rows}
-    return [found.get(each) for each in digests]
+    answers: list[Mapping[str, Any] | None] = [
+        next((found[each] for each in own if each in found), None) for own in asked
+    ]
+    await _renew(
+        {
+            row["digest"]: own[0]
+            for own, row in zip(asked, answers, strict=True)
+            if row is not None and row["digest"] != own[0]
+        }
+    )
+    return answers
+
+
+async def _renew(outdated: Mapping[bytes, bytes]) -> None:
+    """Store the hashes of keys anew that were made with an old secret key: nobody but who uses
+    a key can, as it is not stored itself."""
+    if outdated:
+        await fetch(
+            "UPDATE api_key_secrets SET digest = renewed.digest "
+            "FROM unnest({}::bytea[], {}::bytea[]) AS renewed (outdated, digest) "
+            "WHERE api_key_secrets.digest = renewed.outdated",
+            list(outdated.keys()),
+            list(outdated.values()),
+        )
 
 
 # Requests that come while one look-up runs share the next: each is answered from what the
 # database says after it came, so a key that was revoked before is refused.
-_lookups: Batcher[bytes, Mapping[str, Any] | None] = Batcher(_find_keys)
+_lookups: Batcher[Digests, Mapping[str, Any] | None] = Batcher(_find_keys)
 
 
 def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
@@ -86,6 +115,8 @@ def _key_actor(row: Mapping[str, Any], origin: Origin) -> Actor:
         raise KeyUnknown
     if row["status"] != "active" or row["role"] is None:
         raise KeyUnknown("The API key is disabled.")
+    if row["blocked_by"] is not None:
+        raise KeyUnknown("The API key is disabled: an auto-block keeps it off.")
     if row["user_status"] != UserStatus.ACTIVE:
         raise KeyUnknown("The API key is disabled: so is the user who made it.")
     if row["project_archived_at"] is not None:
@@ -138,16 +169,18 @@ async def actor_from_claims(claims: Claims, origin: Origin, *, slug: str | None 
     """Return the person that a verified token names; `actor_from_token` says what may be wrong."""
     rows = await fetch(
         """
-        SELECT u.status, u.token_version, u.platform_admin, m.role, o.id AS organization_id,
-               o.status AS organization_status, o.plan,
+        SELECT u.status, u.token_version, u.platform_admin, u.language, m.role,
+               o.id AS organization_id, o.status AS organization_status, o.plan,
                o.requires_second_factor AND u.second_factor_at IS NULL AS must_set_up,
-               EXISTS (SELECT FROM token_revocations t WHERE t.jti = {}) AS revoked
+               EXISTS (SELECT FROM token_revocations t WHERE t.jti = {}) AS revoked,
+               EXISTS (SELECT FROM signing_keys k WHERE k.id = {}) AS is_signed
         FROM users u
         JOIN memberships m ON m.user_id = u.id
         JOIN organizations o ON o.id = m.organization_id
         WHERE u.id = {} AND CASE WHEN {}::text IS NULL THEN o.id = {} ELSE o.slug = {} END
         """,
         claims.token_id,
+        claims.key_id,
         claims.user_id,
         slug,
         claims.organization_id,
@@ -155,11 +188,17 @@ async def actor_from_claims(claims: Claims, origin: Origin, *, slug: str | None 
     )
     if not rows and slug is not None:
         # What is wrong with the session is said before what is wrong with the address.
-        await actor_from_claims(claims, origin)
+        own = await actor_from_claims(claims, origin)
+        if own.platform_admin and (visitor := await _visitor(own, slug)) is not None:
+            return visitor
         raise NotFound("organization")
     if not rows or rows[0]["revoked"]:
         raise TokenRevoked
     row = rows[0]
+    if not row["is_signed"]:
+        # The key was given up, and this process did not know it yet.
+        await reread()
+        raise TokenRevoked
     if row["status"] != UserStatus.ACTIVE:
         raise UserDisabled
     if row["token_version"] != claims.token_version:
@@ -179,10 +218,37 @@ async def actor_from_claims(claims: Claims, origin: Origin, *, slug: str | None 
         platform_admin=row["platform_admin"] and not row["must_set_up"],
         expires_at=float(claims.expires_at),
         token_id=claims.token_id,
+        language=row["language"],
         rate_limit_per_minute=rate_limit(row["plan"], None),
         source_address=origin.source_address,
         request_id=origin.request_id,
         user_agent=origin.user_agent,
+    )
+
+
+async def _visitor(own: Actor, slug: str) -> Actor | None:
+    """Return *own* as a visitor of the organization with *slug*; None without a visit."""
+    rows = await fetch(
+        "SELECT v.id, v.reason, v.expires_at, v.organization_id, o.status, o.plan FROM visits v "
+        "JOIN organizations o ON o.id = v.organization_id "
+        "WHERE v.user_id = {} AND o.slug = {} AND v.expires_at > {}",
+        own.user_id,
+        slug,
+        clock.now(),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return replace(
+        own,
+        organization_id=OrganizationId(row["organization_id"]),
+        role=Role.ADMIN,
+        permissions=VISITING,
+        suspended=row["status"] == OrganizationStatus.SUSPENDED,
+        # What is done here is done as a visitor, and what the platform does is done at home.
+        platform_admin=False,
+        visit=Visit(row["id"], row["reason"], row["expires_at"]),
+        rate_limit_per_minute=rate_limit(row["plan"], None),
     )
 
 

@@ -227,6 +227,21 @@ def refusal_to_json(refusal: OperationError) -> dict[str, Any]:
     }
 
 
+async def forget_refusal(organization_id: OrganizationId, operation: str, key: str) -> None:
+    """Free the key of what was refused: nothing was done with it, so that it may be tried again.
+
+    For work of the platform's own, which goes on by itself once the reason has passed.
+    """
+    await fetch(
+        "DELETE FROM idempotency_records WHERE organization_id = {} AND operation = {} "
+        "AND key = {} AND kind = {}",
+        organization_id,
+        operation,
+        key,
+        _REFUSAL,
+    )
+
+
 async def _finish(
     organization_id: OrganizationId, operation: str, key: str, *, kind: int, answer: dict[str, Any]
 ) -> None:

@@ -1,8 +1,9 @@
 """Rate limits, shared by all processes through the database.
 
 A credential has a bucket that fills evenly; a few things have a fixed window. Each is one
-statement that decides and counts at once. What has no limit costs no statement. The table
-is not logged: a crash of the database fills every bucket.
+statement that decides and counts at once. What has no limit costs no statement, and neither does
+what this process has just refused. The table is not logged: a crash of the database fills every
+bucket.
 """
 
 import math
@@ -14,6 +15,7 @@ from ..core import clock
 from ..core.actor import Actor
 from ..core.database import fetch
 from .errors import TooManyRequests
+from .refusals import Refusal, Refusals
 
 BURST_SHARE = 6
 """A bucket holds one sixth of its minute: ten seconds of requests at once."""
@@ -43,7 +45,18 @@ LOOK_AT_LOGO = Window("look_at_logo", 10, timedelta(minutes=1))
 MAKE_REPORT = Window("make_report", 10, timedelta(hours=1))
 EXPORT_ANALYTICS = Window("export_analytics", 10, timedelta(hours=1))
 """By organization."""
+CHECK_BLOCKLISTS = Window("check_blocklists", 60, timedelta(minutes=1))
+CLEAR_BLOCKLIST_ANSWERS = Window("clear_blocklist_answers", 6, timedelta(hours=1))
+"""By organization."""
 TEST_WEBHOOK = Window("test_webhook", 10, timedelta(minutes=1))
+LOOK_INTO_MAILBOX = Window("look_into_mailbox", 6, timedelta(minutes=1))
+"""Of one mailbox, asked for by its owner or due to a change of its account."""
+UNSUBSCRIBE = Window("unsubscribe", 10, timedelta(minutes=1))
+"""By delivery, since mail providers press the button for millions from a few addresses."""
+DOWNLOAD = Window("download", 60, timedelta(minutes=1))
+"""By export; a program may fetch a large file in parts."""
+
+_refused = Refusals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +93,45 @@ async def take(actor: Actor) -> RateState | None:
     return await take_from(f"{who}:{actor.organization_id}", per_minute=actor.rate_limit_per_minute)
 
 
+async def take_stranger(address: str | None, *, per_minute: int) -> RateState | None:
+    """Count one request without a credential; None if there is no limit for who asked.
+
+    This machine has no address. What a document costs before it is refused is the same whether
+    anybody signed in or not.
+    """
+    if address is None or per_minute == 0:
+        return None
+    return await take_from(f"stranger:{address_subject(address)}", per_minute=per_minute)
+
+
 async def take_from(bucket: str, *, per_minute: int) -> RateState:
     """Take one request from *bucket*, which holds a sixth of *per_minute* and fills evenly."""
     size = max(1.0, per_minute / BURST_SHARE)
     rate = per_minute / 60
     now = clock.now()
-    left = await _take(bucket, size=size, rate=rate, now=now)
-    if left is None:
+    key = f"{bucket} at {per_minute}"
+    if (refused := _refused.get(key, now=now)) is None:
+        left = await _take(bucket, size=size, rate=rate, now=now)
+        if left is not None:
+            full_at = math.ceil(now.timestamp() + (size - left) / rate)
+            return RateState(per_minute, math.floor(left), full_at)
         left = await _peek(bucket, size=size, rate=rate, now=now)
-        retry_after = max(1, math.ceil((1 - left) / rate))
-    else:
-        retry_after = None
+        refused = Refusal(
+            since=now,
+            until=now + timedelta(seconds=(1 - left) / rate),
+            full_at=now + timedelta(seconds=(size - left) / rate),
+        )
+        _refused.remember(key, refused)
     return RateState(
         limit=per_minute,
-        remaining=math.floor(left) if retry_after is None else 0,
-        reset_at=math.ceil(now.timestamp() + (size - left) / rate),
-        retry_after_seconds=retry_after,
+        remaining=0,
+        reset_at=math.ceil(refused.full_at.timestamp()),
+        retry_after_seconds=_seconds_until(refused.until, now),
     )
+
+
+def _seconds_until(end: datetime, now: datetime) -> int:
+    return max(1, math.ceil((end - now).total_seconds()))
 
 
 async def _take(bucket: str, *, size: float, rate: float, now: datetime) -> float | None:
@@ -142,6 +177,8 @@ async def count(window: Window, subject: str) -> None:
         TooManyRequests: *subject* has had all of them.
     """
     key, now = f"{window.name}:{subject}"[:200], clock.now()
+    if (refused := _refused.get(key, now=now)) is not None:
+        raise _too_many(window, refused.until, now)
     rows = await fetch(
         """
         INSERT INTO rate_buckets AS b (key, tokens, updated_at) VALUES ({}, 1, {})
@@ -160,7 +197,9 @@ async def count(window: Window, subject: str) -> None:
         now - window.period,
     )
     if not rows:
-        raise await _too_many(window, key, now)
+        end = await _end_of(window, key, now)
+        _refused.remember(key, Refusal(since=now, until=end, full_at=end))
+        raise _too_many(window, end, now)
 
 
 async def look(window: Window, subject: str) -> RateState:
@@ -183,10 +222,13 @@ async def look_by_name(name: str, address: str | None) -> RateState | None:
     return None if address is None else await look(WINDOWS[name], address_subject(address))
 
 
-async def _too_many(window: Window, key: str, now: datetime) -> TooManyRequests:
+async def _end_of(window: Window, key: str, now: datetime) -> datetime:
     rows = await fetch("SELECT updated_at FROM rate_buckets WHERE key = {}", key)
-    began = rows[0]["updated_at"] if rows else now
-    seconds = max(1, math.ceil((began + window.period - now).total_seconds()))
+    return rows[0]["updated_at"] + window.period if rows else now
+
+
+def _too_many(window: Window, end: datetime, now: datetime) -> TooManyRequests:
+    seconds = _seconds_until(end, now)
     return TooManyRequests(
         f"At most {window.limit} in {int(window.period.total_seconds())} s; try again in "
         f"{seconds} s.",

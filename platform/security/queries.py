@@ -1,7 +1,7 @@
 """Reading API keys and sessions."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,9 +21,10 @@ from ..core.actor import Actor, ActorKind, ApiKeyId, Mode, Permission, Role, Use
 from ..core.database import fetch
 from ..core.errors import NotFound, NotPermitted
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
+from ..core.tenants import across_organizations
 from .rules import KeyStatus
-from .second_factor import count_recovery_codes
-from .tables import ApiKey, SignInSession
+from .second_factor import count_recovery_codes, has_authenticator
+from .tables import ApiKey, Passkey, ProviderIdentity, SignInSession
 
 Keys = TypeVar("Keys", "Objects[ApiKey]", "Select[ApiKey]")
 
@@ -172,7 +173,7 @@ def _filtered(query: Keys, where: KeyFilter) -> Keys:
         query = query.where(ApiKey.mode == where.mode.value)
     if where.status is None:
         return query
-    disabled = f"(status = 'disabled' OR {_MAKER_IS_GONE})"
+    disabled = f"(status = 'disabled' OR blocked_by IS NOT NULL OR {_MAKER_IS_GONE})"
     if where.status is KeyStatus.DISABLED:
         return query.where(WhereRaw(disabled))
     query = query.where(WhereRaw(f"NOT {disabled}"))
@@ -231,18 +232,20 @@ async def _views(rows: Sequence[ApiKey]) -> list[KeyView]:
 
 
 def _status(row: ApiKey, now: datetime, *, made: bool, rotating: bool) -> KeyStatus:
-    if row.status != KeyStatus.ACTIVE or not made:
+    if row.status != KeyStatus.ACTIVE or row.blocked_by is not None or not made:
         return KeyStatus.DISABLED
     if row.expires_at is not None and row.expires_at <= now:
         return KeyStatus.EXPIRED
     return KeyStatus.ROTATING if rotating else KeyStatus.ACTIVE
 
 
+@across_organizations
 async def list_sessions(actor: Actor, request: PageRequest) -> Page[SignInSession]:
     """Return a page of the signed-in person's sessions that are good now, the newest first."""
     return await fetch_page(_own_sessions(actor), request, by_id())
 
 
+@across_organizations
 async def find_sessions(actor: Actor, ids: Sequence[uuid.UUID]) -> Sequence[SignInSession]:
     """Return those of *ids* that are the signed-in person's and good now."""
     return await _own_sessions(actor).where(SignInSession.id.is_in(list(ids)))
@@ -278,6 +281,7 @@ class OwnSecondFactor:
     """What a person is told of their second factor."""
 
     is_set_up: bool
+    has_authenticator: bool
     is_required: bool
     recovery_codes: int
 
@@ -289,9 +293,56 @@ async def get_own_second_factor(actor: Actor) -> OwnSecondFactor:
     person = await get_person(actor.user_id)
     return OwnSecondFactor(
         is_set_up=person.has_second_factor,
+        has_authenticator=await has_authenticator(actor.user_id),
         is_required=await belongs_where_it_is_required(actor.user_id),
         recovery_codes=await count_recovery_codes(actor.user_id),
     )
+
+
+async def list_passkeys(actor: Actor) -> Sequence[Passkey]:
+    """Return the signed-in person's passkeys, at most 20, the oldest first.
+
+    Raises:
+        NotPermitted: an API key has none.
+    """
+    return await _own_passkeys(actor).order_by(Passkey.id)
+
+
+async def find_passkeys(actor: Actor, ids: Collection[uuid.UUID]) -> Sequence[Passkey]:
+    """Return those of the passkeys that are the signed-in person's."""
+    if actor.kind is not ActorKind.USER:
+        return []
+    return await _own_passkeys(actor).where(Passkey.id.is_in(list(ids)))
+
+
+def _own_passkeys(actor: Actor) -> "Objects[Passkey]":
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    return Passkey.objects().where(Passkey.user_id == actor.user_id)
+
+
+async def list_provider_identities(actor: Actor) -> Sequence[ProviderIdentity]:
+    """Return what signs the person in by a provider, the oldest first.
+
+    Raises:
+        NotPermitted: an API key has none.
+    """
+    return await _own_identities(actor).order_by(ProviderIdentity.id)
+
+
+async def find_provider_identities(
+    actor: Actor, ids: Collection[uuid.UUID]
+) -> Sequence[ProviderIdentity]:
+    """Return those of the identities that are the signed-in person's."""
+    if actor.kind is not ActorKind.USER:
+        return []
+    return await _own_identities(actor).where(ProviderIdentity.id.is_in(list(ids)))
+
+
+def _own_identities(actor: Actor) -> "Objects[ProviderIdentity]":
+    if actor.kind is not ActorKind.USER or actor.user_id is None:
+        raise NotPermitted("This is for a person who is signed in, not for an API key.")
+    return ProviderIdentity.objects().where(ProviderIdentity.user_id == actor.user_id)
 
 
 async def names_of_api_keys(actor: Actor, ids: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -17,11 +18,16 @@ Network = IPv4Network | IPv6Network
 API_KEY_PURPOSE = "api_key"
 """What the keyed hash of an API key's secret is derived for."""
 
+VISIT_LIFETIME = timedelta(hours=1)
+"""How long an operator acts in an organization that is not theirs, unless they leave before."""
+
 STANDARD_PREFIX = "pmta_"
 SCOPES = frozenset(permission.value for permission in Permission)
 GROUPS = frozenset(permission.value.partition(":")[0] for permission in Permission)
 _STANDARD = re.compile(r"pmta_[0-9a-f]{8}_[A-Za-z0-9]{43}", re.ASCII)
-_FOREIGN = re.compile(r"[A-Za-z0-9]{24}|[A-Za-z0-9]{32}", re.ASCII)
+SHORTEST_FOREIGN = 12
+"""Characters, 71 bits: of a key that another platform made long ago and that is taken over."""
+_FOREIGN = re.compile(rf"[A-Za-z0-9]{{{SHORTEST_FOREIGN},64}}", re.ASCII)
 
 
 class KeyFormat(StrEnum):
@@ -60,6 +66,14 @@ def new_secret(form: KeyFormat) -> NewSecret:
     text = new_token(24 if form is KeyFormat.POSTAL else 32)
     # Four characters tell keys apart on a page and leave 119 bits to guess.
     return NewSecret(text, text[:4])
+
+
+def adopted_secret(text: str) -> NewSecret | None:
+    """Return a secret that another platform made, to go on in use; None if it can be none here."""
+    if not _FOREIGN.fullmatch(text):
+        return None
+    # Of a short one less is shown, so that at least 59 bits stay to be guessed.
+    return NewSecret(text, text[: 4 if len(text) >= 24 else 2])
 
 
 def is_key_form(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Second factors: codes of an authenticator, and recovery codes for when it is lost.
+"""Second factors: codes of an authenticator, passkeys, and recovery codes for when they are lost.
 
 Source: RFC 6238, with steps of 30 seconds; one step to either side is taken, for clocks that
 differ, and none is taken twice.
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import pyotp
 
+from ..accounts.operations import hold_person
 from ..core import clock
 from ..core.actor import UserId
-from ..core.crypto import digest, seal, unseal
+from ..core.crypto import digests, seal, unseal
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
+from . import passkeys
 from .errors import SecondFactorExists, SecondFactorMissing, SecondFactorWrong
+from .passkeys import Answer
 
 PURPOSE = "second_factor"
 RECOVERY_PURPOSE = "recovery_code"
@@ -34,11 +37,12 @@ class Codes:
 
     totp: str | None = None
     recovery: str | None = None
+    passkey: Answer | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was sent."""
-        return self.totp is None and self.recovery is None
+        return self.totp is None and self.recovery is None and self.passkey is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ async def confirm(tx: Tx, user_id: UserId, code: str) -> list[str]:
         SecondFactorMissing: none was begun.
         SecondFactorWrong: *code* is not one of it.
     """
+    await hold_person(tx, user_id)
     await _take(user_id, code, confirmed=False)
     await fetch(
         "UPDATE second_factors SET confirmed_at = {} WHERE user_id = {}", clock.now(), user_id
@@ -91,28 +96,54 @@ async def prove(tx: Tx, user_id: UserId, codes: Codes) -> int | None:
     """Use up a code of the person; return how many recovery codes are left, if it was one.
 
     Raises:
-        SecondFactorMissing: the person has no second factor.
+        SecondFactorMissing: the person has no second factor, or none of that kind.
         SecondFactorWrong: it is no code of theirs, or was used before.
+        PasskeyWrong: it is no passkey of theirs.
     """
+    await hold_person(tx, user_id)
+    if codes.passkey is not None:
+        await passkeys.prove(tx, codes.passkey, user_id=user_id)
+        return None
     if codes.totp is not None:
         await _take(user_id, codes.totp, confirmed=True)
         return None
-    await _locked_secret(user_id, confirmed=True)
+    if not await has_any(user_id):
+        raise SecondFactorMissing
     # Deleting is the test: of two who use a code at the same moment, one wins.
     rows = await fetch(
-        "DELETE FROM recovery_codes WHERE user_id = {} AND digest = {} RETURNING id",
+        "DELETE FROM recovery_codes WHERE user_id = {} AND digest = ANY({}::bytea[]) RETURNING id",
         user_id,
-        _recovery_digest(codes.recovery or ""),
+        _recovery_digests(codes.recovery or ""),
     )
     if not rows:
         raise SecondFactorWrong
     return await count_recovery_codes(user_id)
 
 
-async def remove(tx: Tx, user_id: UserId) -> None:
-    """Let the person sign in with a password alone."""
+async def remove(tx: Tx, user_id: UserId) -> bool:
+    """Forget the person's authenticator; say whether they can sign in with a password alone now.
+
+    As long as they have a passkey they cannot, and keep their recovery codes.
+    """
     await fetch("DELETE FROM second_factors WHERE user_id = {}", user_id)
+    if await passkeys.credential_ids(user_id):
+        return False
     await fetch("DELETE FROM recovery_codes WHERE user_id = {}", user_id)
+    return True
+
+
+async def has_authenticator(user_id: UserId) -> bool:
+    """Say whether an authenticator of the person has been set up."""
+    return bool(
+        await fetch(
+            "SELECT FROM second_factors WHERE user_id = {} AND confirmed_at IS NOT NULL", user_id
+        )
+    )
+
+
+async def has_any(user_id: UserId) -> bool:
+    """Say whether the person has an authenticator or a passkey."""
+    return await has_authenticator(user_id) or bool(await passkeys.credential_ids(user_id))
 
 
 async def renew_recovery_codes(tx: Tx, user_id: UserId) -> list[str]:
@@ -126,7 +157,7 @@ async def renew_recovery_codes(tx: Tx, user_id: UserId) -> list[str]:
         user_id,
         clock.now(),
         [new_id() for _ in made],
-        [_recovery_digest(code) for code in made],
+        [_recovery_digests(code)[0] for code in made],
     )
     return made
 
@@ -185,6 +216,6 @@ def _new_recovery_code() -> str:
     return f"{text[:5]}-{text[5:]}"
 
 
-def _recovery_digest(code: str) -> bytes:
+def _recovery_digests(code: str) -> list[bytes]:
     plain = "".join(letter for letter in code.lower()[:100] if letter in _LETTERS)
-    return digest(plain, purpose=RECOVERY_PURPOSE)
+    return digests(plain, purpose=RECOVERY_PURPOSE)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 import uuid
+from contextvars import Context
 from datetime import datetime
 
 from ..core import clock
@@ -32,7 +33,8 @@ def note(session_id: uuid.UUID, address: str | None) -> None:
         return
     _pending[session_id] = (clock.now(), address)
     if _writer is None or _writer.done():
-        _writer = asyncio.create_task(_write_soon())
+        # It is the process's, not that of whoever is noted first.
+        _writer = asyncio.create_task(_write_soon(), context=Context())
 
 
 async def flush() -> None:

@@ -5,6 +5,7 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
+    Boolean,
     Bytea,
     DoublePrecision,
     ForeignKey,
@@ -35,7 +36,8 @@ class ApiKey(Table, db=DB, tablename="api_keys"):
     scopes = Array(Varchar(40), help_text="As asked for; may hold * and group:*.")
     mode = Varchar(10, default="live", help_text="live or sandbox.")
     format = Varchar(20, default="standard", help_text="standard, postal or postageapp.")
-    status = Varchar(20, default="active", help_text="active or disabled.")
+    status = Varchar(20, default="active", help_text="active or disabled: what people say.")
+    blocked_by = UUID(null=True, default=None, help_text="The auto-block that keeps it off.")
     allowed_networks = Array(Varchar(43), default=list, help_text="CIDR; empty is any.")
     allowed_domains = Array(Varchar(253), default=list, help_text="Empty is any.")
     rate_limit_per_minute = Integer(null=True, default=None)
@@ -90,6 +92,27 @@ class SigningKey(Table, db=DB, tablename="signing_keys"):
     retired_at = Timestamptz(null=True, default=None)
 
 
+class AbuseCount(Table, db=DB, tablename="abuse_counts"):
+    """How often somebody did something wrong in one minute."""
+
+    id = UUID(primary_key=True, default=new_id)
+    kind = Varchar(20)
+    subject = Varchar(64, help_text="A network, or the id of an API key.")
+    organization_id = UUID(null=True, default=None, help_text="Null: nobody's.")
+    minute_at = Timestamptz()
+    times = Integer()
+
+
+class BlockedAddress(Table, db=DB, tablename="blocked_addresses"):
+    """A network that nobody may sign in from."""
+
+    id = UUID(primary_key=True, default=new_id)
+    network = Varchar(64, unique=True, help_text="An address, or an IPv6 network of 64 bits.")
+    block_id = UUID(help_text="The auto-block that says so.")
+    expires_at = Timestamptz(null=True, default=None, help_text="Null: until it is resolved.")
+    created_at = Timestamptz(default=clock.now)
+
+
 class RateBucket(Table, db=DB, tablename="rate_buckets"):
     """What is left of one limit; shared by all processes, lost without harm."""
 
@@ -136,6 +159,15 @@ class PasswordReset(Table, db=DB, tablename="password_resets"):
     created_at = Timestamptz(default=clock.now)
 
 
+class UsedPassword(Table, db=DB, tablename="used_passwords"):
+    """The hash of a password that a person has had; the last four are kept."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    password_hash = Varchar(200, secret=True, help_text="Argon2id, PHC string.")
+    created_at = Timestamptz(default=clock.now, help_text="When another took its place.")
+
+
 class SecondFactor(Table, db=DB, tablename="second_factors"):
     """The secret that a person's authenticator shares with us, once its first code was right."""
 
@@ -158,9 +190,53 @@ class RecoveryCode(Table, db=DB, tablename="recovery_codes"):
     created_at = Timestamptz(default=clock.now)
 
 
+class Passkey(Table, db=DB, tablename="passkeys"):
+    """A key pair whose private half is on a device of the person."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    credential_id = Bytea(unique=True, help_text="How the device calls it; at most 1023 bytes.")
+    public_key = Bytea(help_text="COSE.")
+    sign_count = BigInt(default=0, help_text="Only rises; 0 for ever where nothing is counted.")
+    name = Varchar(100)
+    is_synced = Boolean(default=False, help_text="It may be on several devices.")
+    last_used_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)
+
+
+class ProviderIdentity(Table, db=DB, tablename="provider_identities"):
+    """Whom a provider of identities calls somebody: it signs in to one account."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    issuer = Varchar(500, help_text="URL of the provider.")
+    subject = Varchar(255, help_text="Never another person's at that provider.")
+    email = Varchar(254, default="", help_text="As it was verified when it was tied.")
+    last_used_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=clock.now)
+
+
+class SpentChallenge(Table, db=DB, tablename="spent_challenges"):
+    """What a device has answered; no answer is taken twice."""
+
+    digest = Bytea(primary_key=True, help_text="SHA-256 of the challenge.")
+    expires_at = Timestamptz(help_text="Later an answer would come too late anyway.")
+
+
 class TokenRevocation(Table, db=DB, tablename="token_revocations"):
     """A token that was signed out before its time."""
 
     jti = UUID(primary_key=True)
     reason = Text(default="")
     expires_at = Timestamptz(help_text="After this the row may go.")
+
+
+class Visit(Table, db=DB, tablename="visits"):
+    """An operator in an organization that is not theirs; kept for the record when it is over."""
+
+    id = UUID(primary_key=True, default=new_id)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    organization_id = ForeignKey(Organization, null=False, on_delete=OnDelete.cascade)
+    reason = Varchar(100)
+    expires_at = Timestamptz(help_text="When it ends, or ended.")
+    created_at = Timestamptz(default=clock.now)

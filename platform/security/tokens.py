@@ -46,6 +46,8 @@ class Claims:
     organization_id: OrganizationId
     token_version: int
     token_id: uuid.UUID
+    key_id: uuid.UUID
+    """The key that signed it."""
     expires_at: int
     """Unix seconds."""
 
@@ -130,7 +132,7 @@ async def verified(text: str) -> Claims:
     if len(text) > LONGEST_TOKEN or not text.isascii():
         raise TokenInvalid
     try:
-        key = await _key_of(jwt.get_unverified_header(text).get("kid"))
+        key_id, key = await _key_of(jwt.get_unverified_header(text).get("kid"))
         claims = jwt.decode(
             text,
             key,
@@ -149,10 +151,10 @@ async def verified(text: str) -> Claims:
         )
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         raise TokenInvalid from error
-    return _in_time(_read(claims))
+    return _in_time(_read(claims, key_id))
 
 
-def _read(claims: Mapping[str, Any]) -> tuple[Claims, int]:
+def _read(claims: Mapping[str, Any], key_id: uuid.UUID) -> tuple[Claims, int]:
     user_id, organization_id = parse_id(claims["sub"]), parse_id(claims["org_id"])
     token_id = parse_id(claims["jti"])
     version, issued_at, expires_at = claims["tv"], claims["iat"], claims["exp"]
@@ -165,6 +167,7 @@ def _read(claims: Mapping[str, Any]) -> tuple[Claims, int]:
         organization_id=OrganizationId(organization_id),
         token_version=version,
         token_id=token_id,
+        key_id=key_id,
         expires_at=expires_at,
     )
     return found, issued_at
@@ -180,8 +183,14 @@ def _in_time(read: tuple[Claims, int]) -> Claims:
     return claims
 
 
-async def _key_of(kid: object) -> Ed25519PublicKey:
-    if not isinstance(kid, str) or parse_id(kid) is None:
+async def reread() -> None:
+    """Read the keys again, for one that this process knows is gone; not for every wrong token."""
+    await _read_keys(older_than=_RELOAD_SECONDS)
+
+
+async def _key_of(kid: object) -> tuple[uuid.UUID, Ed25519PublicKey]:
+    key_id = parse_id(kid) if isinstance(kid, str) else None
+    if key_id is None or not isinstance(kid, str):
         raise TokenInvalid
     keys = await signing_keys()
     if kid not in keys.verifying:
@@ -189,7 +198,7 @@ async def _key_of(kid: object) -> Ed25519PublicKey:
         keys = await _read_keys(older_than=_RELOAD_SECONDS)
     if kid not in keys.verifying:
         raise TokenInvalid
-    return keys.verifying[kid]
+    return key_id, keys.verifying[kid]
 
 
 async def _read_keys(*, older_than: float) -> Keys:

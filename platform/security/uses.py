@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 import uuid
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,7 +45,8 @@ def note(key_id: uuid.UUID, address: str | None) -> None:
     else:
         use.requests, use.last_at, use.address = use.requests + 1, clock.now(), address
     if _writer is None or _writer.done():
-        _writer = asyncio.create_task(_write_while_pending())
+        # It is the process's, not that of whoever is noted first.
+        _writer = asyncio.create_task(_write_while_pending(), context=Context())
 
 
 async def flush() -> None:

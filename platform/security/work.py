@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.database import fetch, transaction
-from . import attempts, idempotency
+from . import attempts, idempotency, passkeys
 from .tables import SigningKey
 from .tokens import RETIRED_FOR, new_private_key
 
@@ -20,6 +20,7 @@ async def tidy() -> None:
     await fetch("DELETE FROM idempotency_records WHERE created_at < {}", now - idempotency.KEPT)
     await fetch("DELETE FROM password_resets WHERE expires_at < {}", now)
     await fetch("DELETE FROM sessions WHERE expires_at < {}", now)
+    await passkeys.forget_spent(now)
     await fetch("DELETE FROM token_revocations WHERE expires_at < {}", now)
     await fetch("DELETE FROM rate_buckets WHERE updated_at < {}", now - BUCKETS_KEPT)
     await fetch("DELETE FROM login_attempts WHERE since < {}", now - attempts.WITHIN)
@@ -36,6 +37,15 @@ async def rotate_signing_key() -> None:
     async with transaction():
         await fetch("UPDATE signing_keys SET retired_at = {} WHERE retired_at IS NULL", clock.now())
         await SigningKey.insert(SigningKey(private_key=new_private_key()))
+
+
+async def give_up_signing_keys() -> None:
+    """Sign tokens with a new key, and end whatever was signed with any other, at once."""
+    async with transaction():
+        await fetch("DELETE FROM signing_keys")
+        await SigningKey.insert(SigningKey(private_key=new_private_key()))
+        # They are nobody's any more, and would be listed as if they were.
+        await fetch("DELETE FROM sessions")
 
 
 async def requests_between(start: datetime, end: datetime) -> dict[OrganizationId, int]:

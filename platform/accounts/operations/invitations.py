@@ -7,11 +7,12 @@ from datetime import timedelta
 from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Permission, Role, UserId
-from ...core.crypto import digest
+from ...core.crypto import digests
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound, NotPermitted
-from ...core.ids import new_id, new_token
+from ...core.ids import new_token
 from ...core.settings import settings
+from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.queries import count_sent
 from ...notices.rules import Notice
@@ -25,7 +26,7 @@ from ..rules import (
     may_handle,
 )
 from ..tables import Invitation, User
-from .members import check_gives, lock_members, present_role
+from .members import check_gives, insert_member, lock_members, present_role
 
 TOKEN_LENGTH = 43
 
@@ -162,6 +163,7 @@ async def _tell(tx: Tx, row: Invitation, token: str) -> None:
     )
 
 
+@across_organizations
 async def accept_invitation(actor: Actor, *, token: str) -> OrganizationId:
     """Make the signed-in person a member of the inviting organization, and return it.
 
@@ -201,10 +203,10 @@ async def join_by_invitation(
     """
     # One conditional UPDATE: of two who accept at the same moment, one wins.
     rows = await fetch(
-        "UPDATE invitations SET accepted_at = {} WHERE token_digest = {} "
+        "UPDATE invitations SET accepted_at = {} WHERE token_digest = ANY({}::text[]) "
         "AND accepted_at IS NULL AND expires_at > {} RETURNING id, organization_id, email, role",
         clock.now(),
-        _digest(token),
+        _digests(token),
         clock.now(),
     )
     if not rows:
@@ -215,7 +217,7 @@ async def join_by_invitation(
             "email", DetailCode.NOT_ALLOWED, "The invitation is for another email address."
         )
     organization_id, role = OrganizationId(found["organization_id"]), Role(found["role"])
-    await _add_member(organization_id, user_id, role)
+    await insert_member(organization_id, user_id, role)
     await audit.record_for_user(
         tx,
         user_id,
@@ -255,24 +257,11 @@ async def withdraw_invitation(actor: Actor, invitation_id: uuid.UUID) -> None:
         )
 
 
-async def _add_member(organization_id: OrganizationId, user_id: UserId, role: Role) -> None:
-    now = clock.now()
-    added = await fetch(
-        "INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at) "
-        "VALUES ({}, {}, {}, {}, {}, {}) ON CONFLICT (user_id, organization_id) DO NOTHING "
-        "RETURNING id",
-        new_id(),
-        organization_id,
-        user_id,
-        role.value,
-        now,
-        now,
-    )
-    if not added:
-        raise MemberExists
-
-
 def _digest(token: str) -> str:
+    return _digests(token)[0]
+
+
+def _digests(token: str) -> list[str]:
     if not token.isascii():
         raise InvitationInvalid
-    return digest(token, purpose=INVITATION_PURPOSE).hex()
+    return [each.hex() for each in digests(token, purpose=INVITATION_PURPOSE)]

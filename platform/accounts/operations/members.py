@@ -13,7 +13,15 @@ from ...core.actor import (
 )
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import NotFound
-from ..errors import CannotChangeOwnRole, LastOwner, OwnersOnly, RoleBeyondKey, RoleBeyondOwn
+from ...core.ids import new_id
+from ..errors import (
+    CannotChangeOwnRole,
+    LastOwner,
+    MemberExists,
+    OwnersOnly,
+    RoleBeyondKey,
+    RoleBeyondOwn,
+)
 from ..rules import exceeds, may_handle
 
 
@@ -75,17 +83,8 @@ async def remove_member(actor: Actor, user_id: UserId) -> None:
         OwnersOnly: it is an owner, and the actor is none.
         LastOwner: nobody would own the organization.
     """
-    leaving = actor.kind is ActorKind.USER and user_id == actor.user_id
-    if not leaving:
-        actor.require(Permission.WRITE_USERS)
     async with transaction() as tx:
-        roles = await lock_members(tx, actor.organization_id)
-        before = roles.get(user_id)
-        if before is None:
-            raise NotFound
-        if not leaving and not may_handle(present_role(actor, roles), before):
-            raise OwnersOnly
-        _keep_an_owner(roles, user_id)
+        before = await check_removable(tx, actor, user_id)
         # API keys hang on the membership: the foreign key disables them for good.
         await fetch(
             "DELETE FROM memberships WHERE organization_id = {} AND user_id = {}",
@@ -102,6 +101,65 @@ async def remove_member(actor: Actor, user_id: UserId) -> None:
             target_id=user_id,
             changes={"role": {"from": before.value, "to": None}},
         )
+
+
+async def check_removable(tx: Tx, actor: Actor, user_id: UserId) -> Role:
+    """Return the role of a member that may be removed; nobody's changes in this transaction.
+
+    Raises:
+        NotFound, OwnersOnly, LastOwner: as `remove_member`.
+    """
+    leaving = actor.kind is ActorKind.USER and user_id == actor.user_id
+    if not leaving:
+        actor.require(Permission.WRITE_USERS)
+    roles = await lock_members(tx, actor.organization_id)
+    before = roles.get(user_id)
+    if before is None:
+        raise NotFound
+    if not leaving and not may_handle(present_role(actor, roles), before):
+        raise OwnersOnly
+    _keep_an_owner(roles, user_id)
+    return before
+
+
+async def add_member(tx: Tx, actor: Actor, user_id: UserId, *, role: Role) -> None:
+    """Make a person a member without asking them, as when a whole organization is taken over.
+
+    Raises:
+        MemberExists: the person belongs to the organization already.
+    """
+    actor.require(Permission.WRITE_USERS)
+    await insert_member(actor.organization_id, user_id, role)
+    await audit.record(
+        tx,
+        actor,
+        action="user.added",
+        target_type="user",
+        target_id=user_id,
+        changes={"role": role.value},
+    )
+
+
+async def insert_member(organization_id: OrganizationId, user_id: UserId, role: Role) -> None:
+    """Write a membership down.
+
+    Raises:
+        MemberExists: there is one.
+    """
+    now = clock.now()
+    added = await fetch(
+        "INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at) "
+        "VALUES ({}, {}, {}, {}, {}, {}) ON CONFLICT (user_id, organization_id) DO NOTHING "
+        "RETURNING id",
+        new_id(),
+        organization_id,
+        user_id,
+        role.value,
+        now,
+        now,
+    )
+    if not added:
+        raise MemberExists
 
 
 async def lock_members(tx: Tx, organization_id: OrganizationId) -> dict[UserId, Role]:

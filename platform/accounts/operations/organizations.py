@@ -22,14 +22,15 @@ async def add_organization(
     plan: Plan,
     owner_id: UserId,
     origin: Origin,
+    slug: str | None = None,
 ) -> OrganizationId:
     """Make an organization with its project `default` and its owner, and return it.
 
-    Its name is checked already. Its slug is made of the name, and of random letters
-    after it when somebody else has it.
+    Its name is checked already. Its slug is the one asked for, or made of the name, and of
+    random letters after it when somebody else has it.
     """
     row = Organization(
-        slug=slug_from(name),
+        slug=slug_from(name if slug is None else slug),
         name=name,
         plan=plan.value,
         status=OrganizationStatus.ACTIVE.value,

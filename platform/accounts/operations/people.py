@@ -9,7 +9,7 @@ from ...core.database import Tx, fetch, transaction
 from ...core.errors import NotPermitted
 from ...core.ids import new_id
 from ..errors import EmailTaken
-from ..rules import checked_name, checked_timezone, email_key
+from ..rules import Theme, checked_language, checked_name, checked_timezone, email_key
 
 FIRST_USER_LOCK = 7_021_918
 """Advisory lock under which a deployment's first user is made; any number, but always this."""
@@ -92,6 +92,14 @@ async def set_password(
     return int(rows[0]["token_version"]) if rows else None
 
 
+async def hold_person(tx: Tx, user_id: UserId) -> None:
+    """Let nobody else change how the person signs in before *tx* ends.
+
+    Called before anything of theirs is locked, so that two who come at once never deadlock.
+    """
+    await fetch("SELECT id FROM users WHERE id = {} FOR UPDATE", user_id)
+
+
 async def set_second_factor(
     tx: Tx, user_id: UserId, *, has_one: bool, seen_version: int
 ) -> int | None:
@@ -113,30 +121,48 @@ async def set_second_factor(
 
 
 async def update_user(
-    actor: Actor, *, name: str | None = None, timezone: str | None = None
+    actor: Actor,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    theme: Theme | None = None,
+    shortcuts: bool | None = None,
+    language: str | None = None,
 ) -> None:
-    """Change the signed-in person's own name or time zone; None leaves it.
+    """Change the signed-in person's own name, time zone, or how pages are; None leaves it.
+
+    An empty language is that of the browser.
 
     Raises:
         NotPermitted: an API key is nobody, and a second factor comes first where it is asked for.
-        InvalidInput: the name or the time zone cannot be one.
+        InvalidInput: the name, the time zone or the language cannot be one.
     """
     if actor.kind is not ActorKind.USER or actor.user_id is None:
         raise NotPermitted("A person changes this for themselves, signed in.")
     actor.require_second_factor()
-    changes: dict[str, str] = {}
+    changes: dict[str, str | bool] = {}
     if name is not None:
         changes["name"] = checked_name(name, field="name")
     if timezone is not None:
         changes["timezone"] = checked_timezone(timezone)
+    if theme is not None:
+        changes["theme"] = theme.value
+    if shortcuts is not None:
+        changes["shortcuts"] = shortcuts
+    if language is not None:
+        changes["language"] = checked_language(language)
     if not changes:
         return
     async with transaction() as tx:
         await fetch(
             "UPDATE users SET name = coalesce({}, name), timezone = coalesce({}, timezone), "
-            "updated_at = {} WHERE id = {}",
+            "theme = coalesce({}, theme), shortcuts = coalesce({}, shortcuts), "
+            "language = coalesce({}, language), updated_at = {} WHERE id = {}",
             changes.get("name"),
             changes.get("timezone"),
+            changes.get("theme"),
+            changes.get("shortcuts"),
+            changes.get("language"),
             clock.now(),
             actor.user_id,
         )

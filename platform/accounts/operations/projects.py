@@ -1,65 +1,135 @@
 """Making, changing and archiving projects."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from piccolo.columns import Column
 
 from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, Mode, Permission, ProjectId
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import ErrorCode, NotFound, NotPermitted
-from ...core.ids import new_id
-from ..errors import DefaultProjectStays, ProjectArchived, ProjectExists
+from ...core.ids import new_id, new_token
+from ..errors import DefaultProjectStays, ProjectArchived, ProjectExists, ProjectUidTaken
 from ..rules import (
     DEFAULT_PROJECT,
     checked_domains,
+    checked_group,
     checked_name,
     checked_rate,
     checked_slug,
+    checked_uid,
     slug_from,
 )
 from ..tables import Project
 
 
-async def create_project(actor: Actor, *, name: str, slug: str | None = None) -> ProjectId:
-    """Make a project and return it; without *slug*, one is made of the name.
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What a project is to be; nothing is checked yet."""
+
+    name: str
+    slug: str | None = None
+    """None is made of the uid, or else of the name."""
+    mode: Mode = Mode.LIVE
+    allowed_domains: Sequence[str] = ()
+    """Empty is any."""
+    uid: str | None = None
+    group_name: str | None = None
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    stream: str | None = None
+
+
+async def create_project(actor: Actor, new: NewProject) -> ProjectId:
+    """Make a project and return it.
 
     Raises:
         NotPermitted: a key that is bound to a project makes no others.
-        InvalidInput: name or slug cannot be one.
+        InvalidInput: a value cannot be one.
         ProjectExists: another project has the slug.
+        ProjectUidTaken: another project has the uid.
     """
+    async with transaction() as tx:
+        return await add_project(tx, actor, new)
+
+
+async def add_project(tx: Tx, actor: Actor, new: NewProject) -> ProjectId:
+    """Do what `create_project` does, as a part of something larger."""
     actor.require(Permission.WRITE_PROJECTS)
     if actor.project_id is not None:
         raise NotPermitted("This API key is bound to one project and cannot make others.")
-    wanted = checked_name(name, field="name")
-    chosen = slug_from(wanted) if slug is None else checked_slug(slug)
+    name = checked_name(new.name, field="name")
+    uid, group_name = checked_uid(new.uid), checked_group(new.group_name)
+    await _check_uid(actor, uid)
+    project_id = new_id()
+    slug = await _insert(actor, project_id, new, name=name)
+    settings = {
+        "uid": uid,
+        "group_name": group_name,
+        "track_opens": new.track_opens,
+        "track_clicks": new.track_clicks,
+        "stream": new.stream,
+    }
+    given: dict[Column | str, Any] = {
+        field: value for field, value in settings.items() if value is not None
+    }
+    if given:
+        await Project.update(given).where(Project.id == project_id)
+    await audit.record(
+        tx,
+        actor,
+        action="project.created",
+        target_type="project",
+        target_id=project_id,
+        changes={"name": name, "slug": slug, **{str(f): v for f, v in given.items()}},
+    )
+    return ProjectId(project_id)
+
+
+async def _insert(actor: Actor, project_id: uuid.UUID, new: NewProject, *, name: str) -> str:
+    """Insert the row and return its slug.
+
+    Raises:
+        ProjectExists: the slug that was asked for, or was made of the name, is taken.
+    """
     now = clock.now()
-    async with transaction() as tx:
+    domains = checked_domains(new.allowed_domains, field="allowedDomains")
+    chosen = slug_from(new.uid or name) if new.slug is None else checked_slug(new.slug)
+    # Who has a uid does not see the slug: of two that look alike the second is told apart.
+    others = (f"{chosen[:55]}-{new_token(6).lower()}",) if new.uid and new.slug is None else ()
+    for slug in (chosen, *others):
         rows = await fetch(
-            "INSERT INTO projects (id, organization_id, slug, name, created_at, updated_at) "
-            "VALUES ({}, {}, {}, {}, {}, {}) ON CONFLICT (organization_id, slug) DO NOTHING "
-            "RETURNING id",
-            new_id(),
+            "INSERT INTO projects (id, organization_id, slug, name, mode, allowed_domains, "
+            "created_at, updated_at) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) "
+            "ON CONFLICT (organization_id, slug) DO NOTHING RETURNING id",
+            project_id,
             actor.organization_id,
-            chosen,
-            wanted,
+            slug,
+            name,
+            new.mode.value,
+            domains,
             now,
             now,
         )
-        if not rows:
-            raise ProjectExists
-        project_id = ProjectId(rows[0]["id"])
-        await audit.record(
-            tx,
-            actor,
-            action="project.created",
-            target_type="project",
-            target_id=project_id,
-            changes={"name": wanted, "slug": chosen},
-        )
-    return project_id
+        if rows:
+            return str(slug)
+    raise ProjectExists
+
+
+async def _check_uid(actor: Actor, uid: str | None) -> None:
+    """Do nothing if no other project has *uid*; nobody else takes it until the transaction ends."""
+    if uid is None:
+        return
+    await fetch("SELECT FROM organizations WHERE id = {} FOR NO KEY UPDATE", actor.organization_id)
+    rows = await fetch(
+        "SELECT FROM projects WHERE organization_id = {} AND uid = {}", actor.organization_id, uid
+    )
+    if rows:
+        raise ProjectUidTaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +143,16 @@ class ProjectChange:
     rate_limit_per_minute: int | None = None
     lifts_rate_limit: bool = False
     """Takes the limit away."""
+    uid: str | None = None
+    group_name: str | None = None
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    stream: str | None = None
 
     @property
     def is_of_settings(self) -> bool:
-        """Whether it changes more than the name."""
-        return replace(self, name=None) != ProjectChange()
+        """Whether it changes more than what it is called."""
+        return replace(self, name=None, uid=None, group_name=None) != ProjectChange()
 
 
 async def update_project(actor: Actor, project_id: ProjectId, change: ProjectChange) -> None:
@@ -102,6 +177,8 @@ async def update_project(actor: Actor, project_id: ProjectId, change: ProjectCha
         row = await locked_project(tx, actor, project_id)
         if row.archived_at is not None:
             raise ProjectArchived
+        if change.uid is not None and change.uid != row.uid:
+            await _check_uid(actor, change.uid)
         changes = {
             field: {"from": getattr(row, field), "to": value}
             for field, value in wanted.items()
@@ -126,29 +203,38 @@ async def update_project(actor: Actor, project_id: ProjectId, change: ProjectCha
 async def archive_project(actor: Actor, project_id: ProjectId, *, archived: bool) -> None:
     """Take a project out of use, or back into it: while it is archived its keys are refused.
 
-    Its messages stay readable. Archiving what is archived changes nothing.
+    Its messages stay readable; its uid is free for another. Archiving what is archived changes
+    nothing.
 
     Raises:
         NotFound: there is none, or the actor's key is bound to another.
         DefaultProjectStays: it is the one named `default`.
     """
-    actor.require(Permission.WRITE_PROJECTS)
     async with transaction() as tx:
-        row = await locked_project(tx, actor, project_id)
-        if row.slug == DEFAULT_PROJECT and archived:
-            raise DefaultProjectStays
-        if (row.archived_at is not None) is archived:
-            return
-        row.archived_at = clock.now() if archived else None
-        row.updated_at = clock.now()
-        await row.save()
-        await audit.record(
-            tx,
-            actor,
-            action="project.archived" if archived else "project.restored",
-            target_type="project",
-            target_id=project_id,
-        )
+        await put_away(tx, actor, project_id, archived=archived)
+
+
+async def put_away(tx: Tx, actor: Actor, project_id: ProjectId, *, archived: bool) -> None:
+    """Do what `archive_project` does, in an open transaction."""
+    actor.require(Permission.WRITE_PROJECTS)
+    row = await locked_project(tx, actor, project_id)
+    if row.slug == DEFAULT_PROJECT and archived:
+        raise DefaultProjectStays
+    if (row.archived_at is not None) is archived:
+        return
+    row.archived_at = clock.now() if archived else None
+    if archived:
+        # Whoever knows projects by their uid may make another one now.
+        row.uid = None
+    row.updated_at = clock.now()
+    await row.save()
+    await audit.record(
+        tx,
+        actor,
+        action="project.archived" if archived else "project.restored",
+        target_type="project",
+        target_id=project_id,
+    )
 
 
 def _checked(change: ProjectChange) -> dict[str, Any]:
@@ -157,6 +243,13 @@ def _checked(change: ProjectChange) -> dict[str, Any]:
         found["name"] = checked_name(change.name, field="name")
     if change.mode is not None:
         found["mode"] = change.mode.value
+    if change.uid is not None:
+        found["uid"] = checked_uid(change.uid)
+    if change.group_name is not None:
+        found["group_name"] = checked_group(change.group_name)
+    for field in ("track_opens", "track_clicks", "stream"):
+        if (value := getattr(change, field)) is not None:
+            found[field] = value
     if change.allowed_domains is not None:
         found["allowed_domains"] = checked_domains(change.allowed_domains, field="allowedDomains")
     if change.rate_limit_per_minute is not None:

@@ -1,18 +1,18 @@
 """Making, rotating, changing and deleting API keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ...accounts.operations import lock_members
+from ...accounts.operations import NewProject, add_project, lock_members
 from ...accounts.rules import checked_name
 from ...audit import operations as audit
 from ...core import clock
-from ...core.actor import Actor, ApiKeyId, Permission, Role
+from ...core.actor import Actor, ApiKeyId, Permission, ProjectId, Role
 from ...core.crypto import digest
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound
 from .. import new_keys
-from ..errors import BeyondOwnRights, KeyDisabled, KeyLimitReached
+from ..errors import BeyondOwnRights, KeyBlocked, KeyDisabled, KeyLimitReached, KeyTaken
 from ..new_keys import NewKey
 from ..queries import visible
 from ..rules import API_KEY_PURPOSE, KeyFormat, NewSecret, effective, new_secret
@@ -41,33 +41,86 @@ async def create_api_key(actor: Actor, new: NewKey) -> IssuedKey:
     """
     actor.require(Permission.WRITE_API_KEYS)
     row = await new_keys.checked(actor, new)
-    secret = new_secret(new.format)
     async with transaction() as tx:
-        # The lock also lets two who make the hundredth key find one another.
-        await lock_members(tx, actor.organization_id)
-        rows = await fetch(
-            "SELECT (SELECT count(*) FROM api_keys WHERE organization_id = {}) AS keys, m.id "
-            "FROM memberships m WHERE m.organization_id = {} AND m.user_id = {}",
-            actor.organization_id,
-            actor.organization_id,
-            actor.user_id,
-        )
-        if not rows:
-            raise BeyondOwnRights
-        if rows[0]["keys"] >= MOST_KEYS:
-            raise KeyLimitReached
-        row.membership_id = rows[0]["id"]
-        await ApiKey.insert(row)
-        await _add_secret(tx, ApiKeyId(row.id), secret)
-        await audit.record(
-            tx,
-            actor,
-            action="api_key.created",
-            target_type="api_key",
-            target_id=row.id,
-            changes={"name": row.name, "scopes": row.scopes, "mode": row.mode},
-        )
+        return await _issue(tx, actor, row, new.format)
+
+
+async def create_project_with_key(
+    actor: Actor, project: NewProject, key: NewKey | None
+) -> tuple[ProjectId, str | None]:
+    """Make a project and, unless *key* is None, its first key; return both.
+
+    The key is bound to the project, whatever *key* says.
+
+    Raises:
+        NotPermitted, InvalidInput, ProjectExists, ProjectUidTaken: as for `create_project`.
+        BeyondOwnRights, KeyLimitReached: as for `create_api_key`; no project is made either.
+    """
+    if key is not None:
+        actor.require(Permission.WRITE_API_KEYS)
+    async with transaction() as tx:
+        project_id = await add_project(tx, actor, project)
+        if key is None:
+            return project_id, None
+        row = await new_keys.checked(actor, replace(key, project_id=project_id))
+        return project_id, (await _issue(tx, actor, row, key.format)).secret
+
+
+async def _issue(tx: Tx, actor: Actor, row: ApiKey, form: KeyFormat) -> IssuedKey:
+    secret = new_secret(form)
+    # The lock also lets two who make the hundredth key find one another.
+    await lock_members(tx, actor.organization_id)
+    rows = await fetch(
+        "SELECT count(*) AS keys FROM api_keys WHERE organization_id = {}",
+        actor.organization_id,
+    )
+    if rows[0]["keys"] >= MOST_KEYS:
+        raise KeyLimitReached
+    await _insert(tx, actor, row, secret, action="api_key.created")
     return IssuedKey(ApiKeyId(row.id), secret.text)
+
+
+async def adopt_api_key(tx: Tx, actor: Actor, new: NewKey, secret: NewSecret) -> ApiKeyId:
+    """Make an API key with a secret that clients of another platform hold; return it.
+
+    However many keys there are: what has worked goes on working.
+
+    Raises:
+        InvalidInput: a value cannot be one.
+        KeyTaken: a key has the secret already, whosever it is.
+    """
+    actor.require(Permission.WRITE_API_KEYS)
+    row = await new_keys.checked(actor, new)
+    await lock_members(tx, actor.organization_id)
+    taken = await fetch(
+        "SELECT FROM api_key_secrets WHERE digest = {}",
+        digest(secret.text, purpose=API_KEY_PURPOSE),
+    )
+    if taken:
+        raise KeyTaken
+    await _insert(tx, actor, row, secret, action="api_key.adopted")
+    return ApiKeyId(row.id)
+
+
+async def _insert(tx: Tx, actor: Actor, row: ApiKey, secret: NewSecret, *, action: str) -> None:
+    rows = await fetch(
+        "SELECT id FROM memberships WHERE organization_id = {} AND user_id = {}",
+        actor.organization_id,
+        actor.user_id,
+    )
+    if not rows:
+        raise BeyondOwnRights
+    row.membership_id = rows[0]["id"]
+    await ApiKey.insert(row)
+    await _add_secret(tx, ApiKeyId(row.id), secret)
+    await audit.record(
+        tx,
+        actor,
+        action=action,
+        target_type="api_key",
+        target_id=row.id,
+        changes={"name": row.name, "scopes": row.scopes, "mode": row.mode},
+    )
 
 
 async def rotate_api_key(
@@ -90,9 +143,9 @@ async def rotate_api_key(
         )
     now = clock.now()
     async with transaction() as tx:
-        row = await _locked(tx, actor, key_id)
+        row = await lock_api_key(tx, actor, key_id)
         role = await _maker_role(row)
-        if row.status != "active" or role is None:
+        if row.status != "active" or row.blocked_by is not None or role is None:
             raise KeyDisabled
         await _check_may_learn(actor, row, role)
         secret = new_secret(KeyFormat(row.format))
@@ -124,14 +177,17 @@ async def update_api_key(
         NotFound: there is no such key, or the actor may not handle it.
         InvalidInput: the name cannot be one.
         KeyDisabled: it cannot be switched on, because its maker has left.
+        KeyBlocked: nor while an auto-block keeps it off.
     """
     actor.require(Permission.WRITE_API_KEYS)
     wanted = None if name is None else checked_name(name, field="name")
     status = None if enabled is None else ("active" if enabled else "disabled")
     async with transaction() as tx:
-        row = await _locked(tx, actor, key_id)
+        row = await lock_api_key(tx, actor, key_id)
         if enabled and row.membership_id is None:
             raise KeyDisabled("Its maker has left the organization; make a new key instead.")
+        if enabled and row.blocked_by is not None:
+            raise KeyBlocked
         changes = {
             field: {"from": before, "to": after}
             for field, before, after in (("name", row.name, wanted), ("status", row.status, status))
@@ -164,7 +220,7 @@ async def delete_api_key(actor: Actor, key_id: ApiKeyId) -> None:
     """
     actor.require(Permission.WRITE_API_KEYS)
     async with transaction() as tx:
-        row = await _locked(tx, actor, key_id)
+        row = await lock_api_key(tx, actor, key_id)
         await fetch("DELETE FROM api_keys WHERE id = {}", key_id)
         await audit.record(
             tx,
@@ -176,8 +232,12 @@ async def delete_api_key(actor: Actor, key_id: ApiKeyId) -> None:
         )
 
 
-async def _locked(tx: Tx, actor: Actor, key_id: ApiKeyId) -> ApiKey:
-    """Return a key that the actor may handle, locked, so that two rotations come in turn."""
+async def lock_api_key(tx: Tx, actor: Actor, key_id: ApiKeyId) -> ApiKey:
+    """Return a key that the actor may handle, locked, so that two rotations come in turn.
+
+    Raises:
+        NotFound: there is no such key, or the actor may not handle it.
+    """
     rows = await visible(actor, ApiKey.objects()).where(ApiKey.id == key_id).lock_rows("UPDATE")
     if not rows:
         raise NotFound

@@ -4,6 +4,7 @@ from ...accounts.operations import set_platform_admin
 from ...audit import operations as audit
 from ...core.actor import Actor, require_platform_admin
 from ...core.database import transaction
+from ...core.tenants import across_organizations
 from .. import limits, second_factor
 from ..errors import SecondFactorRequired
 from ..second_factor import Codes
@@ -13,6 +14,7 @@ GRANTED = "platform_admin.granted"
 REVOKED = "platform_admin.revoked"
 
 
+@across_organizations
 async def change_platform_admin(
     actor: Actor, *, email: str, granted: bool, password: str, codes: Codes
 ) -> bool:

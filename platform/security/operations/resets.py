@@ -5,6 +5,7 @@ same statements run for both, and the mail is sent later, by a worker.
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ...accounts.operations import set_password
@@ -13,13 +14,14 @@ from ...accounts.rules import UserStatus, checked_email, email_key
 from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import OrganizationId, Origin, UserId
-from ...core.crypto import digest
+from ...core.crypto import digest, digests
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id, new_token
 from ...core.settings import settings
+from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
-from .. import attempts, limits, passwords
+from .. import attempts, limits, passwords, used_passwords
 from ..errors import ResetInvalid
 
 LIFETIME = timedelta(hours=1)
@@ -28,6 +30,7 @@ TOKEN_LENGTH = 43
 NOBODY = UserId(uuid.UUID(int=0))
 
 
+@across_organizations
 async def request_password_reset(*, email: str, origin: Origin) -> None:
     """Mail a link for a new password to whoever has *email*; nothing tells whether anybody has.
 
@@ -66,6 +69,7 @@ async def request_password_reset(*, email: str, origin: Origin) -> None:
         await _record(tx, user.id if user else NOBODY, "user.password_reset_requested", origin)
 
 
+@across_organizations
 async def reset_password(*, token: str, new: str, origin: Origin) -> None:
     """Replace the password of whoever was mailed *token*, and end everything signed in as them.
 
@@ -75,38 +79,41 @@ async def reset_password(*, token: str, new: str, origin: Origin) -> None:
     Raises:
         TooManyRequests: ten in a minute came from this network address.
         ResetInvalid: the token is unknown, used or too old.
-        WeakPassword: *new* is too short, too long or too easy to guess.
+        WeakPassword: *new* is too short, too long, too easy to guess, or was used before.
     """
     if origin.source_address is not None:
         await limits.count(limits.RESET_PASSWORD, limits.address_subject(origin.source_address))
     if not token.isascii():
         raise ResetInvalid
-    token_digest = digest(token, purpose=PURPOSE)
-    user = await _owner(token_digest)
+    token_digests = digests(token, purpose=PURPOSE)
+    user = await _owner(token_digests)
     await passwords.check(new, known=[user.email, user.name], field="newPassword")
+    await used_passwords.check(user, new, field="newPassword")
     new_hash = await passwords.hashed(new)
     async with transaction() as tx:
         # The person first, as wherever a password changes: of two who use a link at the same
         # moment, or two links, one waits here and then finds the link gone.
         await set_password(tx, user.id, new_hash)
         rows = await fetch(
-            "DELETE FROM password_resets WHERE token_digest = {} AND expires_at > {} RETURNING id",
-            token_digest,
+            "DELETE FROM password_resets WHERE token_digest = ANY({}::bytea[]) "
+            "AND expires_at > {} RETURNING id",
+            token_digests,
             clock.now(),
         )
         if not rows:
             raise ResetInvalid
+        await used_passwords.remember(tx, user)
         await fetch("DELETE FROM password_resets WHERE user_id = {}", user.id)
         await attempts.forget(tx, user.email_key)
         await tell_password_changed(tx, user, origin)
         await _record(tx, user.id, "user.password_reset", origin)
 
 
-async def _owner(token_digest: bytes) -> Person:
+async def _owner(token_digests: Sequence[bytes]) -> Person:
     rows = await fetch(
-        "SELECT user_id FROM password_resets WHERE token_digest = {} AND expires_at > {} "
-        "AND user_id IS NOT NULL",
-        token_digest,
+        "SELECT user_id FROM password_resets WHERE token_digest = ANY({}::bytea[]) "
+        "AND expires_at > {} AND user_id IS NOT NULL",
+        token_digests,
         clock.now(),
     )
     if not rows:

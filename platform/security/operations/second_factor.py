@@ -8,6 +8,7 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, Permission
 from ...core.database import Tx, transaction
+from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
 from .. import limits, second_factor
@@ -34,12 +35,11 @@ async def begin_second_factor(actor: Actor, *, password: str) -> NewSecret:
         SecondFactorExists: the person has one already.
     """
     user = await checked_person(actor, password)
-    if user.has_second_factor:
-        raise SecondFactorExists
     async with transaction() as tx:
         return await second_factor.begin(tx, user.id, email=user.email)
 
 
+@across_organizations
 async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
     """Set up the second factor that was begun; every token ends, but for the one returned.
 
@@ -52,7 +52,7 @@ async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
         TokenRevoked: everything of theirs was signed out meanwhile.
     """
     user = await get_person(person_of(actor))
-    if user.has_second_factor:
+    if await second_factor.has_authenticator(user.id):
         raise SecondFactorExists
     await limits.count(limits.SECOND_FACTOR, str(user.id))
     async with transaction() as tx:
@@ -63,29 +63,35 @@ async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
     return SetUp(codes, signed_in)
 
 
+@across_organizations
 async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) -> SignedIn:
-    """Remove the person's second factor; every token ends, but for the one returned.
+    """Forget the person's authenticator; every token ends, but for the one returned.
+
+    Passkeys stay, and as long as there is one it is asked for beside the password.
 
     Raises:
         NotPermitted: an API key has no second factor.
         AccountLocked: five attempts failed within 15 minutes.
         CredentialsWrong: it is not the password.
         SecondFactorMissing: the person has none.
-        SecondFactorKept: an organization of theirs asks for it.
+        SecondFactorKept: it is their last one, and an organization of theirs asks for one.
         TooManyRequests: ten codes were tried within five minutes.
         SecondFactorWrong: it is no code of theirs, or was used before.
     """
     user = await _checked_holder(actor, password)
     async with transaction() as tx:
-        if await belongs_where_it_is_required(user.id):
-            raise SecondFactorKept
+        if not await second_factor.has_authenticator(user.id):
+            raise SecondFactorMissing
         await second_factor.prove(tx, user.id, codes)
-        await second_factor.remove(tx, user.id)
-        version = await _set(tx, user, has_one=False)
+        is_last = await second_factor.remove(tx, user.id)
+        if is_last and await belongs_where_it_is_required(user.id):
+            raise SecondFactorKept
+        version = await _set(tx, user, has_one=not is_last)
         await _record(tx, actor, user, action="user.second_factor_disabled", change="removed")
     return await sign_in(user.id, actor.organization_id, actor.origin, token_version=version)
 
 
+@across_organizations
 async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> list[str]:
     """Replace the person's recovery codes and return them.
 

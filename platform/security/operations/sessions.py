@@ -11,12 +11,14 @@ from ...core import clock
 from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Role, UserId
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, ErrorCode, InvalidInput, NotFound, NotPermitted
+from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
-from .. import attempts, limits, passwords, second_factor
+from .. import abuse, attempts, limits, passwords, second_factor, used_passwords
 from ..credentials import actor_from_token
 from ..errors import (
     CredentialsWrong,
+    PasskeyWrong,
     SecondFactorRequired,
     SecondFactorWrong,
     TokenRevoked,
@@ -27,6 +29,8 @@ from ..tokens import IssuedToken, issue, signing_keys
 from .resets import tell_password_changed
 
 NO_CODES = Codes()
+NOBODY = UserId(uuid.UUID(int=0))
+"""Who failed to sign in where nobody knows: it is logged, and takes the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class SignedIn:
     actor: Actor
 
 
+@across_organizations
 async def log_in(
     *,
     email: str,
@@ -51,6 +56,7 @@ async def log_in(
     An invitation is accepted on the way, and is then where they are signed in to.
 
     Raises:
+        AddressBlocked: too much has failed from this network.
         TooManyRequests: ten a minute came from this network address.
         InvalidInput: the email address is none, or the password is too long.
         AccountLocked: five attempts with this email address failed within 15 minutes.
@@ -60,42 +66,68 @@ async def log_in(
         UserDisabled: the person may not sign in, or belongs nowhere.
         InvitationInvalid: the invitation cannot be accepted.
     """
+    await abuse.require_not_blocked(origin.source_address)
     if origin.source_address is not None:
         await limits.count(limits.LOG_IN, limits.address_subject(origin.source_address))
     user = await _proven(email, password, origin)
-    user_id = user.id
     if user.has_second_factor:
         await _prove_second_factor(user, codes, origin)
     fresh = await passwords.hashed(password) if passwords.is_outdated(user.password_hash) else None
+    return await enter(
+        user,
+        organization=organization,
+        invitation_token=invitation_token,
+        origin=origin,
+        by="password",
+        password_hash=fresh,
+    )
+
+
+@across_organizations
+async def enter(
+    user: Person,
+    *,
+    organization: str | None = None,
+    invitation_token: str | None = None,
+    origin: Origin,
+    by: str,
+    password_hash: str | None = None,
+) -> SignedIn:
+    """Sign in somebody who has proven *by* something who they are, as `log_in` says.
+
+    *password_hash* takes the place of theirs, if it is one of the same password.
+    """
     async with transaction() as tx:
-        await attempts.forget(tx, user.email_key)
+        if by == "password":
+            await attempts.forget(tx, user.email_key)
         joined = None
         if invitation_token is not None:
             joined, _ = await join_by_invitation(
-                tx, user_id, email=user.email, token=invitation_token, origin=origin
+                tx, user.id, email=user.email, token=invitation_token, origin=origin
             )
-        organization_id = await _home(user_id, slug=organization, organization_id=joined)
+        organization_id = await _home(user.id, slug=organization, organization_id=joined)
         # The password may have been changed while it was compared; who guessed or stole the
         # old one must not get in at that moment, nor may it come back by being hashed anew.
         if not await fetch(
             "UPDATE users SET last_login_at = {}, password_hash = coalesce({}, password_hash) "
             "WHERE id = {} AND token_version = {} RETURNING id",
             clock.now(),
-            fresh,
-            user_id,
+            password_hash,
+            user.id,
             user.token_version,
         ):
             raise CredentialsWrong
         await audit.record_for_user(
             tx,
-            user_id,
+            user.id,
             organization_id=organization_id,
             action="user.login",
             target_type="user",
-            target_id=user_id,
+            target_id=user.id,
+            changes={} if by == "password" else {"by": by},
             origin=origin,
         )
-    return await sign_in(user_id, organization_id, origin, token_version=user.token_version)
+    return await sign_in(user.id, organization_id, origin, token_version=user.token_version)
 
 
 async def _proven(email: str, password: str, origin: Origin) -> Person:
@@ -106,8 +138,7 @@ async def _proven(email: str, password: str, origin: Origin) -> Person:
     user = await find_person(email=key)
     good = await passwords.verify(password, user.password_hash if user else None)
     if user is None or not good:
-        # Written for an unknown address as well: it is logged, and it takes the same time.
-        await _record_failure(user.id if user else UserId(uuid.UUID(int=0)), "password", origin)
+        await record_failure(user.id if user else NOBODY, "password", origin)
         raise CredentialsWrong
     if user.status != UserStatus.ACTIVE:
         raise UserDisabled
@@ -123,9 +154,9 @@ async def _prove_second_factor(user: Person, codes: Codes, origin: Origin) -> No
             left = await second_factor.prove(tx, user.id, codes)
             if left is not None:
                 await _tell_recovery_code_used(tx, user, left, origin)
-    except SecondFactorWrong:
+    except (SecondFactorWrong, PasskeyWrong):
         # The attempt stays counted: five wrong codes lock the address like wrong passwords.
-        await _record_failure(user.id, "second factor", origin)
+        await record_failure(user.id, "second factor", origin)
         raise
 
 
@@ -153,7 +184,9 @@ async def _tell_recovery_code_used(tx: Tx, user: Person, left: int, origin: Orig
     )
 
 
-async def _record_failure(user_id: UserId, factor: str, origin: Origin) -> None:
+@across_organizations
+async def record_failure(user_id: UserId, factor: str, origin: Origin) -> None:
+    """Log that somebody could not sign in, with the *factor* that was wrong."""
     home = await _find_home(user_id)
     async with transaction() as tx:
         await audit.record_for_user(
@@ -166,8 +199,10 @@ async def _record_failure(user_id: UserId, factor: str, origin: Origin) -> None:
             changes={"wrong": factor},
             origin=origin,
         )
+    await abuse.note_address(abuse.Kind.SIGN_IN, origin.source_address)
 
 
+@across_organizations
 async def end_session(actor: Actor, session_id: uuid.UUID) -> None:
     """End one of the signed-in person's own sessions, this one or another.
 
@@ -184,6 +219,7 @@ async def end_session(actor: Actor, session_id: uuid.UUID) -> None:
         )
 
 
+@across_organizations
 async def end_other_sessions(actor: Actor) -> int:
     """End every session of the signed-in person but the one that asks; return how many.
 
@@ -224,6 +260,7 @@ async def _revoke(
     return len(rows)
 
 
+@across_organizations
 async def log_out(actor: Actor) -> None:
     """End the token that this request came with; another one of the person stays good.
 
@@ -246,6 +283,7 @@ async def log_out(actor: Actor) -> None:
         )
 
 
+@across_organizations
 async def switch_organization(actor: Actor, organization_id: OrganizationId) -> SignedIn:
     """Return a token of the same person for another of their organizations.
 
@@ -267,6 +305,7 @@ async def switch_organization(actor: Actor, organization_id: OrganizationId) -> 
     return found
 
 
+@across_organizations
 async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
     """Replace the signed-in person's password; every token of theirs ends, but for a new one.
 
@@ -274,18 +313,20 @@ async def change_password(actor: Actor, *, current: str, new: str) -> SignedIn:
         NotPermitted: an API key has no password.
         AccountLocked: five attempts failed within 15 minutes.
         CredentialsWrong: *current* is not the password.
-        WeakPassword: *new* is too short, too long or too easy to guess.
+        WeakPassword: *new* is too short, too long, too easy to guess, or was used before.
         TokenRevoked: everything was signed out meanwhile, such as by a new password.
     """
     user_id = person_of(actor)
     user = await get_person(user_id)
     await passwords.check(new, known=[user.email, user.name], field="newPassword")
     await check_own_password(user, current, field="currentPassword")
+    await used_passwords.check(user, new, field="newPassword")
     new_hash = await passwords.hashed(new)
     async with transaction() as tx:
         version = await set_password(tx, user_id, new_hash, seen_version=user.token_version)
         if version is None:
             raise TokenRevoked
+        await used_passwords.remember(tx, user)
         await fetch("DELETE FROM password_resets WHERE user_id = {}", user_id)
         await tell_password_changed(tx, user, actor.origin)
         await audit.record(
