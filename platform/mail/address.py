@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from functools import lru_cache
 
@@ -103,7 +103,16 @@ def parse_mailboxes(text: str) -> tuple[Mailbox, ...]:
         InvalidAddress: one of them is not an address.
     Source: RFC 5322 section 3.4.
     """
-    return tuple(parse_mailbox(item) for item in _split_list(text) if item.strip())
+    return tuple(parse_mailbox(item) for item in split_addresses(text))
+
+
+def split_addresses(text: str) -> list[str]:
+    """Return the mailboxes of an address field as they are written.
+
+    Raises:
+        InvalidAddress: a comment in it does not end.
+    """
+    return [item.strip() for item in _split_list(text) if item.strip()]
 
 
 def comparable(text: str) -> str:
@@ -199,7 +208,7 @@ def _parse_phrase(text: str) -> str:
 def _decode_words(text: str) -> str:
     try:
         return str(make_header(decode_header(text)))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return text
 
 

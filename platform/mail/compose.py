@@ -84,6 +84,12 @@ class Parts:
     attachments: tuple[Attachment, ...]
     submitter: Mailbox | None = None
     """Whom a Sender field names: who sends for whoever stands in From."""
+    received: str | None = None
+    """What a Received field says of how the mail came to us.
+
+    Programs that want one read the encoding at the top as well, which then stands there even where
+    it says nothing: of parts within parts.
+    """
 
 
 def compose(parts: Parts) -> bytes:
@@ -100,7 +106,8 @@ def compose(parts: Parts) -> bytes:
     if not _MESSAGE_ID.fullmatch(message_id):
         raise InvalidHeader("the message id has a character that none may have")
     check_value("Subject", parts.subject)
-    head = [_address_field("From", (parts.sender,))]
+    head = [] if parts.received is None else [field("Received", parts.received)]
+    head.append(_address_field("From", (parts.sender,)))
     if parts.submitter is not None:
         head.append(_address_field("Sender", (parts.submitter,)))
     if parts.to:
@@ -117,7 +124,11 @@ def compose(parts: Parts) -> bytes:
     head.extend(_customer_fields(parts))
     head.append("MIME-Version: 1.0\r\n")
     boundary = "=_" + sha256(message_id.encode()).hexdigest()[:24]
-    return "".join(head).encode() + _content(parts, boundary)
+    content = _content(parts, boundary)
+    if parts.received is not None and content.startswith(b"Content-Type: multipart/"):
+        # Whatever is within has been encoded.
+        head.append("Content-Transfer-Encoding: 7bit\r\n")
+    return "".join(head).encode() + content
 
 
 def needs_smtputf8(parts: Parts) -> bool:

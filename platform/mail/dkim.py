@@ -15,6 +15,7 @@ from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
@@ -32,12 +33,27 @@ _WHITE_SPACE = re.compile(rb"[ \t]+")
 
 
 class KeyAlgorithm(StrEnum):
-    """The kinds of key we make.
+    """The kinds of key; RSA of 1024 bits is only kept, where it was published before us.
 
     Source: RFC 8301 section 3, RFC 8463."""
 
     RSA_2048 = "rsa-2048"
+    RSA_1024 = "rsa-1024"
     ED25519 = "ed25519"
+
+    @property
+    def kind(self) -> str:
+        """What stands after `k=`; a new key takes the place of one of its kind."""
+        return self.value.partition("-")[0]
+
+    @property
+    def is_rsa(self) -> bool:
+        """Whether every receiver reads it."""
+        return self.kind == "rsa"
+
+
+MADE = (KeyAlgorithm.RSA_2048, KeyAlgorithm.ED25519)
+"""The kinds of key that we make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +71,32 @@ class SigningKey:
     domain: str
     selector: str
     algorithm: KeyAlgorithm
-    private_pem: bytes
+    private_pem: bytes | None
+    """None: it is kept in a way that nobody can read any more."""
+
+
+class UnreadableKey(Exception):
+    """A private key that cannot be signed with, whatever was meant to be in it."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self.key = key
+        super().__init__(f"the DKIM key {key.selector} of {key.domain} cannot be read")
 
 
 def make_key(algorithm: KeyAlgorithm) -> DkimKeyPair:
     """Return a new key pair of that kind. RSA takes some 50 ms of CPU."""
-    private_key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-    if algorithm is KeyAlgorithm.RSA_2048:
-        private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert algorithm in MADE
+    if algorithm.is_rsa:
+        return _pair(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    return _pair(ed25519.Ed25519PrivateKey.generate())
+
+
+def _pair(private_key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> DkimKeyPair:
+    if isinstance(private_key, rsa.RSAPrivateKey):
         public = private_key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     else:
-        private_key = ed25519.Ed25519PrivateKey.generate()
         public = private_key.public_key().public_bytes_raw()
     private_pem = private_key.private_bytes(
         serialization.Encoding.PEM,
@@ -79,8 +108,30 @@ def make_key(algorithm: KeyAlgorithm) -> DkimKeyPair:
 
 def record_value(algorithm: KeyAlgorithm, public_value: str) -> str:
     """Return the TXT value to publish at `<selector>._domainkey.<domain>`."""
-    kind = "rsa" if algorithm is KeyAlgorithm.RSA_2048 else "ed25519"
-    return f"v=DKIM1; k={kind}; p={public_value}"
+    return f"v=DKIM1; k={algorithm.kind}; p={public_value}"
+
+
+class UnfitKey(ValueError):
+    """A key that cannot sign here; the text says why."""
+
+
+def read_key(pem: bytes) -> tuple[KeyAlgorithm, DkimKeyPair]:
+    """Return the kind of a private RSA key that somebody else made, and the key in our form.
+
+    Raises:
+        UnfitKey: it is no RSA key of 1024 or 2048 bits.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnfitKey("it cannot be read") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise UnfitKey("it is no RSA key")
+    try:
+        algorithm = KeyAlgorithm(f"rsa-{key.key_size}")
+    except ValueError as error:
+        raise UnfitKey(f"it has {key.key_size} bits instead of 1024 or 2048") from error
+    return algorithm, _pair(key)
 
 
 def same_key(found_txt: str, expected_public_value: str) -> bool:
@@ -100,6 +151,10 @@ def sign(message: bytes, keys: Sequence[SigningKey]) -> bytes:
 
     Relaxed canonicalization for header and body, the whole body signed, no time in it: the same
     message and RSA or Ed25519 key give the same signature. *message* has CRLF line ends.
+
+    Raises:
+        UnreadableKey: one of the keys is none. Mail with fewer signatures than its domain
+            publishes keys may be taken for forged.
     """
     head, _, body = message.partition(b"\r\n\r\n")
     body_hash = b64encode(sha256(_relaxed_body(body)).digest())
@@ -109,7 +164,7 @@ def sign(message: bytes, keys: Sequence[SigningKey]) -> bytes:
 
 
 def _signature(key: SigningKey, names: list[bytes], signed: bytes, body_hash: bytes) -> bytes:
-    kind = b"rsa" if key.algorithm is KeyAlgorithm.RSA_2048 else b"ed25519"
+    kind = key.algorithm.kind.encode()
     place = f"d={key.domain}; s={key.selector}".encode()
     field = (
         b"DKIM-Signature: v=1; a=%b-sha256; c=relaxed/relaxed;\r\n %b;\r\n h=%b;\r\n bh=%b;\r\n b="
@@ -122,7 +177,12 @@ def _signature(key: SigningKey, names: list[bytes], signed: bytes, body_hash: by
 
 
 def _sign(key: SigningKey, octets: bytes) -> bytes:
-    private_key = _private_key(key.private_pem)
+    if key.private_pem is None:
+        raise UnreadableKey(key)
+    try:
+        private_key = _private_key(key.private_pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnreadableKey(key) from error
     if isinstance(private_key, rsa.RSAPrivateKey):
         return b64encode(private_key.sign(octets, padding.PKCS1v15(), hashes.SHA256()))
     # RFC 8463 section 3: Ed25519 signs the SHA-256 hash, not the octets.

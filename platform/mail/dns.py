@@ -150,6 +150,10 @@ class Resolver:
             return Answer(LookupStatus.FOUND, values, is_secure)
         return v4 if LookupStatus.FAILED is v4.status else v6
 
+    async def a(self, name: str, *, fresh: bool = False) -> Answer[str]:
+        """Return the IPv4 addresses alone: of a blocklist they are its answer (RFC 5782)."""
+        return await self._look_up(name, "A", fresh=fresh)
+
     async def tlsa(self, name: str) -> Answer[Tlsa]:
         """Return what the DNS says of the certificates at *name*, such as `_25._tcp.mx.example`."""
         return await self._look_up(name, "TLSA", fresh=False)

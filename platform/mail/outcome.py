@@ -91,6 +91,8 @@ class Outcome:
     duration: timedelta
     transcript: tuple[str, ...]
     tls_policy: TlsPolicy | None = None
+    is_local: bool = False
+    """Nobody was asked: it failed here, which says nothing of the receiver."""
 
     @property
     def bounce_type(self) -> BounceType | None:
@@ -106,6 +108,8 @@ class Failure:
     bounce_class: BounceClass
     text: str
     enhanced_code: str | None = None
+    is_local: bool = False
+    """It is ours, and nobody was asked: a refusal of our own, or something that is broken here."""
 
 
 def outcome_of_reply(
@@ -152,6 +156,7 @@ def outcome_of_failure(
         started_at=started_at,
         duration=duration,
         transcript=(),
+        is_local=failure.is_local,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import format_datetime
@@ -14,6 +14,11 @@ from .address import InvalidAddress, Mailbox, parse_mailboxes
 from .folding import MAX_LINE_OCTETS, field
 
 MAX_HEADER_OCTETS = 262_144
+MOST_HOPS = 100
+"""Servers that a message may have been through; one that goes in a circle has been through more.
+
+Source: RFC 5321 section 6.3."""
+
 MAX_NESTED_PARTS = 100
 """More parts within parts than any mail program makes; readers that recurse would fall over."""
 
@@ -75,7 +80,8 @@ def prepare_raw(
 
     Raises:
         InvalidMessage: it has a NUL, a carriage return alone, a line over 998 octets, a broken
-            header, not exactly one sender, one field twice, or too many parts in parts.
+            header, not exactly one sender, one field twice, or too many parts in parts; or it
+            goes in a circle.
     Source: RFC 5322 sections 2.1 and 3.6, RFC 6409 section 8.
     """
     data = _clean_lines(raw)
@@ -86,6 +92,8 @@ def prepare_raw(
         head, body = b"", data[2:]
     fields = _read_fields(head.removesuffix(b"\r\n") + b"\r\n")
     values = {name: value for name, value, _ in fields}
+    if sum(name == b"received" for name, _, _ in fields) > MOST_HOPS:
+        raise InvalidMessage(f"the message has been through more than {MOST_HOPS} servers")
     _check_boundary(values, body)
     own_id = _text(values, b"message-id").strip().strip("<>") or None
     added = b""
@@ -214,7 +222,8 @@ def _text(values: dict[bytes, bytes], name: bytes) -> str:
 
 def decoded_text(text: str) -> str:
     """Return a header value with its encoded words read, and nothing that ends a line."""
-    with suppress(HeaderParseError, LookupError, ValueError):
+    # A word may name a character set in characters that no name of one has: CharsetError.
+    with suppress(MessageError, LookupError, ValueError):
         text = str(make_header(decode_header(text)))
     # Encoded words hold anything, also what is no character or would end a line.
     return _NOT_SHOWN.sub("\ufffd", text)

@@ -15,6 +15,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from .octets import octets_of
+
 LONGEST_READ = 512 * 1024
 """Octets of a mail that are read; a report stands before what it returns."""
 MAX_NESTED_PARTS = 50
@@ -161,7 +163,7 @@ def _blocks(part: Message) -> list[Message]:
     payload = part.get_payload()
     encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
     if encoding in ("base64", "quoted-printable") or isinstance(payload, str):
-        text = part.as_bytes().partition(b"\n\n")[2]
+        text = octets_of(part, line_end="\n").partition(b"\n\n")[2]
         whole = Message()
         whole["Content-Transfer-Encoding"] = encoding or "7bit"
         whole.set_payload(text.decode("latin-1"))

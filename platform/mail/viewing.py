@@ -9,6 +9,7 @@ from email.message import Message
 from email.policy import compat32
 
 from .compose import Attachment, Parts
+from .octets import octets_of
 from .raw import decoded_text
 
 _LINE_END = re.compile(r"\r\n?")
@@ -96,9 +97,8 @@ def _lines(text: str | None) -> str | None:
 def _read_file(part: Message, *, number: int) -> ViewFile:
     kind = part.get_content_type()
     if part.get_content_maintype() == "message" and part.is_multipart():
-        policy = compat32.clone(linesep="\r\n")
         inner = [each for each in part.get_payload() if isinstance(each, Message)]
-        content = b"\r\n".join(each.as_bytes(policy=policy) for each in inner)
+        content = b"\r\n".join(octets_of(each) for each in inner)
     else:
         found = part.get_payload(decode=True)
         content = found if isinstance(found, bytes) else b""

@@ -63,7 +63,31 @@ class NotCancellable(Conflict):
     message = "Every recipient of this message is final already; there is nothing to cancel."
 
 
+class NotResendable(Conflict):
+    """There is nobody to send it to again, or nothing to send."""
+
+    code = ErrorCode.NOT_RESENDABLE
+
+
+class MessageUidTaken(Conflict):
+    """Another message of the project has the uid."""
+
+    code = ErrorCode.MESSAGE_UID_TAKEN
+
+    def __init__(self, uid: str) -> None:
+        super().__init__(f"The project has a message with the uid '{uid}' already.")
+
+
 class ContentsTooLarge(LimitReached):
     """What was asked for at once would not fit into memory."""
 
     code = ErrorCode.DOCUMENT_TOO_COMPLEX
+
+
+class SendingBlocked(Conflict):
+    """An auto-block keeps the domain from sending."""
+
+    code = ErrorCode.AUTO_BLOCK_ACTIVE
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"An auto-block keeps {domain} from sending. Resolve it first.")

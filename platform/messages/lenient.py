@@ -118,6 +118,7 @@ def check_lenient(new: LenientMessage, *, now: datetime) -> CheckedMessage:
             cc=_shown(recipients, "cc") or _mailboxes(headers.get("cc")),
             submitter=read_mailbox(new.submitter or ""),
             date=_date(headers.get("date")),
+            received_over="HTTP",
         ),
     )
 

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from ..core.errors import Detail, DetailCode, InvalidInput, OperationError
+from ..delivery.contents import Personal
 from ..delivery.rules import LIFETIME
 from ..mail.address import InvalidAddress, Mailbox, parse_mailbox
 from ..mail.compose import Attachment
 from ..mail.headers import InvalidHeader, check_header
+from ..mail.templating import Layer
 from .errors import MessageTooLarge
 
 MAX_RECIPIENTS = 50
@@ -84,6 +87,16 @@ class NewAttachment:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """Which template fills a message, and with what."""
+
+    template: str
+    """Slug or UUID."""
+    locale: str | None = None
+    variables: object = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message as the customer hands it in; nothing is checked yet."""
 
@@ -108,6 +121,8 @@ class NewMessage:
     pool: str | None = None
     batch_id: str | None = None
     max_lifetime_seconds: int | None = None
+    template: TemplateUse | None = None
+    """Fills subject and texts that the message does not have itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,28 @@ class Shown:
     submitter: Mailbox | None
     date: datetime | None
     """None is when it was accepted."""
+    received_over: str | None = None
+    """The protocol that a Received field names; None writes no such field."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalTexts:
+    """What makes the texts of a message that each recipient gets filled with their own values."""
+
+    layers: tuple[Layer, ...]
+    values: Mapping[str, Any]
+    """Of everybody."""
+    of: Mapping[str, Personal]
+    """By address key, of those who have something of their own."""
+    redirected: Sequence[Personal] = ()
+    """Of each recipient, where all of them are one and the same address."""
+    is_apart: bool = True
+    """Nobody sees in To whom else it goes to."""
+
+    def is_same_for(self, recipients: Sequence[Recipient]) -> bool:
+        """Whether it is one mail, for one recipient, with no values to tell of."""
+        has_values = self.values or any(own.values for own in self.of.values())
+        return len(recipients) == 1 and not has_values and not self.redirected
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +188,8 @@ class CheckedMessage:
     track_text_links: bool | None = None
     send_at: datetime | None = None
     stream: Stream = Stream.TRANSACTIONAL
+    takes_projects_stream: bool = False
+    """It names none itself: that of its project counts."""
     vmta: str | None = None
     pool: str | None = None
     batch_id: str | None = None
@@ -168,6 +207,12 @@ class CheckedMessage:
     """What else is wrong with it, to be told once its domain was found good."""
     shown: Shown | None = None
     """What its header says instead of what follows from the recipients."""
+    template: str | None = None
+    """Slug of the template that filled it."""
+    uid: str | None = None
+    """The customer's name for it, which no other message of the project has."""
+    personal: PersonalTexts | None = None
+    """What makes its texts, where each recipient gets others."""
 
 
 class Faults:

@@ -56,6 +56,10 @@ class Message(Table, db=DB, tablename="messages"):
     api_key_id = UUID(null=True, default=None)
     user_id = UUID(null=True, default=None)
     created_at = Timestamptz(default=clock.now)
+    template = Varchar(63, null=True, default=None, help_text="Slug of what it was filled from.")
+    uid = Varchar(
+        255, null=True, default=None, help_text="The customer's name for it; unique in the project."
+    )
 
 
 class Erasure(Table, db=DB, tablename="erasures"):

@@ -6,6 +6,7 @@ DNS, MIME or DKIM work happens here; that is the drain's.
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import asyncpg
@@ -16,19 +17,20 @@ from ...core.actor import Actor, ActorKind, Mode
 from ...core.batching import Batcher
 from ...core.database import Tx, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, OperationError
-from ...core.ids import new_id
+from ...core.quick_ids import quick_id
+from ...core.tenants import acting_for
 from ...credits.errors import InsufficientCredits
 from ...credits.operations import Charge, Debit, debit_all
 from ...credits.rules import EntrySource
 from ...delivery.operations import ring
 from ...domains import work as domains
-from ...security import idempotency
+from ...security import abuse, idempotency
 from ...suppressions import work as suppressions
 from ...suppressions.rules import SuppressionReason
 from ...vmtas.queries import find_vmta_for
-from ..errors import BatchRejected, DomainNotAllowed, DomainNotVerified
-from ..rules import CheckedMessage, Source
-from .draft import Draft, Owner, new_delivery, receipt_of, write
+from ..errors import BatchRejected, DomainNotAllowed, DomainNotVerified, SendingBlocked
+from ..rules import CheckedMessage, Source, Stream
+from .draft import Draft, Owner, new_deliveries, receipt_of, write
 from .submission import (
     Outcome,
     Receipt,
@@ -37,6 +39,7 @@ from .submission import (
     receipt_to_json,
 )
 from .tracking import read_choices, switches_of
+from .uids import claim_uids
 
 APART_SECONDS = 0.02
 """Between the beginnings of two transactions of one process, while few messages wait.
@@ -50,14 +53,40 @@ WEIGHT_BYTES = 64 * 2**10
 
 
 async def accept(submission: Submission) -> Outcome:
-    """Make *submission* durable, or refuse it and leave nothing behind."""
-    return await _batcher.run(submission)
+    """Make *submission* durable, or refuse it and leave nothing behind.
+
+    Who tries to send from domains of others is noted.
+    """
+    try:
+        outcome = await _batcher.run(submission)
+    except DomainNotVerified:
+        await _note_forged(submission.actor, 1)
+        raise
+    if forged := sum(isinstance(each, DomainNotVerified) for each in outcome.results):
+        await _note_forged(submission.actor, forged)
+    return outcome
+
+
+async def _note_forged(actor: Actor, count: int) -> None:
+    if actor.kind is ActorKind.API_KEY and actor.mode is Mode.LIVE:
+        kind, owner = abuse.Kind.FORGED_SENDER, actor.organization_id
+        await abuse.note(kind, str(actor.api_key_id), organization_id=owner, count=count)
 
 
 async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | BaseException]:
     outcomes: dict[int, Outcome | BaseException] = {}
+    organizations = {submission.actor.organization_id for submission in submissions}
+    with acting_for(organizations):
+        await _accept_within(submissions, outcomes)
+    return [outcomes[index] for index in range(len(submissions))]
+
+
+async def _accept_within(
+    submissions: Sequence[Submission], outcomes: dict[int, Outcome | BaseException]
+) -> None:
     async with transaction() as tx:
         claimed = await _claim_keys(tx, submissions, outcomes)
+        await claim_uids(tx, submissions, outcomes)
         open_ones = [i for i in range(len(submissions)) if i not in outcomes]
         drafts = await _draft_all(tx, {i: submissions[i] for i in open_ones}, outcomes)
         await _charge(tx, submissions, drafts, outcomes)
@@ -77,13 +106,17 @@ async def _accept_all(submissions: Sequence[Submission]) -> Sequence[Outcome | B
         for organization_id in {d.organization_id for d in due}:
             bells = {d.queue_id for d in due if d.organization_id == organization_id}
             tx.after_commit(partial(ring, bells, organization_id))
-    return [outcomes[index] for index in range(len(submissions))]
 
 
 def _weigh(submission: Submission) -> int:
-    """Return the number of messages, large ones counted more: a statement holds up to 1 GB."""
-    size = sum(message.size_bytes for message in _valid(submission))
-    return len(submission.messages) + size // WEIGHT_BYTES
+    """Return the number of recipients, large messages counted more.
+
+    A statement holds up to 1 GB, and a recipient's own values have up to 64 KiB.
+    """
+    valid = _valid(submission)
+    size = sum(message.size_bytes for message in valid)
+    recipients = sum(len(message.recipients) for message in valid)
+    return max(len(submission.messages), recipients) + size // WEIGHT_BYTES
 
 
 _batcher: Batcher[Submission, Outcome] = Batcher(
@@ -93,6 +126,9 @@ _batcher: Batcher[Submission, Outcome] = Batcher(
     # A refused statement rolls everything back for certain; then each is tried alone.
     splits_on=(
         OperationError,
+        OverflowError,
+        RecursionError,
+        UnicodeEncodeError,
         asyncpg.DataError,
         asyncpg.IntegrityConstraintViolationError,
         asyncpg.DeadlockDetectedError,
@@ -201,6 +237,7 @@ async def _draft_all(
                 found.append(message)
                 continue
             domain = covering.get((actor.organization_id, message.sender.domain))
+            message = _in_its_stream(message, account.streams[owner.project_id])
             try:
                 draft = await _draft(submission, owner, message, domain)
             except OperationError as error:
@@ -226,6 +263,12 @@ async def _draft_all(
     return drafts
 
 
+def _in_its_stream(message: CheckedMessage, of_project: str) -> CheckedMessage:
+    if not message.takes_projects_stream or message.stream == of_project:
+        return message
+    return replace(message, stream=Stream(of_project))
+
+
 def _valid(submission: Submission) -> list[CheckedMessage]:
     return [m for m in submission.messages if isinstance(m, CheckedMessage)]
 
@@ -247,12 +290,9 @@ async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
         for recipient in draft.checked.recipients:
             if reason := next(reasons):
                 draft.reasons[recipient.mailbox.key] = reason.value
-            elif recipient.mailbox.key in draft.dropped:
+            elif draft.dropped and recipient.mailbox.key in draft.dropped:
                 draft.reasons[recipient.mailbox.key] = SuppressionReason.MANUAL.value
-        draft.deliveries = [
-            new_delivery(draft, recipient.kind, recipient.mailbox)
-            for recipient in draft.checked.recipients
-        ]
+        draft.deliveries = new_deliveries(draft)
         if draft.mode is Mode.LIVE:
             draft.credits = len(draft.deliveries) - draft.suppressed
 
@@ -281,8 +321,8 @@ async def _draft(
         mode=actor.mode,
         source=submission.source,
         batch_id=submission.batch_id or message.batch_id,
-        id=new_id(),
-        content_id=new_id(),
+        id=quick_id(),
+        content_id=quick_id(),
         domain=domain,
         vmta_id=vmta_id,
         reasons={},
@@ -302,11 +342,14 @@ def require_domain(
     Raises:
         DomainNotVerified: it is not one of the organization's.
         DomainNotAllowed: the API key is bound to other domains.
+        SendingBlocked: an auto-block keeps the domain from sending.
     """
     name = message.sender.domain
     is_missing = domain is None and actor.mode is not Mode.SANDBOX
     if is_missing or (message.exact_domain and (domain is None or domain.name != name)):
         raise DomainNotVerified(name)
+    if domain is not None and domain.is_blocked and actor.mode is not Mode.SANDBOX:
+        raise SendingBlocked(domain.name)
     if actor.allowed_domains and not _allowed(actor.allowed_domains, message, domain):
         raise DomainNotAllowed(name)
 

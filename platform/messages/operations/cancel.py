@@ -1,7 +1,7 @@
 """Cancelling what has not left yet."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,9 +34,15 @@ class Cancellation:
 
 
 async def cancel_message(
-    actor: Actor, message_id: uuid.UUID, *, reason: str | None = None
+    actor: Actor,
+    message_id: uuid.UUID,
+    *,
+    reason: str | None = None,
+    only: Collection[uuid.UUID] | None = None,
 ) -> Cancellation:
     """Cancel every recipient that is not final; those on the wire end as they will.
+
+    With *only*, of those that are these deliveries; what is counted is of them, too.
 
     Recipients without an attempt are paid back; one that a worker has now is paid back later,
     if that worker makes none. Cancelling a cancelled message again does nothing and answers
@@ -44,7 +50,7 @@ async def cancel_message(
 
     Raises:
         NotFound: there is no such message.
-        NotCancellable: every recipient is final for another reason.
+        NotCancellable: every recipient that is meant is final for another reason.
     """
     actor.require(Permission.WRITE_MESSAGES)
     async with transaction() as tx:
@@ -63,7 +69,7 @@ async def cancel_message(
                 "A reason has at most 200 characters.",
                 details=[Detail("reason", DetailCode.TOO_LONG, "At most 200 characters.")],
             )
-        done, refunded = await cancel_in(tx, actor, rows[0], reason=reason)
+        done, refunded = await cancel_in(tx, actor, rows[0], reason=reason, only=only)
         if not done.cancelled and not done.in_progress and not done.already_cancelled:
             raise NotCancellable
     return Cancellation(
@@ -78,11 +84,17 @@ async def cancel_message(
 
 
 async def cancel_in(
-    tx: Tx, actor: Actor, message: Mapping[str, Any], *, reason: str | None
+    tx: Tx,
+    actor: Actor,
+    message: Mapping[str, Any],
+    *,
+    reason: str | None,
+    only: Collection[uuid.UUID] | None = None,
 ) -> tuple[CancelledDeliveries, int]:
     """Cancel what can be cancelled of a message; return what was, and the credits paid back.
 
-    *message* is its row's id, project_id, mode, credits and credit_entry_id.
+    *message* is its row's id, project_id, mode, credits and credit_entry_id; *only* names
+    deliveries, if not all of them are meant.
     """
     message_id: uuid.UUID = message["id"]
     entry_id = message["credit_entry_id"] if message["credits"] else None
@@ -91,6 +103,7 @@ async def cancel_in(
         message_id,
         cancelled_by=actor.api_key_id or actor.user_id,
         refund_entry_id=entry_id,
+        only=only,
     )
     refunded = 0
     if entry_id and done.unattempted:

@@ -2,15 +2,17 @@
 
 import asyncio
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...audit import operations as audit
 from ...core.actor import Actor, Permission
 from ...core.database import transaction
-from ...delivery.contents import decode_parts
-from ...delivery.queries import find_contents, sizes_of_contents
+from ...delivery.contents import MAILINGS, ContentFormat, decode_mailing, decode_parts
+from ...delivery.queries import KeptContent, find_contents, first_recipients, sizes_of_contents
 from ...mail.compose import Parts, compose
+from ...mail.renderers import RENDERERS
+from ...mail.templating import Rendered, Unrenderable
 from ...mail.viewing import View, read_view
 from ..errors import ContentsTooLarge
 
@@ -80,7 +82,8 @@ async def read_contents(
             tx, actor, action="message.content_read", target_type="message", target_ids=read
         )
     kept = {message: found[contents[message]] for message in read}
-    return {message: _content(each.format, each.body) for message, each in kept.items()}
+    filled = await _fill(actor, kept.values())
+    return {message: _content(each, filled) for message, each in kept.items()}
 
 
 async def read_outlines(
@@ -95,11 +98,8 @@ async def read_outlines(
     outlines: dict[uuid.UUID, ReadOutline] = {}
     for some in await _portions(actor, contents.values()):
         for content in (await find_contents(actor, some)).values():
-            outlines[content.id] = (
-                ReadOutline((), (), ())
-                if content.format == "raw"
-                else _outline(decode_parts(content.body))
-            )
+            parts = parts_of(content)
+            outlines[content.id] = ReadOutline((), (), ()) if parts is None else _outline(parts)
     return {
         message: outlines[content] for message, content in contents.items() if content in outlines
     }
@@ -112,15 +112,17 @@ async def view_content(content: ReadContent) -> View:
 
 
 async def read_sizes(actor: Actor, contents: Mapping[uuid.UUID, uuid.UUID]) -> dict[uuid.UUID, int]:
-    """Return how many bytes each message has before it is signed; see `read_outlines`."""
+    """Return how many bytes each message has before it is signed; see `read_outlines`.
+
+    One that is another for each recipient has no size of its own, and is left out.
+    """
     actor.require(Permission.READ_MESSAGES)
     sizes: dict[uuid.UUID, int] = {}
     for some in await _portions(actor, contents.values()):
         for content in (await find_contents(actor, some)).values():
-            is_whole = content.format == "raw"
-            sizes[content.id] = len(
-                content.body if is_whole else compose(decode_parts(content.body))
-            )
+            parts = parts_of(content)
+            if content.format not in MAILINGS:
+                sizes[content.id] = len(content.body if parts is None else compose(parts))
     return {message: sizes[content] for message, content in contents.items() if content in sizes}
 
 
@@ -139,10 +141,45 @@ async def _portions(actor: Actor, ids: Collection[uuid.UUID]) -> list[list[uuid.
     return portions
 
 
-def _content(form: str, body: bytes) -> ReadContent:
-    if form == "raw":
-        return ReadContent(None, None, (), (), (), body)
-    parts = decode_parts(body)
+async def _fill(actor: Actor, contents: Iterable[KeptContent]) -> dict[uuid.UUID, Parts]:
+    """Return what those are made of that are another for each recipient: as the first gets it."""
+    mailings = {
+        content.id: decode_mailing(content.body)
+        for content in contents
+        if content.format in MAILINGS
+    }
+    if not mailings:
+        return {}
+    first = await first_recipients(actor, list(mailings))
+    found = {}
+    for id, mailing in mailings.items():
+        if (recipient := first.get(id)) is None:
+            continue
+        values = mailing.values_for(recipient.personal)
+        owner = actor.organization_id
+        [rendered] = await RENDERERS.render(mailing.layers, [values], owner=owner)
+        if isinstance(rendered, Unrenderable):
+            rendered = Rendered(None, None, None)
+        found[id] = mailing.parts_for(rendered, recipient.personal, recipient.address)
+    return found
+
+
+def parts_of(content: KeptContent) -> Parts | None:
+    """Return what a message is made of, without what is another for each recipient.
+
+    None is a message that the customer built.
+    """
+    if content.format == ContentFormat.RAW:
+        return None
+    if content.format in MAILINGS:
+        return decode_mailing(content.body).parts
+    return decode_parts(content.body)
+
+
+def _content(content: KeptContent, filled: Mapping[uuid.UUID, Parts]) -> ReadContent:
+    parts = filled.get(content.id) or parts_of(content)
+    if parts is None:
+        return ReadContent(None, None, (), (), (), content.body)
     outline = _outline(parts)
     return ReadContent(
         html=parts.html,

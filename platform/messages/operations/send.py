@@ -4,8 +4,9 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ...core import clock
 from ...core.actor import Actor, Permission
@@ -28,10 +29,12 @@ from ..rules import (
     Recipient,
     Source,
     check_batch_id,
-    check_message,
 )
 from .accept import accept, rejected_batch, replay
+from .filling import check_filled, fill_each
 from .submission import Outcome, Receipt, Submission, only_receipt
+
+T = TypeVar("T")
 
 LARGE_BYTES = 64 * 2**10
 """From this size on a message is checked in a thread."""
@@ -77,11 +80,14 @@ async def send_message(
     fingerprint = await _fingerprint(new, _size(new)) if key else b""
     request = _Request(actor, "sendMessage", key, fingerprint)
 
-    def check() -> Submission:
-        message = check_message(new, now=clock.now())
+    async def read() -> Submission:
+        [filled] = await fill_each(actor, [new])
+        if isinstance(filled, OperationError):
+            raise filled
+        message = await _run(lambda: check_filled(filled), _size(filled))
         return request.submission([message], source=source)
 
-    outcome = await request.answer(check, size_bytes=_size(new))
+    outcome = await request.answer(read)
     return only_receipt(outcome), outcome.replayed
 
 
@@ -111,15 +117,16 @@ async def send_messages(
     request = _Request(actor, "sendMessages", key, fingerprint)
     name = batch_id or str(new_id())
 
-    def check() -> Submission:
+    async def read() -> Submission:
         _check_batch(new, batch_id)
-        messages = [_checked(message) for message in new]
+        filled = await fill_each(actor, new)
+        messages = await _run(lambda: [_checked(message) for message in filled], size)
         refused = [(i, m) for i, m in enumerate(messages) if isinstance(m, OperationError)]
         if len(refused) == len(messages) or (refused and atomic):
             raise rejected_batch(refused, atomic=atomic)
         return request.submission(messages, source=Source.BATCH, batch_id=name, atomic=atomic)
 
-    outcome = await request.answer(check, size_bytes=size)
+    outcome = await request.answer(read)
     results = [
         ItemResult(index, result, None)
         if isinstance(result, Receipt)
@@ -161,15 +168,16 @@ async def send_raw_message(
         fingerprint = idempotency.fingerprint([digest.hexdigest(), new.recipients])
     request = _Request(actor, "sendRawMessage", key, fingerprint)
 
-    def check() -> Submission:
-        return request.submission([_checked_raw(new)], source=new.source)
+    async def read() -> Submission:
+        message = await _run(lambda: _checked_raw(new), len(new.data))
+        return request.submission([message], source=new.source)
 
-    outcome = await request.answer(check, size_bytes=len(new.data))
+    outcome = await request.answer(read)
     return only_receipt(outcome), outcome.replayed
 
 
-def decode_raw(text: str) -> bytes:
-    """Return the bytes of a base64 message.
+def decode_raw(text: str, *, field: str = "data") -> bytes:
+    """Return the bytes of a base64 message, which came in *field*.
 
     Raises:
         InvalidInput: it is not base64.
@@ -177,7 +185,7 @@ def decode_raw(text: str) -> bytes:
     try:
         return base64.b64decode(text.encode("ascii").translate(None, b"\r\n \t"), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInput.of("data", DetailCode.INVALID_FORMAT, "It is not base64.") from error
+        raise InvalidInput.of(field, DetailCode.INVALID_FORMAT, "It is not base64.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +216,17 @@ class _Request:
             fingerprint=self.fingerprint,
         )
 
-    async def answer(self, check: Callable[[], Submission], *, size_bytes: int) -> Outcome:
-        """Return the stored answer, or check and accept; keep a refusal for the key."""
+    async def answer(self, read: Callable[[], Awaitable[Submission]]) -> Outcome:
+        """Return the stored answer, or read and accept; keep a refusal for the key."""
         if self.key is None:
-            return await accept(await _run(check, size_bytes))
+            return await accept(await read())
         # Before anything is checked: what was valid yesterday is answered as it was then.
         owner = self.actor.organization_id
         stored = await idempotency.find(owner, self.operation, self.key, self.fingerprint)
         if stored is not None:
             return replay(stored)
         try:
-            submission = await _run(check, size_bytes)
+            submission = await read()
         except InvalidInput as refusal:
             await idempotency.store_refusal(
                 owner, self.operation, self.key, self.fingerprint, refusal
@@ -227,7 +235,7 @@ class _Request:
         return await accept(submission)
 
 
-async def _run(check: Callable[[], Submission], size_bytes: int) -> Submission:
+async def _run(check: Callable[[], T], size_bytes: int) -> T:
     # Decoding and reading megabytes would keep the loop from everybody else's requests.
     return await asyncio.to_thread(check) if size_bytes > LARGE_BYTES else check()
 
@@ -244,9 +252,11 @@ def _size(new: NewMessage) -> int:
     return files + len(new.html or "") + len(new.text or "")
 
 
-def _checked(new: NewMessage) -> CheckedMessage | OperationError:
+def _checked(new: NewMessage | OperationError) -> CheckedMessage | OperationError:
+    if isinstance(new, OperationError):
+        return new
     try:
-        return check_message(new, now=clock.now())
+        return check_filled(new)
     except InvalidInput as error:
         return error
 

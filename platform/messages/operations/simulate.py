@@ -16,8 +16,9 @@ from ...delivery.scripts import MAX_DELAY, MAX_RESPONSE, SCRIPTS, SimulatedOutco
 from ...delivery.work.simulating import Simulation, can_follow, put_off, simulate
 from ...mail.address import comparable
 from ..errors import AlreadyFinal, MessageNotSandbox
-from ..rules import CheckedMessage, Faults, NewMessage, Source, check_message
+from ..rules import CheckedMessage, Faults, NewMessage, Source
 from .accept import accept
+from .filling import read_filled
 from .submission import Submission
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -136,7 +137,7 @@ def _is_dropped(new: NewSimulation) -> bool:
 async def _create(actor: Actor, message: NewMessage, new: NewSimulation) -> uuid.UUID:
     """Accept the message into the sandbox; whatever can be refused is refused before."""
     try:
-        return await _accept(actor, check_message(message, now=clock.now()), new)
+        return await _accept(actor, await read_filled(actor, message), new)
     except InvalidInput as error:
         if any(each.field == "recipient" for each in error.details):
             raise

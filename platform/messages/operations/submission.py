@@ -11,7 +11,7 @@ from ...core.errors import OperationError
 from ..rules import CheckedMessage, Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceiptRecipient:
     """One recipient as it was when the message was accepted."""
 
@@ -62,6 +62,12 @@ class Submission:
     dropped: frozenset[str] = frozenset()
     """Keys of the recipients that are suppressed because a simulation says so."""
     calls_webhooks: bool = True
+
+    @property
+    def uid(self) -> str | None:
+        """The customer's name for its only message, if it has one."""
+        first = self.messages[0] if len(self.messages) == 1 else None
+        return first.uid if isinstance(first, CheckedMessage) else None
 
 
 @dataclass(frozen=True, slots=True)

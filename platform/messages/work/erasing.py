@@ -4,8 +4,9 @@ It goes on where it was left, and nothing of it may be done halfway: what is don
 deliveries is one transaction. What is left is a keyed hash, by which mail to them stays stopped.
 """
 
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ...audit import work as audit
@@ -29,7 +30,12 @@ from ...suppressions import work as suppressions
 from ...suppressions.rules import stand_in_for
 
 DELIVERIES_AT_ONCE = 200
+TURN_SECONDS = 600.0
+"""How long one job erases; then others have their turn, and the sweep asks for the next."""
 BY_ERASURE = "erasure"
+
+EraseElsewhere = Callable[[OrganizationId, str], Awaitable[None]]
+"""Takes an address, in lower case, out of what an area above this one keeps."""
 
 
 async def ask_for_erasure(id: uuid.UUID) -> None:
@@ -46,10 +52,13 @@ async def ask_for_open_erasures(*, limit: int) -> None:
         await ask_for_erasure(row["id"])
 
 
-async def run_erasure(id: uuid.UUID) -> None:
-    """Erase what can be erased now; it is done when no message has to wait for anybody else."""
+async def run_erasure(id: uuid.UUID, elsewhere: Sequence[EraseElsewhere] = ()) -> None:
+    """Erase what can be erased in ten minutes, and *elsewhere* after all else; it is done when
+    none waits for anybody else."""
+    ends_at = time.monotonic() + TURN_SECONDS
     while await _erase_some(id):
-        pass
+        if time.monotonic() >= ends_at:
+            return
     async with transaction() as tx:
         row = await _lock(tx, id)
         if row is None:
@@ -59,6 +68,8 @@ async def run_erasure(id: uuid.UUID) -> None:
         kept = await suppressions.erase_address(tx, organization_id, address)
         told = await events.erase_address(organization_id, address, stand_in=stand_in)
         await audit.erase_address(organization_id, address, stand_in=stand_in)
+        for erase in elsewhere:
+            await erase(organization_id, address)
         waiting = await erase_contents(organization_id, row["key"])
         waiting += await count_addressed(organization_id, address)
         await fetch(
