@@ -9,7 +9,7 @@ from ..accounts.queries import get_project
 from ..audit.operations import record
 from ..core import clock
 from ..core.actor import Actor, Permission, ProjectId
-from ..core.database import fetch, transaction
+from ..core.database import Tx, fetch, transaction
 from ..core.errors import DetailCode, InvalidInput, LimitReached, NotFound
 from ..core.ids import new_id
 from ..events.operations import append
@@ -21,7 +21,7 @@ from .rules import (
     MAX_DESCRIPTION,
     MAX_OPEN_IMPORTS,
     SuppressionReason,
-    erased_key,
+    erased_keys,
 )
 from .tables import ImportedFile, Suppression, SuppressionImport
 from .work import ask_for_import, changed
@@ -58,7 +58,7 @@ async def add_suppression(
     """Stop sending to *address* until *expires_at*, or for good.
 
     An actor of one project stops the project's mail only. Adding it again changes its
-    description and its end.
+    description, its end and its id.
 
     Raises:
         InvalidInput: no address, a long description, an end in the past, or a reason that
@@ -75,7 +75,9 @@ async def add_suppression(
             "stream, reason, description, expires_at, created_at) "
             "VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}) "
             "ON CONFLICT (organization_id, address_key, reason, project_id, stream) DO UPDATE "
-            "SET description = excluded.description, expires_at = excluded.expires_at "
+            # Another id: a removal that waits for the one before does not take this one away.
+            "SET id = excluded.id, description = excluded.description, "
+            "expires_at = excluded.expires_at "
             # A row that was there before has been locked by this statement; a new one has not.
             "RETURNING *, xmax = 0 AS is_new",
             new_id(),
@@ -194,7 +196,7 @@ async def remove_suppression(actor: Actor, ref: SuppressionRef) -> int:
             actor.project_id,
             actor.project_id,
             ref.id,
-            [] if key is None else [key, erased_key(actor.organization_id, key)],
+            [] if key is None else [key, *erased_keys(actor.organization_id, key)],
         )
         if not rows:
             raise NotFound
@@ -209,6 +211,27 @@ async def remove_suppression(actor: Actor, ref: SuppressionRef) -> int:
                 changes={"address": row["address"], "reason": row["reason"]},
             )
     return len(rows)
+
+
+async def lock_suppression(tx: Tx, actor: Actor, id: uuid.UUID) -> str:
+    """Return the address of a suppression that the actor may take away, and lock it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    actor.require(Permission.WRITE_MESSAGES)
+    rows = await fetch(
+        "SELECT address FROM suppressions WHERE organization_id = {} "
+        "AND ({}::uuid IS NULL OR project_id = {}) AND id = {} FOR NO KEY UPDATE",
+        actor.organization_id,
+        actor.project_id,
+        actor.project_id,
+        id,
+    )
+    if not rows:
+        raise NotFound
+    address: str = rows[0]["address"]
+    return address
 
 
 def _checked(address: str) -> Mailbox:

@@ -11,7 +11,7 @@ from ..core.actor import Actor, Permission
 from ..core.errors import NotFound
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import comparable
-from .rules import SuppressionReason, erased_key
+from .rules import SuppressionReason, erased_keys
 from .tables import RefusedLine, Suppression, SuppressionImport
 
 NEWEST_FIRST = by_id()
@@ -36,7 +36,7 @@ async def list_suppressions(
     key = comparable(address) if address is not None else ""
     if address is not None:
         # One that was erased is found by whoever knows it, and shown without it.
-        keys = [key, erased_key(actor.organization_id, key)]
+        keys = [key, *erased_keys(actor.organization_id, key)]
         query = query.where(Suppression.address_key.is_in(keys))
     return await fetch_page(query, page, NEWEST_FIRST, scope=f"{reason or ''}/{key}")
 
@@ -45,6 +45,29 @@ async def find_suppressions(actor: Actor, ids: Collection[uuid.UUID]) -> Sequenc
     """Return those of the suppressions that the actor may see."""
     actor.require(Permission.READ_MESSAGES)
     return await Suppression.objects().where(_visible(actor)).where(Suppression.id.is_in(list(ids)))
+
+
+MOST_AT_ONCE = 10_000
+
+
+async def list_suppressed(actor: Actor) -> list[Suppression]:
+    """Return the newest 10,000 suppressions that hold now, the weightiest of an address first."""
+    actor.require(Permission.READ_MESSAGES)
+    query = Suppression.objects().where(_visible(actor)).where(_holds())
+    rows = await query.order_by(Suppression.id, ascending=False).limit(MOST_AT_ONCE)
+    return sorted(rows, key=_weight)
+
+
+def _weight(row: Suppression) -> int:
+    return list(SuppressionReason).index(SuppressionReason(row.reason))
+
+
+async def suppressions_by_address(actor: Actor, keys: Collection[str]) -> dict[str, Suppression]:
+    """Return the weightiest suppression that holds now of each address key that has one."""
+    actor.require(Permission.READ_MESSAGES)
+    query = Suppression.objects().where(_visible(actor)).where(_holds())
+    rows = await query.where(Suppression.address_key.is_in(list(keys)))
+    return {row.address_key: row for row in sorted(rows, key=_weight, reverse=True)}
 
 
 async def find_imports(

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from ..core.actor import OrganizationId
-from ..core.crypto import digest
+from ..core.crypto import digests
 
 
 class SuppressionReason(StrEnum):
@@ -39,8 +39,13 @@ def erased_key(organization_id: OrganizationId, address_key: str) -> str:
 
     It is a keyed hash, so that whoever has the database alone cannot try addresses either.
     """
-    named = f"{organization_id.hex}:{address_key}"
-    return f"#{digest(named, purpose='erased-address')[:16].hex()}"
+    return erased_keys(organization_id, address_key)[0]
+
+
+def erased_keys(organization_id: OrganizationId, address_key: str) -> list[str]:
+    """Return what may stand for it: the key of now, and one for each old secret key."""
+    found = digests(f"{organization_id.hex}:{address_key}", purpose="erased-address")
+    return [f"#{each[:16].hex()}" for each in found]
 
 
 def stand_in_for(key: str) -> str:

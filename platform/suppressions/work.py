@@ -1,10 +1,12 @@
 """What the platform does with suppressions for itself."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from ..accounts.work import own_projects
@@ -13,6 +15,7 @@ from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch, transaction
 from ..core.ids import first_id_at, new_id
 from ..core.queue import JobName, enqueue
+from ..core.sharing import shared_by
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from .files import NO_PROJECT, Line, UnreadableFile, read_file
@@ -21,16 +24,20 @@ from .rules import (
     MAX_DESCRIPTION,
     SuppressionReason,
     erased_key,
+    erased_keys,
     stand_in_for,
 )
 
 LINES_AT_ONCE = 500
 """Of a file, what one transaction takes."""
 
+TURN_SECONDS = 600.0
+"""How long one job reads; then others have their turn, and the sweep asks for the next."""
+
 IMPORTS_KEPT = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recipient:
     """An address that somebody wants to send to; *address_key* is in lower case."""
 
@@ -65,22 +72,30 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     """
     if not recipients:
         return []
+    # As often as there are secret keys that somebody may have been erased under: once, but for
+    # the time after a rotation.
+    shared, places = shared_by(recipients, attrgetter("organization_id", "project_id", "stream"))
+    asked = [
+        (nth, recipient.address_key, key, place)
+        for nth, (recipient, place) in enumerate(zip(recipients, places, strict=True))
+        for key in erased_keys(recipient.organization_id, recipient.address_key)
+    ]
     rows = await fetch(
-        "SELECT asked.nth, found.reason "
-        "FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::text[]) "
-        "WITH ORDINALITY AS asked "
-        "(organization_id, project_id, address_key, erased_key, stream, nth) "
+        "SELECT own.nth, found.reason "
+        "FROM unnest({}::int[], {}::text[], {}::text[], {}::int[]) "
+        "AS own (nth, address_key, erased_key, place) "
+        "JOIN unnest({}::uuid[], {}::uuid[], {}::text[]) WITH ORDINALITY "
+        "AS asked (organization_id, project_id, stream, place) USING (place) "
         "JOIN suppressions found ON found.organization_id = asked.organization_id "
-        "AND found.address_key = ANY(ARRAY[asked.address_key, asked.erased_key]) "
+        "AND found.address_key = ANY(ARRAY[own.address_key, own.erased_key]) "
         "WHERE (found.project_id IS NULL OR found.project_id = asked.project_id) "
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
         "AND (found.stream IS NULL OR found.stream = asked.stream) "
         "AND (asked.stream = {} OR found.reason <> {})",
-        [recipient.organization_id for recipient in recipients],
-        [recipient.project_id for recipient in recipients],
-        [recipient.address_key for recipient in recipients],
-        [erased_key(each.organization_id, each.address_key) for each in recipients],
-        [recipient.stream for recipient in recipients],
+        *map(list, zip(*asked, strict=True)),
+        [each.organization_id for each in shared],
+        [each.project_id for each in shared],
+        [each.stream for each in shared],
         clock.now(),
         MARKETING,
         SuppressionReason.UNSUBSCRIBE.value,
@@ -88,7 +103,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     weight = list(SuppressionReason)
     answers: list[SuppressionReason | None] = [None] * len(recipients)
     for row in rows:
-        nth, reason = row["nth"] - 1, SuppressionReason(row["reason"])
+        nth, reason = row["nth"], SuppressionReason(row["reason"])
         known = answers[nth]
         if known is None or weight.index(reason) < weight.index(known):
             answers[nth] = reason
@@ -98,7 +113,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
 async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> int:
     """Stop sending to addresses and return how many were not stopped like that before.
 
-    One that is stopped already stays so until the later end.
+    One that is stopped already stays so until the later end, under another id.
     """
     distinct = {
         (
@@ -120,7 +135,9 @@ async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> int:
         "SELECT *, {}::timestamptz FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], "
         "{}::text[], {}::text[], {}::text[], {}::text[], {}::timestamptz[]) "
         "ON CONFLICT (organization_id, address_key, reason, project_id, stream) DO UPDATE "
-        "SET expires_at = CASE WHEN old.expires_at IS NULL OR excluded.expires_at IS NULL "
+        # Another id: a removal that waits for the one before does not take this one away.
+        "SET id = excluded.id, "
+        "expires_at = CASE WHEN old.expires_at IS NULL OR excluded.expires_at IS NULL "
         "THEN NULL ELSE greatest(old.expires_at, excluded.expires_at) END "
         # A row that was there before has been locked by this statement; a new one has not.
         "RETURNING *, xmax = 0 AS is_new",
@@ -186,7 +203,7 @@ async def ask_for_open_imports(*, limit: int) -> None:
 
 
 async def run_import(id: uuid.UUID) -> None:
-    """Read an imported file from where it was left, to its end.
+    """Read an imported file from where it was left, to its end or for ten minutes.
 
     Two that read the same file take turns, and no line is taken twice.
     """
@@ -198,7 +215,8 @@ async def run_import(id: uuid.UUID) -> None:
     except UnreadableFile as error:
         await _give_up(id, str(error))
         return
-    while await _take_lines(id, lines):
+    ends_at = time.monotonic() + TURN_SECONDS
+    while time.monotonic() < ends_at and await _take_lines(id, lines):
         pass
 
 
