@@ -2,9 +2,31 @@
 
 from enum import StrEnum
 
-import msgspec
+from ..mail.mailing import (
+    NOTHING_OF_ITS_OWN,
+    Mailing,
+    Personal,
+    decode_mailing,
+    decode_parts,
+    decode_personal,
+    encode_mailing,
+    encode_parts,
+    encode_personal,
+)
 
-from ..mail.compose import Parts
+__all__ = [
+    "MAILINGS",
+    "NOTHING_OF_ITS_OWN",
+    "ContentFormat",
+    "Mailing",
+    "Personal",
+    "decode_mailing",
+    "decode_parts",
+    "decode_personal",
+    "encode_mailing",
+    "encode_parts",
+    "encode_personal",
+]
 
 
 class ContentFormat(StrEnum):
@@ -12,18 +34,13 @@ class ContentFormat(StrEnum):
 
     PARTS = "parts"
     RAW = "raw"
+    MAILING = "mailing"
+    """A mailing; a row of personal values has those of many."""
+    TEMPLATE = "template"
+    """A mailing of before: each recipient has a row, with values in the former form.
+
+    Versions that can read no other do not know the name above, so they send nothing of it.
+    """
 
 
-# Fields go by name, so that rows written before a field was added still decode.
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Parts)
-
-
-def encode_parts(parts: Parts) -> bytes:
-    """Return *parts* as MessagePack, for a content of format `parts`."""
-    return _encoder.encode(parts)
-
-
-def decode_parts(body: bytes) -> Parts:
-    """Return what `encode_parts` was given, equal in every field."""
-    return _decoder.decode(body)
+MAILINGS = frozenset({ContentFormat.MAILING, ContentFormat.TEMPLATE})

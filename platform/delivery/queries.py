@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from piccolo.columns.combination import WhereRaw
@@ -12,6 +13,7 @@ from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.errors import NotFound
 from ..core.paging import Page, PageRequest, by_id, fetch_page
+from .contents import NOTHING_OF_ITS_OWN, Personal, decode_personal
 from .isps import isp_sql
 from .tables import Attempt, Content, Delivery, SpooledMessage
 from .waiting import QueueFacts
@@ -157,6 +159,10 @@ async def sizes_of_contents(
     return {row["id"]: row["size"] for row in rows}
 
 
+KeptContent = Content
+"""What a message says, as it is kept."""
+
+
 async def find_contents(
     actor: Actor, content_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, Content]:
@@ -165,6 +171,70 @@ async def find_contents(
         Content.id.is_in(list(content_ids)), Content.organization_id == actor.organization_id
     )
     return {row.id: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRecipient:
+    """Whom a message goes to before others, and what fills their mail."""
+
+    address: str
+    personal: Personal
+
+
+async def first_recipients(
+    actor: Actor, content_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, FirstRecipient]:
+    """Return the first recipient of the message that each content is of."""
+    rows = await fetch(
+        "SELECT message.content_id, first.id, first.address, personal.body "
+        "FROM spooled_messages AS message CROSS JOIN LATERAL ("
+        "SELECT id, address FROM deliveries WHERE message_id = message.id ORDER BY id LIMIT 1"
+        # Nobody comes before the first: if anything is kept of them, a row begins with it.
+        ") AS first LEFT JOIN personal_values AS personal ON personal.delivery_id = first.id "
+        "WHERE message.content_id = ANY({}::uuid[]) AND message.organization_id = {}",
+        list(content_ids),
+        actor.organization_id,
+    )
+    kept = decode_personal([(row["id"], row["body"]) for row in rows if row["body"] is not None])
+    return {
+        row["content_id"]: FirstRecipient(row["address"], kept.get(row["id"], NOTHING_OF_ITS_OWN))
+        for row in rows
+    }
+
+
+async def counts_of_messages(
+    actor: Actor, message_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, dict[str, int]]:
+    """Return how many deliveries of each message are in each state."""
+    rows = await fetch(
+        "SELECT message_id, state, count(*)::int AS n FROM deliveries "
+        "WHERE message_id = ANY({}::uuid[]) AND organization_id = {} GROUP BY 1, 2",
+        list(message_ids),
+        actor.organization_id,
+    )
+    found: dict[uuid.UUID, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["message_id"], {})[row["state"]] = row["n"]
+    return found
+
+
+async def find_personal(
+    actor: Actor, delivery_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, Personal]:
+    """Return what fills single recipients' mail, as far as it is kept."""
+    rows = await fetch(
+        "SELECT delivery_id, body FROM personal_values WHERE delivery_id IN (SELECT ("
+        "SELECT own.delivery_id FROM personal_values AS own "
+        "WHERE own.content_id = message.content_id AND own.delivery_id <= delivery.id "
+        "ORDER BY own.delivery_id DESC LIMIT 1) FROM deliveries AS delivery "
+        "JOIN spooled_messages AS message ON message.id = delivery.message_id "
+        "WHERE delivery.id = ANY({}::uuid[]) AND delivery.organization_id = {})",
+        list(delivery_ids),
+        actor.organization_id,
+    )
+    found = decode_personal([(row["delivery_id"], row["body"]) for row in rows])
+    # A row has others' beside those that are asked for.
+    return {id: found[id] for id in delivery_ids if id in found}
 
 
 def status_clause(statuses: Sequence[str]) -> WhereRaw:

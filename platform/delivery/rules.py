@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from ..core.actor import OrganizationId
 from ..mail.outcome import Verdict
@@ -111,6 +112,7 @@ class MessageStatus(StrEnum):
     PARTIAL = "partial"
 
 
+@lru_cache(maxsize=16_384)
 def queue_id(organization_id: OrganizationId, vmta_id: uuid.UUID, domain: str) -> uuid.UUID:
     """Return the id of a queue, the same for ever, so that it may come and go."""
     return uuid.uuid5(QUEUE_NAMESPACE, f"{organization_id}/{vmta_id}/{domain}")

@@ -7,7 +7,9 @@ from piccolo.columns import (
     BigSerial,
     Boolean,
     Bytea,
+    ForeignKey,
     Integer,
+    OnDelete,
     SmallInt,
     Text,
     Timestamptz,
@@ -25,9 +27,21 @@ class Content(Table, db=DB, tablename="contents"):
 
     id = UUID(primary_key=True, default=new_id)
     organization_id = UUID()
-    format = Varchar(10, help_text="parts (MessagePack of mail.compose.Parts) or raw (RFC 5322).")
+    format = Varchar(
+        10, help_text="MessagePack, as contents.py says; but for raw, which is RFC 5322."
+    )
     body = Bytea()
     created_at = Timestamptz(default=clock.now)
+
+
+class PersonalValues(Table, db=DB, tablename="personal_values"):
+    """What fills the mail of some recipients of a message; it goes with the content."""
+
+    delivery_id = UUID(
+        primary_key=True, help_text="The first that it is for; they go on to the next row's first."
+    )
+    content_id = ForeignKey(Content, null=False, on_delete=OnDelete.cascade)
+    body = Bytea(help_text="MessagePack, as contents.py says.")
 
 
 class SpooledMessage(Table, db=DB, tablename="spooled_messages"):
@@ -231,6 +245,14 @@ class Attempt(Table, db=DB, tablename="attempts"):
     started_at = Timestamptz()
     duration_ms = Integer()
     tls_policy = Varchar(20, null=True, default=None, help_text="What decided about encryption.")
+
+
+class GreylistedDelivery(Table, db=DB, tablename="greylisted_deliveries"):
+    """A delivery that a receiver has put off because it did not know us yet."""
+
+    id = UUID(primary_key=True, help_text="The delivery's id.")
+    organization_id = UUID()
+    greylisted_at = Timestamptz(help_text="The first time.")
 
 
 class TlsRequirement(Table, db=DB, tablename="tls_requirements"):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..core import clock
-from ..core.actor import Actor, Permission
+from ..core.actor import Actor, OrganizationId, Permission
 from ..core.database import Tx, fetch, transaction
 from ..core.errors import DetailCode, InvalidInput
 from ..mail.smtp import Tls
@@ -106,7 +106,7 @@ async def pause_vmta(
         vmta = await lock_own(tx, actor, ref)
         until = clock.now() + lasts if lasts else None
         await begin_pause(tx, actor, vmta, reason=reason, until=until, reroutes=reroute)
-        moved = await _reroute(tx, actor, vmta) if reroute else Moved(0, frozenset())
+        moved = await move_to_pool(tx, vmta) if reroute else Moved(0, frozenset())
         said = {"reason": reason, "duration_seconds": duration_seconds, "reroute": reroute}
         await record_change(tx, actor, vmta.id, "vmta.paused", said)
         waiting, in_flight = await waiting_for(vmta.id)
@@ -154,8 +154,10 @@ async def resume(tx: Tx, vmta: VmtaRow) -> None:
     )
 
 
-async def _reroute(tx: Tx, actor: Actor, vmta: VmtaRow) -> Moved:
-    others = await active_members(actor.organization_id, vmta.pool, besides=vmta.id)
+async def move_to_pool(tx: Tx, vmta: VmtaRow) -> Moved:
+    """Move what waits for a paused vMTA, and came by its pool, to the pool's active members."""
+    owner = OrganizationId(vmta.organization_id)
+    others = await active_members(owner, vmta.pool, besides=vmta.id)
     return await move_mail(tx, vmta.id, others, any_mail=False)
 
 

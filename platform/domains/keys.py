@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from ..core import clock
 from ..core.crypto import seal
 from ..core.database import Tx, fetch
-from ..core.errors import NotFound
+from ..core.errors import DetailCode, InvalidInput, NotFound
 from ..core.ids import new_id
-from ..mail.dkim import KeyAlgorithm, make_key
+from ..mail.dkim import MADE, KeyAlgorithm, make_key
 from .errors import RotationInProgress, SelectorInUse
 from .records import PublicKey
-from .rules import KEY_PURPOSE, KeyState, checked_selector, next_selector
+from .rules import KEY_PURPOSE, NOT_MADE, KeyState, checked_selector, next_selector
 from .tables import DkimKey, Domain
 from .verification import Audit, lock, next_look, read_keys, write_records
 
@@ -76,8 +76,10 @@ async def choose_selector(
     Raises:
         RotationInProgress: a new key of that kind waits, and *force* is not given.
         SelectorInUse: the domain has, or had, a key with that selector.
-        InvalidInput: it is no selector.
+        InvalidInput: it is no selector, or no kind of key that is made.
     """
+    if algorithm not in MADE:
+        raise InvalidInput.of("algorithm", DetailCode.NOT_ALLOWED, NOT_MADE)
     chosen = None if selector is None else checked_selector(selector, domain.name)
     keys = await read_keys(domain.id)
     _refuse_rotation(keys, algorithm, force=force)
@@ -112,10 +114,10 @@ async def start_rotation(
     _refuse_rotation(await read_keys(domain.id), key.algorithm, force=force)
     await fetch(
         "UPDATE dkim_keys SET state = {}, private_key = NULL "
-        "WHERE domain_id = {} AND algorithm = {} AND state = {}",
+        "WHERE domain_id = {} AND split_part(algorithm, '-', 1) = {} AND state = {}",
         KeyState.RETIRED.value,
         domain.id,
-        key.algorithm.value,
+        key.algorithm.kind,
         KeyState.PENDING.value,
     )
     await insert_keys(tx, domain.id, [key], overlap_seconds=overlap_seconds)
@@ -129,6 +131,6 @@ async def start_rotation(
 
 
 def _refuse_rotation(keys: Collection[PublicKey], algorithm: KeyAlgorithm, *, force: bool) -> None:
-    waits = any(k.algorithm is algorithm and k.state is KeyState.PENDING for k in keys)
+    waits = any(k.algorithm.kind == algorithm.kind and k.state is KeyState.PENDING for k in keys)
     if waits and not force:
         raise RotationInProgress

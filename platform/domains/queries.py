@@ -14,7 +14,7 @@ from ..core.errors import Detail, DetailCode, InvalidInput, NotFound
 from ..core.ids import parse_id
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from ..mail.address import InvalidAddress, parse_domain
-from ..mail.dkim import KeyAlgorithm
+from ..mail.dkim import KeyAlgorithm, record_value
 from .logos import StoredLogo, read_logos
 from .records import PublicKey, RecordPurpose
 from .rules import DomainStatus, KeyState
@@ -227,3 +227,23 @@ def _searchable(text: str) -> str:
     if not text.isprintable() or len(text) > LONGEST_SEARCH:
         return "\\%"
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def key_records(actor: Actor) -> Mapping[tuple[str, str], str]:
+    """Return the record of every DKIM key that the organization's domains publish or should.
+
+    By domain and selector, in lower case; for looking at signatures without asking DNS.
+    """
+    actor.require(Permission.READ_MESSAGES)
+    rows = await fetch(
+        "SELECT d.name, k.selector, k.algorithm, k.public_value FROM dkim_keys k "
+        "JOIN domains d ON d.id = k.domain_id WHERE d.organization_id = {} "
+        "AND k.state <> 'retired'",
+        actor.organization_id,
+    )
+    return {
+        (row["name"].lower(), row["selector"]): record_value(
+            KeyAlgorithm(row["algorithm"]), row["public_value"]
+        )
+        for row in rows
+    }

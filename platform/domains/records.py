@@ -169,7 +169,7 @@ def is_proven(
     needed = [
         statuses.get((RecordPurpose.DKIM.value, key_record_name(key.selector, domain)))
         for key in active
-        if key.algorithm is KeyAlgorithm.RSA_2048
+        if key.algorithm.is_rsa
     ] or [RecordStatus.PENDING]
     needed += [found for (purpose, _), found in statuses.items() if purpose == "return_path"]
     if all(status is RecordStatus.VERIFIED for status in needed):
@@ -184,7 +184,7 @@ def _dkim(domain: str, key: PublicKey) -> RecordSpec:
         type="TXT",
         name=key_record_name(key.selector, domain),
         value=record_value(key.algorithm, key.public_value),
-        required=key.algorithm is KeyAlgorithm.RSA_2048 and key.state is not KeyState.RETIRING,
+        required=key.algorithm.is_rsa and key.state is not KeyState.RETIRING,
     )
 
 

@@ -27,6 +27,7 @@ MAX_SELECTOR = 63
 ED25519_SUFFIX = "ed"
 _SELECTOR = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
+NOT_MADE = "Keys of RSA_1024 are kept where they were brought along, and not made."
 ROTATION_DAYS = range(30, 366)
 OVERLAP_SECONDS = range(86_400, 2_592_001)
 DEFAULT_OVERLAP_SECONDS = 604_800
@@ -365,6 +366,8 @@ def _report_address(text: str | None) -> str | Detail | None:
 
 
 def _algorithms(given: Sequence[KeyAlgorithm] | None) -> Detail | None:
+    if given is not None and KeyAlgorithm.RSA_1024 in given:
+        return Detail("dkimAlgorithms", DetailCode.NOT_ALLOWED, NOT_MADE)
     if given is None or KeyAlgorithm.RSA_2048 in given:
         return None
     message = "RSA_2048 must be among them: many receivers ignore every other kind."

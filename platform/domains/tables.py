@@ -42,6 +42,10 @@ class Domain(Table, db=DB, tablename="domains"):
     degraded_at = Timestamptz(null=True, default=None)
     last_checked_at = Timestamptz(null=True, default=None)
     next_check_at = Timestamptz(null=True, default=None)
+    blocked_by = UUID(
+        null=True, default=None, help_text="The auto-block that keeps it from sending."
+    )
+    blocked_until = Timestamptz(null=True, default=None, help_text="Null: until it is resolved.")
     unanswered_checks = Integer(default=0, help_text="In a row, for which the DNS was silent.")
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
@@ -53,7 +57,7 @@ class DkimKey(Table, db=DB, tablename="dkim_keys"):
     id = UUID(primary_key=True, default=new_id)
     domain_id = ForeignKey(Domain, null=False, on_delete=OnDelete.cascade)
     selector = Varchar(63)
-    algorithm = Varchar(20, help_text="rsa-2048 or ed25519.")
+    algorithm = Varchar(20, help_text="rsa-2048, rsa-1024 or ed25519.")
     state = Varchar(20, default="pending", help_text="pending, active, retiring or retired.")
     private_key = Bytea(null=True, secret=True, help_text="PEM, sealed; null once destroyed.")
     public_value = Text(help_text="What stands after p= in the record.")

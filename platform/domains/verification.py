@@ -122,8 +122,10 @@ async def _settle(
         await retire_keys(tx, domain)
         keys, statuses = await read_keys(domain_id), await _statuses(domain_id)
         seen = seen_keys(keys, domain=domain.name, statuses=statuses)
-        replaced = {key.algorithm for key in seen}
-        active = [k for k in keys if k.state is KeyState.ACTIVE and k.algorithm not in replaced]
+        replaced = {key.algorithm.kind for key in seen}
+        active = [
+            k for k in keys if k.state is KeyState.ACTIVE and k.algorithm.kind not in replaced
+        ]
         proven = is_proven([*active, *seen], domain=domain.name, statuses=statuses)
         after, degraded_at = next_status(
             before, proven=proven, degraded_at=domain.degraded_at, now=now
@@ -279,7 +281,8 @@ async def _activate(tx: Tx, domain: Domain, key: PublicKey, *, audit: Audit) -> 
         "UPDATE dkim_keys AS old SET state = {}, "
         "retires_at = {}::timestamptz + new.overlap_seconds * interval '1 second' "
         "FROM dkim_keys AS new WHERE new.id = {} AND old.domain_id = new.domain_id "
-        "AND old.algorithm = new.algorithm AND old.state = {} RETURNING old.selector",
+        "AND split_part(old.algorithm, '-', 1) = split_part(new.algorithm, '-', 1) "
+        "AND old.state = {} RETURNING old.selector",
         KeyState.RETIRING.value,
         now,
         key.id,

@@ -5,17 +5,17 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..audit.operations import record_for_platform
 from ..core import clock
 from ..core.actor import OrganizationId
-from ..core.crypto import unseal
+from ..core.crypto import SealBroken, unseal
 from ..core.database import Tx, fetch, transaction
 from ..core.queue import JobName, enqueue
 from ..core.settings import settings
-from ..mail.dkim import KeyAlgorithm, SigningKey
+from ..mail.dkim import MADE, KeyAlgorithm, SigningKey
 from ..mail.dns import resolver
 from ..mail.fetching import open_fetcher
 from ..vmtas import queries as vmtas
@@ -68,6 +68,27 @@ class SendingDomain:
     track_opens: bool
     track_clicks: bool
     default_pool: str
+    blocked_by: uuid.UUID | None = None
+    blocked_until: datetime | None = None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether an auto-block keeps it from sending now."""
+        until = self.blocked_until
+        return self.blocked_by is not None and (until is None or until > clock.now())
+
+
+async def oldest_domain(organization_id: OrganizationId, *, allowed: Collection[str]) -> str | None:
+    """Return the name of the oldest domain that may send, of those *allowed* if it names any."""
+    rows = await fetch(
+        "SELECT name FROM domains WHERE organization_id = {} AND status = ANY({}::text[]) "
+        "AND (cardinality({}::text[]) = 0 OR name = ANY({}::text[]) OR id::text = ANY({}::text[])) "
+        "ORDER BY id LIMIT 1",
+        organization_id,
+        [status.value for status in CAN_SEND],
+        *[list(allowed)] * 3,
+    )
+    return rows[0]["name"] if rows else None
 
 
 async def sending_domains(
@@ -87,7 +108,7 @@ async def sending_domains(
         return {}
     rows = await fetch(
         "SELECT id, organization_id, name, status, return_path_domain, tracking_domain, "
-        "track_opens, track_clicks, default_pool "
+        "track_opens, track_clicks, default_pool, blocked_by, blocked_until "
         "FROM unnest({}::uuid[], {}::text[]) AS asked (organization_id, name) "
         "JOIN domains USING (organization_id, name) WHERE status = ANY({}::text[])",
         [organization_id for organization_id, _ in candidates],
@@ -114,6 +135,85 @@ async def sending_domains(
     return {pair: domain for pair, domain in covered.items() if domain}
 
 
+async def find_domains_named(
+    names: Collection[tuple[uuid.UUID, str]],
+) -> dict[tuple[uuid.UUID, str], uuid.UUID]:
+    """Return, for names that mail comes from, the id of the domain that covers each.
+
+    That is the domain itself or its nearest parent; a name without one is left out.
+    """
+    candidates = {(owner, each) for owner, name in names for each in covering_names(name)}
+    rows = await fetch(
+        "SELECT id, organization_id, name FROM unnest({}::uuid[], {}::text[]) "
+        "AS asked (organization_id, name) JOIN domains USING (organization_id, name)",
+        [owner for owner, _ in candidates],
+        [name for _, name in candidates],
+    )
+    known = {(row["organization_id"], row["name"]): row["id"] for row in rows}
+    found = {}
+    for owner, name in names:
+        covering = (known.get((owner, each)) for each in covering_names(name))
+        if id := next((each for each in covering if each), None):
+            found[owner, name] = id
+    return found
+
+
+async def block_sending(
+    tx: Tx,
+    organization_id: OrganizationId,
+    domain_id: uuid.UUID,
+    block_id: uuid.UUID,
+    *,
+    until: datetime | None,
+) -> bool:
+    """Let a domain send nothing; say whether it is there and no other block does so."""
+    rows = await fetch(
+        "UPDATE domains SET blocked_by = {}, blocked_until = {} "
+        "WHERE id = {} AND organization_id = {} "
+        "AND (blocked_by IS NULL OR blocked_until <= {}) RETURNING id",
+        block_id,
+        until,
+        domain_id,
+        organization_id,
+        clock.now(),
+    )
+    return bool(rows)
+
+
+async def allow_sending(tx: Tx, block_id: uuid.UUID) -> None:
+    """Let the domain send again that a block has stopped."""
+    await fetch(
+        "UPDATE domains SET blocked_by = NULL, blocked_until = NULL WHERE blocked_by = {}", block_id
+    )
+
+
+async def blocked_domains(domain_ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Return which of the domains send nothing now; read again every few seconds."""
+    now = time.monotonic()
+    missing = [
+        id
+        for id in domain_ids
+        if id not in _blocked or now - _blocked[id][0] > BLOCKS_FRESH_SECONDS
+    ]
+    if missing:
+        rows = await fetch(
+            "SELECT id FROM domains WHERE id = ANY({}::uuid[]) AND blocked_by IS NOT NULL "
+            "AND (blocked_until IS NULL OR blocked_until > {})",
+            missing,
+            clock.now(),
+        )
+        found = {row["id"] for row in rows}
+        for id in missing:
+            _blocked[id] = (now, id in found)
+            _blocked.move_to_end(id)
+        while len(_blocked) > REMEMBERED_DOMAINS:
+            _blocked.popitem(last=False)
+    return frozenset(id for id in domain_ids if id in _blocked and _blocked[id][1])
+
+
+BLOCKS_FRESH_SECONDS = 2.0
+"""How long a worker goes on sending for a domain that was blocked just now."""
+_blocked: OrderedDict[uuid.UUID, tuple[float, bool]] = OrderedDict()
 _identities: OrderedDict[uuid.UUID, tuple[float, _Identity]] = OrderedDict()
 
 
@@ -122,7 +222,8 @@ async def signing_keys(
 ) -> Mapping[uuid.UUID, Sequence[SigningKey]]:
     """Return the active keys of each domain, private halves opened; none for an unknown one.
 
-    What was read in the last few seconds is not read again.
+    One that cannot be opened is there without its private half. What was read in the last few
+    seconds is not read again.
     """
     return {domain_id: found.keys for domain_id, found in (await _known(domain_ids)).items()}
 
@@ -234,8 +335,9 @@ async def _rotate(domain: Domain) -> None:
     if not domain.dkim_rotation_days or not await _set_rotation(domain, ROTATION_LEASE):
         return
     keys = await read_keys(domain.id) if domain.status in CAN_SEND else []
-    waiting = {key.algorithm for key in keys if key.state is KeyState.PENDING}
-    for algorithm in {k.algorithm for k in keys if k.state is KeyState.ACTIVE} - waiting:
+    waiting = {key.algorithm.kind for key in keys if key.state is KeyState.PENDING}
+    due = {k.algorithm.kind for k in keys if k.state is KeyState.ACTIVE} - waiting
+    for algorithm in (each for each in MADE if each.kind in due):
         selector = await choose_selector(domain, None, algorithm, force=False)
         key = await make_sealed_key(selector, algorithm)
         async with transaction() as tx:
@@ -313,14 +415,22 @@ async def _read_identities(domain_ids: Collection[uuid.UUID]) -> dict[uuid.UUID,
     selectors = {row["domain_id"]: row["bimi_selector"] for row in rows}
     hosts = {row["domain_id"]: row["tracking_host"] for row in rows}
     for row in rows:
-        private_pem = unseal(row["private_key"], purpose=KEY_PURPOSE)
+        algorithm, private_pem = KeyAlgorithm(row["algorithm"]), _opened(row["private_key"])
         keys[row["domain_id"]].append(
-            SigningKey(row["name"], row["selector"], KeyAlgorithm(row["algorithm"]), private_pem)
+            SigningKey(row["name"], row["selector"], algorithm, private_pem)
         )
     return {
         domain_id: _Identity(tuple(found), selectors.get(domain_id), hosts.get(domain_id))
         for domain_id, found in keys.items()
     }
+
+
+def _opened(sealed: bytes) -> bytes | None:
+    # One domain's must not stop the mail of all others that are read with it.
+    try:
+        return unseal(sealed, purpose=KEY_PURPOSE)
+    except SealBroken:
+        return None
 
 
 async def count_domains(organization_id: OrganizationId) -> int:

@@ -16,7 +16,7 @@ from ..credits.work import (
 
 log = logging.getLogger(__name__)
 
-EVERY = timedelta(seconds=5)
+EVERY = timedelta(seconds=10)
 LARGEST_SHARE = 0.05
 """Of the time that looking at alerts may take: with very many it comes less often."""
 

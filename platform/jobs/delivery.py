@@ -26,7 +26,8 @@ from ..delivery.work import (
 from ..mail.outcome import BounceClass, Failure, Outcome, Verdict, outcome_of_failure
 from ..mail.smtp import Envelope
 from .measures import LATENCY_SECONDS, SENDING, TRANSACTION_SECONDS
-from .outbound import ByteWindow, Conversation, Outbound
+from .memory import ByteWindow
+from .outbound import Conversation, Outbound
 from .pace import Pace
 from .preparing import Prepared, prepare
 
@@ -89,13 +90,16 @@ async def look_again(ctx: dict[str, Any]) -> None:
 
     While a job runs its key is taken, and a wake-up under that key is refused. This runs
     when the key is free again. A worker that is to end leaves it to the sweep of others, or
-    it would take the job itself, over and over; so does a drain that gave way to others.
+    it would take the job itself, over and over. So do a drain that gave way to others, and one
+    that failed: it would fail again at once.
     """
     job, outbound = ctx.get("job"), ctx["outbound"]
     if job is None or job.function != JobName.DRAIN.value or outbound.stopping.is_set():
         return
+    if ctx.get("gave_way") or ctx.get("exception"):
+        return
     queue_id = job.kwargs["queue_id"]
-    if not ctx.get("gave_way") and await has_due(uuid.UUID(queue_id)):
+    if await has_due(uuid.UUID(queue_id)):
         # Behind the queues of organizations that have fewer drains at work.
         priority = outbound.at_work[ctx.get("organization_id")] + 1
         await enqueue(JobName.DRAIN, key=drain_key(queue_id), priority=priority, queue_id=queue_id)
@@ -202,8 +206,9 @@ class Drain:
         allowed = await self._pace.allow(THROTTLED_BATCH if self._pace.share < 1 else BATCH)
         if allowed == 0:
             return None
-        until = time.monotonic() + self._outbound.lease.total_seconds()
-        claims = await claim_batch(self._queue.queue_id, allowed, lease=self._outbound.lease)
+        async with self._outbound.asking.turn(self._queue.organization_id):
+            until = time.monotonic() + self._outbound.lease.total_seconds()
+            claims = await claim_batch(self._queue.queue_id, allowed, lease=self._outbound.lease)
         self._pace.unused(allowed - len(claims))
         for claim in claims:
             self._held[claim.delivery_id] = (claim, until)
@@ -215,7 +220,13 @@ class Drain:
 
     async def _prepare(self, claims: list[Claim]) -> None:
         outbound = self._outbound
-        async for group in prepare(claims, outbound.building, outbound.builders):
+        async for group in prepare(
+            claims,
+            outbound.building,
+            filled=outbound.filled,
+            asking=outbound.asking,
+            turns=outbound.builders,
+        ):
             for prepared in group:
                 if self._is_over:
                     await self._settle(prepared.claim, None)
@@ -427,5 +438,9 @@ _TOO_SLOW = Failure(
     Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "the conversation took too long", "4.4.2"
 )
 _UNFORESEEN = Failure(
-    Verdict.DEFERRED, BounceClass.TEMPORARY_FAILURE, "the attempt failed on our side", "4.3.0"
+    Verdict.DEFERRED,
+    BounceClass.TEMPORARY_FAILURE,
+    "the attempt failed on our side",
+    "4.3.0",
+    is_local=True,
 )

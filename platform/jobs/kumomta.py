@@ -179,7 +179,7 @@ def _outcome(
 
 
 def _deferred(text: str) -> Failure:
-    return Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, text, "4.4.2")
+    return Failure(Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, text, "4.4.2", is_local=True)
 
 
 _TAKEN = Failure(Verdict.DELIVERED, BounceClass.UNCLASSIFIED, "KumoMTA has taken it")
@@ -188,4 +188,5 @@ _NOT_UTF8 = Failure(
     BounceClass.POLICY_REJECTED,
     "KumoMTA takes no content that is not UTF-8",
     "5.6.3",
+    is_local=True,
 )

@@ -12,14 +12,15 @@ from typing import Protocol
 
 from ..core import clock
 from ..core.actor import OrganizationId
+from ..core.turns import Turns
 from ..delivery.work import LEASE, QueueRoute
 from ..mail.outcome import Failure, Outcome
 from ..mail.smtp import Envelope, Host, Session, Tls
 from .gates import Gate, Patience
 from .limits import Limits
+from .memory import ByteWindow
 from .reports import Reports
 from .settler import Settler
-from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ BUILDERS = 2
 With more of them the conversations wait for the interpreter: each time that they have something
 to do, every thread may have it for five milliseconds first.
 """
+
+ASKING = 6
+"""Statements of drains that the database works on at a time, so that some connections are free."""
+ASKING_EACH = 2
+"""Those of one organization: a drain of another finds the database free whatever they ask."""
 
 UNREACHABLE_SECONDS = 30.0
 """How long a host that did not answer is not asked again, so that a dead one costs little."""
@@ -269,32 +275,6 @@ def _leave(gate: Gate | None) -> None:
         gate.wake()
 
 
-class ByteWindow:
-    """Limits how many bytes are held at once; whoever wants more waits in line.
-
-    More than the whole window is let in when nothing else is there.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._changed = asyncio.Condition()
-        self._line = asyncio.Lock()
-
-    async def acquire(self, size: int) -> None:
-        # In line, or what is large would wait for as long as small ones come.
-        async with self._line, self._changed:
-            await self._changed.wait_for(
-                lambda: self._held == 0 or self._held + size <= self._limit
-            )
-            self._held += size
-
-    async def release(self, size: int) -> None:
-        async with self._changed:
-            self._held -= size
-            self._changed.notify_all()
-
-
 @dataclass(slots=True)
 class Outbound:
     """Everything that the drains of one process share."""
@@ -307,7 +287,11 @@ class Outbound:
     memory: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
     building: ByteWindow = field(default_factory=lambda: ByteWindow(96 * 1024 * 1024))
     """What building messages takes beside what is built."""
+    filled: ByteWindow = field(default_factory=lambda: ByteWindow(48 * 1024 * 1024))
+    """What it takes to build those that recipients' own values were put into."""
     builders: Turns = field(default_factory=lambda: Turns(BUILDERS))
+    asking: Turns = field(default_factory=lambda: Turns(ASKING, each=ASKING_EACH))
+    """Who may claim, or read what is to be built."""
     drains: set[asyncio.Task[None]] = field(default_factory=set)
     """They end by themselves, also when the job that began them is given up."""
     at_work: Counter[OrganizationId | None] = field(default_factory=Counter)

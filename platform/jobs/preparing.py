@@ -5,20 +5,21 @@ import logging
 import re
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
 
 from ..core.settings import settings
+from ..core.turns import Turns
 from ..delivery.contents import ContentFormat, decode_parts
 from ..delivery.rules import Priority
 from ..delivery.work import Claim, Content, leave_address_of, read_contents, return_path_of
-from ..domains.work import bimi_selectors, signing_keys, tracking_hosts
-from ..mail.compose import compose, needs_smtputf8
-from ..mail.dkim import SigningKey, sign
+from ..domains.work import bimi_selectors, blocked_domains, signing_keys, tracking_hosts
+from ..mail.compose import Parts, compose, needs_smtputf8
+from ..mail.dkim import SigningKey, UnreadableKey, sign
 from ..mail.outcome import BounceClass, Failure, Verdict
 from ..mail.smtp import Envelope
+from ..scanning.work import Outgoing, organizations_that_scan, scan_outgoing
 from ..tracking.rules import Tracks
 from ..tracking.tokens import Recipient
 from ..tracking.work import unsubscribe_headers
@@ -29,9 +30,10 @@ from ..tracking.work.linking import (
     own_addresses,
     still_tracked,
 )
+from .filling import NO_CONTENT, fill, size_of
 from .measures import DKIM_SIGNATURES
-from .rewriting import Outline, outline_of, with_text
-from .turns import Turns
+from .memory import ByteWindow, held
+from .rewriting import Outline, outline_of, outline_of_parts, with_text
 
 log = logging.getLogger(__name__)
 
@@ -63,34 +65,111 @@ class _Built:
 
 
 async def prepare(
-    claims: Sequence[Claim], window: "Window | None" = None, turns: Turns | None = None
+    claims: Sequence[Claim],
+    window: ByteWindow | None = None,
+    *,
+    filled: ByteWindow | None = None,
+    asking: Turns | None = None,
+    turns: Turns | None = None,
 ) -> AsyncIterator[list[Prepared]]:
     """Yield the claims with what to send, a few messages at a time.
 
-    What that takes for the moment is taken from *window* until the next is asked for. They are
-    built when it is their organization's turn.
+    What that takes for the moment is taken from *window* until the next is asked for, and from
+    *filled* what it takes beyond that where recipients' own values are put in. What they say is
+    read, and they are built, when it is their organization's turn.
 
     A message is built and signed once, however many of *claims* are its deliveries; marketing
     mail is signed for each delivery, as each has a link of its own to unsubscribe with, and mail
-    that is tracked is built for each, too.
+    that is tracked, or filled with a recipient's own values, is built for each, too.
     """
     for group in _groups(claims):
-        size = PEAK * sum({c.content_id: c.content_bytes or 0 for c in group}.values())
-        async with _held(window, size):
-            yield await _prepare_group(group, turns or Turns(1))
+        sizes = {_unit(claim): claim.content_bytes or 0 for claim in group}
+        async with held(window, PEAK * sum(sizes.values())):
+            rest: Sequence[Claim] = group
+            while rest:
+                async with AsyncExitStack() as stack:
+                    async with (asking or Turns(1)).turn(rest[0].organization_id):
+                        known = await _read(rest)
+                    prepared = await _prepare_some(
+                        rest, known, turns or Turns(1), lambda size: held(filled, size), stack
+                    )
+                    yield prepared
+                done = {each.claim.delivery_id for each in prepared}
+                rest = [claim for claim in rest if claim.delivery_id not in done]
 
 
-async def _prepare_group(group: Sequence[Claim], turns: Turns) -> list[Prepared]:
-    contents = await read_contents({claim.content_id for claim in group})
+Hold = Callable[[int], AbstractAsyncContextManager[None]]
+
+
+async def _read(group: Sequence[Claim]) -> "_Known":
+    """Read what building a group takes, but for what is filled in."""
     domain_ids = {claim.domain_id for claim in group if claim.domain_id}
-    keys = await signing_keys(domain_ids)
-    selectors = await bimi_selectors(domain_ids)
-    tracked = await _tracked([claim for claim in group if claim.tracks])
-    # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
+    return _Known(
+        contents=await read_contents({claim.content_id for claim in group}),
+        keys=await signing_keys(domain_ids),
+        selectors=await bimi_selectors(domain_ids),
+        tracked=await _tracked([claim for claim in group if claim.tracks]),
+        filled={},
+    )
+
+
+async def _prepare_some(
+    group: Sequence[Claim], known: "_Known", turns: Turns, hold: Hold, stack: AsyncExitStack
+) -> list[Prepared]:
+    """Prepare all of a group, or as much of it as may be filled at once.
+
+    What that takes is known once it is filled; it is held on *stack*.
+    """
+    # By turns: one organization's slow template must not keep everybody's from being filled.
     async with turns.turn(group[0].organization_id):
-        built = await asyncio.to_thread(_build_all, group, contents, keys, selectors, tracked)
+        filled = await fill([c for c in group if c.is_personal], known.contents, room=BYTES_AT_ONCE)
+        # Whoever waits here has the turn, and whoever is waited for needs none any more.
+        await stack.enter_async_context(hold(PEAK * sum(map(size_of, filled.values()))))
+        group = [c for c in group if not c.is_personal or c.delivery_id in filled]
+        # In a thread: most of it is RSA, which leaves the interpreter to the loop meanwhile.
+        built = await asyncio.to_thread(_build_all, group, replace(known, filled=filled))
+    await _stop_blocked_domains(group, built)
+    await _stop_what_scanners_refuse(group, built)
     counts = Counter(_unit(claim) for claim in group)
     return [_address(claim, built[_unit(claim)], sharing=counts[_unit(claim)]) for claim in group]
+
+
+async def _stop_blocked_domains(
+    group: Sequence[Claim], built: dict[uuid.UUID, _Built | Failure]
+) -> None:
+    """Put a failure in the place of mail from domains that an auto-block keeps from sending.
+
+    It is tried again as after any other failure, so that nothing is lost of it.
+    """
+    blocked = await blocked_domains({claim.domain_id for claim in group if claim.domain_id})
+    for claim in group:
+        if claim.domain_id in blocked:
+            built[_unit(claim)] = _BLOCKED
+
+
+async def _stop_what_scanners_refuse(
+    group: Sequence[Claim], built: dict[uuid.UUID, _Built | Failure]
+) -> None:
+    """Put a failure in the place of what its organization's scan policy does not let go."""
+    scanning = await organizations_that_scan([claim.organization_id for claim in group])
+    messages: dict[uuid.UUID, Outgoing] = {}
+    for claim in group:
+        found = built[_unit(claim)]
+        if claim.organization_id in scanning and isinstance(found, _Built):
+            new = Outgoing(claim.message_id, claim.organization_id, found.data)
+            messages.setdefault(claim.message_id, new)
+    if not messages:
+        return
+    stopped = await scan_outgoing(list(messages.values()))
+    for claim in group:
+        if why := stopped.get(claim.message_id):
+            built[_unit(claim)] = Failure(
+                Verdict.BOUNCED if why.is_final else Verdict.DEFERRED,
+                BounceClass.CONTENT_REJECTED if why.is_final else BounceClass.TEMPORARY_FAILURE,
+                why.sentence,
+                "5.7.1" if why.is_final else "4.3.0",
+                is_local=True,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,34 +201,13 @@ async def _tracked(claims: Sequence[Claim]) -> dict[uuid.UUID, _Tracked]:
     return found
 
 
-class Window(Protocol):
-    """Limits how many bytes are held at once."""
-
-    async def acquire(self, size: int) -> None:
-        """Wait until so many may be held."""
-
-    async def release(self, size: int) -> None:
-        """Give them up."""
-
-
-@asynccontextmanager
-async def _held(window: Window | None, size: int) -> AsyncIterator[None]:
-    if window is None:
-        yield
-        return
-    await window.acquire(size)
-    try:
-        yield
-    finally:
-        await window.release(size)
-
-
 def _unit(claim: Claim) -> uuid.UUID:
     """Return the id of what is signed as one: a message, or one delivery.
 
-    That is so of marketing mail, and of what is tracked.
+    That is so of marketing mail, of what is tracked, and of what is filled for each.
     """
-    return claim.delivery_id if _is_marketing(claim) or claim.tracks else claim.message_id
+    is_own = _is_marketing(claim) or claim.tracks or claim.is_personal
+    return claim.delivery_id if is_own else claim.message_id
 
 
 def _is_marketing(claim: Claim) -> bool:
@@ -173,13 +231,19 @@ def _groups(claims: Sequence[Claim]) -> list[list[Claim]]:
     return groups
 
 
-def _build_all(
-    claims: Sequence[Claim],
-    contents: Mapping[uuid.UUID, Content],
-    keys: Mapping[uuid.UUID, Sequence[SigningKey]],
-    selectors: Mapping[uuid.UUID, str],
-    tracked: Mapping[uuid.UUID, _Tracked],
-) -> dict[uuid.UUID, _Built | Failure]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that building takes from the database."""
+
+    contents: Mapping[uuid.UUID, Content]
+    keys: Mapping[uuid.UUID, Sequence[SigningKey]]
+    selectors: Mapping[uuid.UUID, str]
+    tracked: Mapping[uuid.UUID, _Tracked]
+    filled: Mapping[uuid.UUID, Parts | Failure]
+    """By delivery: mail that is another for each recipient."""
+
+
+def _build_all(claims: Sequence[Claim], known: _Known) -> dict[uuid.UUID, _Built | Failure]:
     """Return what to send by unit."""
     composed: dict[uuid.UUID, _Built | Failure] = {}
     outlines: dict[uuid.UUID, Outline | Failure] = {}
@@ -187,8 +251,11 @@ def _build_all(
     for claim in claims:
         if _unit(claim) in signed:
             continue
-        content = contents.get(claim.content_id)
-        if (how := tracked.get(claim.delivery_id)) is not None:
+        content = known.contents.get(claim.content_id)
+        how = known.tracked.get(claim.delivery_id)
+        if claim.is_personal:
+            found = _compose_filled(claim, known.filled[claim.delivery_id], how)
+        elif how is not None:
             if claim.message_id not in outlines:
                 outlines[claim.message_id] = _outline(claim, content, how)
             found = _rewrite(claim, outlines[claim.message_id], how)
@@ -196,8 +263,8 @@ def _build_all(
             if claim.message_id not in composed:
                 composed[claim.message_id] = _compose(claim, content)
             found = composed[claim.message_id]
-        own = keys.get(claim.domain_id, ()) if claim.domain_id else ()
-        selector = selectors.get(claim.domain_id) if claim.domain_id else None
+        own = known.keys.get(claim.domain_id, ()) if claim.domain_id else ()
+        selector = known.selectors.get(claim.domain_id) if claim.domain_id else None
         signed[_unit(claim)] = _finish(claim, found, own, selector)
     return signed
 
@@ -205,7 +272,7 @@ def _build_all(
 def _outline(claim: Claim, content: Content | None, how: _Tracked) -> Outline | Failure:
     """Return the message before anybody's links are in it."""
     if content is None:
-        return _NO_CONTENT
+        return NO_CONTENT
     try:
         return outline_of(content, own=how.own)
     except Exception:  # an edge, as below
@@ -224,10 +291,24 @@ def _rewrite(claim: Claim, outline: Outline | Failure, how: _Tracked) -> _Built 
         return _NOT_BUILT
 
 
+def _compose_filled(claim: Claim, parts: Parts | Failure, how: _Tracked | None) -> _Built | Failure:
+    """Return one recipient's own mail, without a signature."""
+    if isinstance(parts, Failure):
+        return parts
+    try:
+        if how is not None:
+            outline = outline_of_parts(parts, own=how.own)
+            return _Built(outline.write(how.links, how.tracks), outline.smtputf8)
+        return _Built(compose(with_text(parts)), needs_smtputf8(parts))
+    except Exception:  # an edge, as below
+        log.exception("message %s cannot be built for %s", claim.message_id, claim.delivery_id)
+        return _NOT_BUILT
+
+
 def _compose(claim: Claim, content: Content | None) -> _Built | Failure:
     """Return the message as all its recipients get it, without a signature."""
     if content is None:
-        return _NO_CONTENT
+        return NO_CONTENT
     try:
         if content.format is ContentFormat.RAW:
             is_ascii = content.body.partition(b"\r\n\r\n")[0].isascii()
@@ -252,6 +333,10 @@ def _finish(
         if selector and not _BIMI_SELECTOR.search(data.partition(b"\r\n\r\n")[0]):
             data = f"BIMI-Selector: v=BIMI1; s={selector};\r\n".encode() + data
         signed = _Built(sign(data, keys) if keys else data, composed.smtputf8)
+    except UnreadableKey as error:
+        # Unsigned it would be taken for forged. Once the domain has another key, it goes.
+        log.error("message %s waits: %s", claim.message_id, error)
+        return _held_up(str(error), "4.7.0")
     except Exception:  # an edge, as above
         log.exception("message %s cannot be signed", claim.message_id)
         return _NOT_BUILT
@@ -293,11 +378,12 @@ def _address(claim: Claim, built: _Built | Failure, *, sharing: int) -> Prepared
     return Prepared(claim, envelope, len(built.data) // sharing)
 
 
-_NO_CONTENT = Failure(
-    Verdict.BOUNCED, BounceClass.CONTENT_REJECTED, "the message's content is gone", "5.6.0"
-)
-_NOT_BUILT = Failure(
-    Verdict.DEFERRED, BounceClass.TEMPORARY_FAILURE, "the message could not be built", "4.3.0"
-)
+def _held_up(text: str, enhanced_code: str) -> Failure:
+    found = BounceClass.TEMPORARY_FAILURE
+    return Failure(Verdict.DEFERRED, found, text, enhanced_code, is_local=True)
+
+
+_BLOCKED = _held_up("an auto-block keeps the domain from sending", "4.7.1")
+_NOT_BUILT = _held_up("the message could not be built", "4.3.0")
 """What is accepted can be built, so this is a fault of ours: it is tried again until the message
 expires, by when it is mended, rather than given up."""

@@ -77,7 +77,12 @@ def outline_of(content: Content, *, own: tuple[str, ...]) -> Outline:
     """Return the message that *content* is; *own* is how addresses of ours begin."""
     if content.format is ContentFormat.RAW:
         return _outline_of_whole(content.body, own)
-    parts = with_text(decode_parts(content.body))
+    return outline_of_parts(decode_parts(content.body), own=own)
+
+
+def outline_of_parts(given: Parts, *, own: tuple[str, ...]) -> Outline:
+    """Return the message that parts make; *own* is how addresses of ours begin."""
+    parts = with_text(given)
     fields = "".join(v for n, v in parts.headers if n.lower() == "list-unsubscribe")
     leave = (*own, *_ADDRESS.findall(fields))
     texts = []

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from datetime import timedelta
 
+from ..bulk.work import ask_for_open_bulk
 from ..core import clock
 from ..core.queue import JobName, enqueue
 from ..delivery.work import (
     DueQueue,
-    anything_waits,
     due_queues,
     expire_waiting,
     go_on_flushing,
@@ -19,11 +20,15 @@ from ..delivery.work import (
 )
 from ..delivery.work.simulating import ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
+from ..exports.work import ask_for_open_exports, drop_outdated
 from ..messages.work import ask_for_open_erasures
 from ..notices.work import ask_for_due
+from ..removals.work import ask_for_due_removals
 from ..suppressions.work import ask_for_open_imports
 from ..vmtas.work import due_for_check as due_vmtas
+from .blocklists import ask_for_looks
 from .delivery import drain_key
+from .hearing import Signs, wait_for
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,9 @@ OVERDUE = timedelta(seconds=10)
 SLOTS = 4
 """Drains that work on one queue at the same time at most, on as many workers."""
 
+HELPED = 4
+"""Queues of an organization that have more than one drain, those that wait longest. With one more
+for each of many queues at once, others' first messages waited behind all their first steps."""
 
 DOMAINS_AT_ONCE = 100
 NOTICES_AT_ONCE = 100
@@ -47,9 +55,6 @@ NOTICES_AT_ONCE = 100
 LOST_AT_ONCE = 100
 LOST_JOBS_EVERY = 15.0
 """Seconds between two looks for work that has a job of its own, which may have been lost."""
-
-QUIET_SECONDS = 3.0
-"""Between two looks while nothing waits; whoever brings mail rings, and waits for no look."""
 
 ALL_THE_SAME_SECONDS = 60.0
 """Between two sweeps while nothing waits."""
@@ -76,9 +81,10 @@ async def sweep() -> int:
 
 async def _ask_for_drain(queue: DueQueue) -> bool:
     is_overdue = clock.now() - queue.due_since > OVERDUE
-    queue_id = str(queue.queue_id)
     # More drains would only share the little that a throttled queue may send.
-    for slot in range(SLOTS if is_overdue and not queue.is_throttled else 1):
+    is_helped = is_overdue and not queue.is_throttled and queue.nth <= HELPED
+    queue_id = str(queue.queue_id)
+    for slot in range(SLOTS if is_helped else 1):
         if await enqueue(
             JobName.DRAIN,
             key=drain_key(queue_id, slot),
@@ -90,31 +96,51 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
 
 
 async def find_lost() -> None:
-    """Ask again for the jobs of what should have been done by now, and tend to vMTAs."""
-    await ask_for_due_simulations(limit=LOST_AT_ONCE)
-    await ask_for_open_imports(limit=LOST_AT_ONCE)
-    await ask_for_open_erasures(limit=LOST_AT_ONCE)
-    await sum_up_activity()
-    await tend_vmtas()
+    """Ask again for the jobs of what should have been done by now, and tend to vMTAs.
+
+    They have nothing to do with each other: one that fails is logged, and holds up no other.
+    """
+    await _apart(ask_for_due_simulations(limit=LOST_AT_ONCE))
+    await _apart(ask_for_open_imports(limit=LOST_AT_ONCE))
+    await _apart(ask_for_open_erasures(limit=LOST_AT_ONCE))
+    await _apart(drop_outdated())
+    await _apart(ask_for_open_exports(limit=LOST_AT_ONCE))
+    await _apart(ask_for_open_bulk(limit=LOST_AT_ONCE))
+    await _apart(ask_for_due_removals(limit=LOST_AT_ONCE))
+    await _apart(sum_up_activity())
+    await _apart(tend_vmtas())
+    await _apart(_ask_for_checks())
+
+
+async def _apart(look: Awaitable[object]) -> None:
+    try:
+        await look
+    except Exception:  # an edge, as its caller says
+        log.exception("a look for lost work failed; it is done again soon")
+
+
+async def _ask_for_checks() -> None:
     for vmta_id in await due_vmtas(limit=LOST_AT_ONCE):
         await enqueue(JobName.CHECK_VMTA, key=f"check-vmta:{vmta_id}", vmta_id=str(vmta_id))
+    await ask_for_looks(limit=LOST_AT_ONCE)
 
 
-async def keep_sweeping(stopping: asyncio.Event) -> None:
-    """Sweep every few seconds until the process is to end.
+async def keep_sweeping(signs: Signs, stopping: asyncio.Event) -> None:
+    """Sweep while anything waits, and seldom otherwise, until the process is to end.
+
+    Whoever brings mail rings, and waits for no sweep.
 
     It is no job, so that it does not wait behind jobs.
     """
-    swept_at = looked_at = -ALL_THE_SAME_SECONDS
+    looked_at = -ALL_THE_SAME_SECONDS
     expired_at = -EXPIRED_EVERY
+    is_busy = False
     while not stopping.is_set():
         started = time.monotonic()
         try:
-            if started - swept_at < ALL_THE_SAME_SECONDS and not await anything_waits():
-                await asyncio.sleep(QUIET_SECONDS)
-                continue
+            is_busy = signs.mail.is_set()
+            signs.mail.clear()
             await sweep()
-            swept_at = started
             if started - looked_at >= LOST_JOBS_EVERY:
                 await find_lost()
                 looked_at = started
@@ -125,6 +151,9 @@ async def keep_sweeping(stopping: asyncio.Event) -> None:
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started
         await asyncio.sleep(pause_after(took))
+        if is_busy:
+            await signs.try_to_look()
+        await wait_for(signs.mail, stopping, seconds=ALL_THE_SAME_SECONDS)
 
 
 def pause_after(took: float) -> float:

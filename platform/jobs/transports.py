@@ -76,7 +76,7 @@ class Direct:
             for address in pick_family(host.addresses, queue.source_address)
         )
         if not hosts:
-            return _NO_COMMON_FAMILY
+            return _NO_COMMON_FAMILY["IPv6" if ":" in str(queue.source_address) else "IPv4"]
         return Way(
             hosts,
             queue.ehlo or self._hostname,
@@ -122,12 +122,30 @@ class Relay:
         )
 
 
+class Sinks:
+    """Keeps what is for some domains, and sends everything else another way."""
+
+    def __init__(self, usual: Transport, sink: Transport, domains: Collection[str]) -> None:
+        self._usual = usual
+        self._sink = sink
+        self._domains = frozenset(domains)
+
+    async def find_way(self, queue: QueueRoute) -> Way | Failure:
+        """Return the way that the queue's domain goes."""
+        chosen = self._sink if queue.domain in self._domains else self._usual
+        return await chosen.find_way(queue)
+
+
 def make_transport(settings: Settings, capture: CaptureListener) -> Transport:
     """Return the way out that `POSTLANE_DELIVERY` names, beside that of some vMTAs to KumoMTA."""
-    usual = _usual_transport(settings, capture)
-    if not settings.kumomta_vmtas:
-        return usual
-    return KumoMta(settings.kumomta_url, settings.kumomta_vmtas, usual, ca_file=_ca_file(settings))
+    found = _usual_transport(settings, capture)
+    if settings.kumomta_vmtas:
+        found = KumoMta(
+            settings.kumomta_url, settings.kumomta_vmtas, found, ca_file=_ca_file(settings)
+        )
+    if settings.sink_domains and not isinstance(found, Capture):
+        found = Sinks(found, Capture(capture, hostname=settings.hostname), settings.sink_domains)
+    return found
 
 
 def _usual_transport(settings: Settings, capture: CaptureListener) -> Transport:
@@ -176,13 +194,23 @@ _PRIVATE = Failure(
     BounceClass.POLICY_REJECTED,
     "the domain's mail exchangers have private addresses only, and to those nothing is sent",
     "5.4.4",
+    is_local=True,
 )
-_NO_COMMON_FAMILY = Failure(
+_NO_COMMON_FAMILY = {
+    ours: Failure(
+        Verdict.DEFERRED,
+        BounceClass.CONNECTION_FAILURE,
+        f"the domain's hosts have {theirs} addresses only, and the vMTA's address is {ours}",
+        "4.4.1",
+        is_local=True,
+    )
+    for ours, theirs in (("IPv4", "IPv6"), ("IPv6", "IPv4"))
+}
+"""By the family of our address."""
+_NO_RELAY = Failure(
     Verdict.DEFERRED,
     BounceClass.CONNECTION_FAILURE,
-    "the domain's hosts cannot be reached from the vMTA's address",
-    "4.4.1",
-)
-_NO_RELAY = Failure(
-    Verdict.DEFERRED, BounceClass.CONNECTION_FAILURE, "the smarthost has no address", "4.4.3"
+    "the smarthost has no address",
+    "4.4.3",
+    is_local=True,
 )

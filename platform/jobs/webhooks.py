@@ -5,7 +5,6 @@ is written down, and comes every second anyway.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
@@ -33,14 +32,13 @@ from ..webhooks.work import (
     switch_off,
 )
 from ..webhooks.work.fanning import AT_ONCE
-from .hearing import keep_hearing
+from .hearing import wait_for
 from .webhook_lanes import CALLS_AT_ONCE, LaneRun
 
 log = logging.getLogger(__name__)
 
 PLACES = 300
 """Webhooks that one worker sends for at a time; those of one organization are 20 at most."""
-EVERY_SECONDS = 1.0
 APART_SECONDS = 0.1
 """Between two rounds, so that many notifications cost one."""
 BATCHES = 10
@@ -57,14 +55,18 @@ class Caller:
         self,
         shape: Shape,
         *,
+        sign: asyncio.Event | None = None,
         stopping: asyncio.Event | None = None,
         fetcher: Fetcher | None = None,
         places: int = PLACES,
     ) -> None:
-        """*shape* runs the documents of webhooks; nothing begins once *stopping* is set."""
+        """*shape* runs the documents of webhooks.
+
+        A round is made whenever *sign* is set; nothing begins once *stopping* is.
+        """
         self.worker_id = new_id()
         self.stopping = stopping or asyncio.Event()
-        self.told = asyncio.Event()
+        self.sign = sign or asyncio.Event()
         self._shape = shape
         # How many connections there are follows from the places.
         self._fetcher = fetcher or open_fetcher(connections=0)
@@ -79,7 +81,7 @@ class Caller:
     async def keep(self) -> None:
         """Make rounds until `stopping` is set; then let what is on its way end."""
         helpers = [
-            asyncio.create_task(keep_hearing(self.told), context=Context()),
+            asyncio.create_task(self._keep_finding(), context=Context()),
             asyncio.create_task(self._renew(), context=Context()),
         ]
         async with self._fetcher:
@@ -108,23 +110,29 @@ class Caller:
         return events
 
     async def _make_rounds(self) -> None:
-        looked_at = -FORGOTTEN_EVERY_SECONDS
         while not self.stopping.is_set():
-            self.told.clear()
+            self.sign.clear()
             try:
                 await self._fan_out()
-                if await go_on_replaying():
-                    self.told.set()
-                if time.monotonic() - looked_at >= FORGOTTEN_EVERY_SECONDS:
-                    looked_at = time.monotonic()
-                    await find_forgotten()
                 await self._claim()
+                if await go_on_replaying():
+                    self.sign.set()
+                    await self._claim()
             except Exception as error:  # an edge: the next round finds what this one missed
                 log.warning("webhooks could not be looked at; the next time comes soon: %r", error)
+                self.sign.set()
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(APART_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.told.wait(), EVERY_SECONDS)
+            await wait_for(self.sign, self.stopping)
+
+    async def _keep_finding(self) -> None:
+        """Find now and then what was lost with a worker."""
+        while True:
+            try:
+                await find_forgotten()
+            except Exception as error:  # an edge: the next time comes
+                log.warning("forgotten webhooks could not be looked for: %r", error)
+            await asyncio.sleep(FORGOTTEN_EVERY_SECONDS)
 
     async def _fan_out(self) -> int:
         total = 0
@@ -135,7 +143,7 @@ class Caller:
                 await self._claim()
             if events < AT_ONCE or self.stopping.is_set():
                 return total
-        self.told.set()
+        self.sign.set()
         return total
 
     async def _claim(self) -> int:
@@ -191,7 +199,7 @@ class Caller:
 
     async def _release(self, items: Sequence[uuid.UUID]) -> "list[None]":
         if await release(self.worker_id, items):
-            self.told.set()
+            self.sign.set()
         return [None] * len(items)
 
     async def _renew(self) -> None:

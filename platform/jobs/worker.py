@@ -13,22 +13,31 @@ from typing import Any
 import uvloop
 from saq import Queue, Worker
 
+from ..core import row_security
 from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
 from ..core.measuring import share_in
 from ..core.queue import JobName, close_queue, open_queue
 from ..core.settings import settings
 from ..core.tracing import Kind, span, start_tracing, stop_tracing
+from ..exports.pages import ReadPage
 from ..webhooks.documents import Shape
 from .analytics import keep_counting
 from .billing import bill
+from .blocklists import check_listings, test_blocklists
+from .bulk import go_on_in_bulk
 from .capture import CaptureListener
 from .credits import close_books, keep_watching
 from .delivery import drain, look_again
 from .domains import check_domain
 from .erasing import erase_recipient
+from .exports import write_export
+from .hearing import Signs, keep_hearing, keep_looking
+from .ingress import Ingress
 from .notices import send_notice
 from .outbound import Outbound
+from .protection import keep_protecting
+from .removals import remove
 from .schedule import cron_jobs
 from .simulating import run
 from .suppressions import import_suppressions
@@ -47,6 +56,8 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.DRAIN: drain,
     JobName.CHECK_DOMAIN: check_domain,
     JobName.CHECK_VMTA: check_vmta,
+    JobName.CHECK_LISTINGS: check_listings,
+    JobName.TEST_BLOCKLISTS: test_blocklists,
     JobName.SEND_NOTICE: send_notice,
     JobName.CLOSE_BOOKS: close_books,
     JobName.BILL: bill,
@@ -55,6 +66,9 @@ FUNCTIONS: dict[JobName, Function] = {
     JobName.SIMULATE: run,
     JobName.IMPORT_SUPPRESSIONS: import_suppressions,
     JobName.ERASE_RECIPIENT: erase_recipient,
+    JobName.WRITE_EXPORT: write_export,
+    JobName.GO_ON_IN_BULK: go_on_in_bulk,
+    JobName.REMOVE: remove,
 }
 """What each kind of job runs."""
 
@@ -62,7 +76,8 @@ STOP_SECONDS = 25.0
 """How long conversations may go on after the signal to stop; then their leases run out."""
 
 CALLING_SECONDS = 12.0
-"""How long calls to webhooks may go on then: each ends by itself within ten."""
+"""How long calls to webhooks may go on then: each ends by itself within ten. A post of mail that
+came in, or a look into an account, that takes longer is done again when its lease ends."""
 
 LARGEST_PART = 0.75
 """Of a worker's places, how many one organization may have."""
@@ -75,6 +90,7 @@ SCHEDULE_SECONDS = 15
 CRON_SECONDS = 30.0
 """How often jobs that come by the clock are put in for their next time."""
 DATABASE_CONNECTIONS = 10
+DOCUMENT_CONNECTIONS = 4
 
 
 class PatientWorker(Worker[Any]):
@@ -96,7 +112,14 @@ class PatientWorker(Worker[Any]):
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
         """Start what SAQ does beside jobs, and look for jobs of dead workers."""
-        return [*await super().upkeep(), asyncio.create_task(self._reap())]
+        # SAQ would look for them as well, beside us: it waits five seconds for each, and
+        # complains of one that ends meanwhile.
+        self.queue.sweep = _find_nothing  # type: ignore[method-assign]
+        try:
+            tasks = await super().upkeep()
+        finally:
+            del self.queue.sweep
+        return [*tasks, asyncio.create_task(self._reap())]
 
     async def _reap(self) -> None:
         while not self.event.is_set():
@@ -109,15 +132,21 @@ class PatientWorker(Worker[Any]):
             await asyncio.sleep(REAP_SECONDS)
 
 
-def run_worker(*, database_url: str, shape: Shape, concurrency: int | None = None) -> None:
+async def _find_nothing(lock: int = 60, abort: float = 5.0) -> list[str]:
+    return []
+
+
+def run_worker(
+    *, database_url: str, shape: Shape, read_page: ReadPage, concurrency: int | None = None
+) -> None:
     """Run jobs until SIGTERM or SIGINT; *concurrency* is the setting's unless given.
 
-    *shape* runs the GraphQL documents of webhooks.
+    *shape* runs the GraphQL documents of webhooks, and *read_page* those of exports.
     """
     _allow_many_files()
     settle_down()
     at_once = concurrency or settings().worker_concurrency
-    uvloop.run(work(database_url, concurrency=at_once, shape=shape))
+    uvloop.run(work(database_url, concurrency=at_once, shape=shape, read_page=read_page))
 
 
 def _allow_many_files() -> None:
@@ -126,11 +155,13 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def work(database_url: str, *, concurrency: int, shape: Shape) -> None:
+async def work(database_url: str, *, concurrency: int, shape: Shape, read_page: ReadPage) -> None:
     """Run jobs until SIGTERM or SIGINT, then finish what is on the wire and put back the rest."""
     share_in(settings().data_dir)
     start_tracing("worker")
     await start_pool(database_url, size=DATABASE_CONNECTIONS)
+    # Jobs are the platform's; the documents of webhooks and exports run for organizations.
+    await row_security.start(database_url, size=DOCUMENT_CONNECTIONS)
     queue = await open_queue(database_url)
     if settings().delivery == "direct":
         await report_missing_addresses()
@@ -141,29 +172,36 @@ async def work(database_url: str, *, concurrency: int, shape: Shape) -> None:
     )
     settling = asyncio.create_task(outbound.settler.run())
     await follow_clock()
-    caller = Caller(shape, stopping=outbound.stopping)
-    calling = asyncio.create_task(caller.keep())
+    signs = Signs()
+    caller = Caller(shape, sign=signs.calls, stopping=outbound.stopping)
+    ingress = Ingress(sign=signs.ingress, stopping=outbound.stopping)
+    calling = {asyncio.create_task(caller.keep()), asyncio.create_task(ingress.keep())}
     housekeeping = [
         asyncio.create_task(keep_time()),
         asyncio.create_task(outbound.keep_house()),
         asyncio.create_task(outbound.limits.keep()),
         asyncio.create_task(outbound.reports.keep(outbound.limits.worker_id)),
-        asyncio.create_task(keep_sweeping(outbound.stopping)),
+        asyncio.create_task(keep_sweeping(signs, outbound.stopping)),
         asyncio.create_task(keep_watching(outbound.stopping)),
-        asyncio.create_task(keep_settling(outbound.stopping)),
-        asyncio.create_task(keep_counting(outbound.stopping)),
+        asyncio.create_task(keep_hearing(signs)),
+        asyncio.create_task(keep_looking(signs)),
+        asyncio.create_task(keep_settling(signs.hits, outbound.stopping)),
+        asyncio.create_task(keep_counting(signs.counts, outbound.stopping)),
+        asyncio.create_task(keep_protecting(outbound.stopping)),
     ]
     try:
-        await _run_until_signal(make_worker(queue, outbound, concurrency=concurrency), outbound)
+        worker = make_worker(queue, outbound, concurrency=concurrency)
+        worker.context["read_page"] = read_page
+        await _run_until_signal(worker, outbound)
     finally:
         for drain_task in list(outbound.drains):
             drain_task.cancel()
         outbound.stopping.set()
-        await asyncio.wait({calling}, timeout=CALLING_SECONDS)
+        await asyncio.wait(calling, timeout=CALLING_SECONDS)
         await outbound.settler.finish()
-        for task in (*housekeeping, settling, calling):
+        for task in (*housekeeping, settling, *calling):
             task.cancel()
-        await asyncio.gather(*housekeeping, settling, calling, return_exceptions=True)
+        await asyncio.gather(*housekeeping, settling, *calling, return_exceptions=True)
         await outbound.conversations.close_idle(older_than=0)
         with contextlib.suppress(Exception):  # an edge: without the database leases run out
             await outbound.limits.close()

@@ -7,13 +7,17 @@ that let one message carry another past their checks (CVE-2023-51764 and its lik
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, syntax
 
+from ..core.room import Room
 from .replies import reply
 
 LONGEST_LINE = 64 * 1024
+OWN_BYTES = 512 * 1024
+"""Of a message that are kept without asking for room: small mail is never put off."""
 FORBIDDEN = (b"\n", b"\r", b"\0")
 """What no line has in it before its end."""
 
@@ -25,7 +29,11 @@ class Bounds:
     size_bytes: int
     connections: int
     kept_bytes: int | None = None
-    """Octets of a message that are kept in memory; the rest is read and dropped."""
+    """Octets of a message that are kept in memory; the rest is read and dropped, unless the
+    handler says up to which size it wants a message whole."""
+    room: int = 256 * 1024 * 1024
+    """Octets that all conversations together keep, beyond the first of each."""
+    room_per_address: int = 64 * 1024 * 1024
     per_address: int | None = None
     """Connections at a time from one IPv4 address or one IPv6 network of 64 bits."""
     strangers_per_address: int | None = None
@@ -78,6 +86,7 @@ class Conversation(SMTP):
         handler: Any,
         *,
         bounds: Bounds,
+        room: Room,
         on_end: Callable[["Conversation"], None],
         **options: Any,
     ) -> None:
@@ -92,10 +101,15 @@ class Conversation(SMTP):
             self, self._lines, client_connected_cb=self._cb_client_connected, loop=self.loop
         )
         self._bounds = bounds
+        self._room = room
+        self._held = 0
+        self.who = ""
+        """Whose share of the room it keeps a message in."""
         self._on_end = on_end
         self._is_stopping = False
         self._is_ending = False
         self._refusals = 0
+        self._faults = 0
         self._longest: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,6 +129,15 @@ class Conversation(SMTP):
         super().connection_lost(error)
 
     @property
+    def faults(self) -> int:
+        """How many commands of a stranger were refused for good.
+
+        Whoever is asked to come back later has done nothing wrong, and whoever has signed in is
+        somebody's customer.
+        """
+        return self._faults
+
+    @property
     def is_signed_in(self) -> bool:
         """Whether the client has said whose mail it hands over."""
         return self.session is not None and bool(self.session.authenticated)
@@ -132,6 +155,8 @@ class Conversation(SMTP):
         await super().push(text.encode("ascii", "replace"))
         if text.startswith(("4", "5")):
             self._refusals += 1
+        if text.startswith("5") and not self.is_signed_in:
+            self._faults += 1
         if (self._is_stopping and text.startswith(("250 2.0.0", "4", "5"))) or self._is_ending:
             self.cut()
         elif self._refusals >= self._bounds.refusals:
@@ -167,22 +192,24 @@ class Conversation(SMTP):
             await self.push(reply(554, "5.5.0", "Wait for 354 before the message."))
             return
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        content, fault = await self._read_content()
-        if fault is not None:
-            self.envelope = self._create_envelope()
-            await self.push(fault)
-            return
-        self.envelope.content = self.envelope.original_content = content
-        status = await self._call_handler_hook("DATA")
+        try:
+            content, status = await self._read_content()
+            if status is None:
+                self.envelope.content = self.envelope.original_content = content
+                status = await self._call_handler_hook("DATA")
+        finally:
+            self._give_room_back()
         self.envelope = self._create_envelope()
         await self.push(status)
 
     async def _read_content(self) -> tuple[bytes, str | None]:
         """Return the message, dots unstuffed, and why it is not taken if it is not."""
-        kept = self._bounds.size_bytes
+        largest = kept = self._bounds.size_bytes
         if self._bounds.kept_bytes is not None:
-            kept = self._bounds.kept_bytes
-        content = bytearray()
+            whole = self.event_handler.largest_whole(self.envelope)
+            largest, kept = (whole, whole) if whole else (largest, self._bounds.kept_bytes)
+        # Its value is what was written, not a copy of it.
+        content = BytesIO()
         size, fault, begins = 0, None, True
         while True:
             try:
@@ -193,20 +220,36 @@ class Conversation(SMTP):
                 fault, begins = fault or _TOO_LONG, False
                 continue
             if begins and line == b".\r\n":
-                return bytes(content), fault
+                return content.getvalue(), fault
             begins = True
             size += len(line)
             if size > 2 * self._bounds.size_bytes:
                 self._is_ending = True
                 return b"", _TOO_LARGE
             if fault is None:
-                fault = _fault_of(line, size, self._bounds.size_bytes)
+                fault = _fault_of(line, size, largest)
+                if fault is None and content.tell() < kept:
+                    content.write(line[1:] if line.startswith(b".") else line)
+                    fault = None if self._has_room(content.tell()) else _NO_ROOM
             if fault is not None:
-                content.clear()
+                # The end of the message is still to be found, and nothing to be kept.
+                content = BytesIO()
+                self._give_room_back()
                 # Whoever mixes line ends may mean what follows for another server's eyes.
                 self._is_ending = self._is_ending or fault is _MIXED
-            elif len(content) < kept:
-                content += line[1:] if line.startswith(b".") else line
+
+    def _has_room(self, size: int) -> bool:
+        """Say whether so many octets of a message may be kept."""
+        wanted = size - OWN_BYTES - self._held
+        if wanted > 0:
+            if not self._room.take(self.who, wanted):
+                return False
+            self._held += wanted
+        return True
+
+    def _give_room_back(self) -> None:
+        self._room.give_back(self.who, self._held)
+        self._held = 0
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Return an address and what follows it; None where there is none.
@@ -241,5 +284,6 @@ def _fault_of(line: bytes, size: int, size_limit: int) -> str | None:
 
 _TOO_LONG = reply(500, "5.5.2", "A line is too long.")
 _TOO_LARGE = reply(552, "5.3.4", "The message is too large.")
+_NO_ROOM = reply(452, "4.3.1", "Too much mail is coming in; try again later.")
 _NUL = reply(554, "5.6.0", "The message has a NUL.")
 _MIXED = reply(554, "5.6.0", "A line ends with carriage return and line feed, and only so.")

@@ -1,4 +1,6 @@
-"""Mail from anybody: bounces, complaints and unsubscribes. Everything else is refused at RCPT.
+"""Mail from anybody: bounces, complaints, unsubscribes, and what comes into customers' mailboxes.
+
+Everything else is refused at RCPT.
 
 Who writes is not believed; what is believed is a token of ours, in the address or in the message
 that is returned. A 250 means that what follows from the mail is on disk. Nothing is ever
@@ -13,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from ..core.actor import OrganizationId
 from ..delivery.work import (
     Addressee,
     FromOutside,
@@ -24,8 +27,16 @@ from ..delivery.work import (
     take_complaint,
     take_report,
 )
+from ..greylisting.rules import RESPONSE_CODE, RESPONSE_TEXT, Decision
+from ..greylisting.rules import Arrival as Coming
+from ..greylisting.work import judge
+from ..ingress.rules import LARGEST_MAIL, MailSource
+from ..ingress.work import Arrival, OpenMailbox, find_open_mailbox, take_mail
 from ..mail.reports import AutomaticAnswer, DeliveryReport, FeedbackReport, Report, read_report
 from ..mail.return_path import Kind
+from ..scanning.rspamd import Circumstances
+from ..scanning.work import Stopped, scan_inbound
+from ..security import abuse
 from ..tracking.tokens import Recipient
 from ..tracking.work import leave
 from .replies import peer_address, reply, reply_to_failure
@@ -43,12 +54,20 @@ class Purpose(StrEnum):
     BOUNCE = "bounce"
     UNSUBSCRIBE = "unsubscribe"
     OURSELVES = "ourselves"
+    MAILBOX = "mailbox"
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
     purpose: Purpose
     addressee: Addressee | None
+    mailbox: OpenMailbox | None = None
+
+    @property
+    def organization_id(self) -> OrganizationId | None:
+        """Whose mail it is; None is ours."""
+        whose = self.mailbox or self.addressee
+        return whose.organization_id if whose else None
 
 
 class Inbound:
@@ -78,12 +97,28 @@ class Inbound:
         """Take an address of ours; one for each message, as each is about one delivery."""
         if envelope.rcpt_tos:
             return reply(452, "4.5.3", "One recipient at a time.")
+        if await abuse.is_blocked(peer_address(session)):
+            # It ends by itself; and what waits may be a bounce or an unsubscribe.
+            return reply(451, "4.7.1", "Too much has failed from your network; try again later.")
         target = await self._find_target(address)
         if target is None:
             return reply(550, "5.1.1", "There is no such mailbox here.")
+        if target.mailbox is not None and target.mailbox.is_suspended:
+            # A suspension may end.
+            return reply(450, "4.2.1", "The mailbox takes no mail now; try again later.")
+        if target.mailbox is not None and target.mailbox.is_full:
+            return reply(452, "4.2.2", "The mailbox is full; try again later.")
+        if await _is_put_off(session, envelope, address, target):
+            return f"{RESPONSE_CODE} {RESPONSE_TEXT}"
         self._targets[envelope] = target
         envelope.rcpt_tos.append(address)
         return reply(250, "2.1.5", "Go on.")
+
+    def largest_whole(self, envelope: Envelope) -> int | None:
+        """Return up to how many octets a message is wanted whole; None where its beginning is
+        enough, as of a report."""
+        target = self._targets.get(envelope)
+        return LARGEST_MAIL if target is not None and target.mailbox is not None else None
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Do what the mail asks for, and say so once it is on disk."""
@@ -96,10 +131,18 @@ class Inbound:
             recipient=envelope.rcpt_tos[0],
             data=content,
         )
+        # In a thread: it may take a moment, and others wait.
+        report = await asyncio.to_thread(read_report, content) if target.mailbox is None else None
+        if not isinstance(report, DeliveryReport | FeedbackReport):
+            # Reports are believed by their token, whatever it is that they return; what comes
+            # into a mailbox is handed on, whatever form it has.
+            how = _circumstances(session, source)
+            if stopped := await scan_inbound(target.organization_id, content, how):
+                return _stopped(stopped)
+        if target.mailbox is not None:
+            return await _into_mailbox(target.mailbox, source)
         if target.purpose is Purpose.UNSUBSCRIBE and target.addressee is not None:
             return await _unsubscribe(target.addressee, source)
-        # In a thread: it may take a moment, and others wait.
-        report = await asyncio.to_thread(read_report, content)
         if target.addressee is None:
             return await _about_ourselves(report, source)
         return await _about_delivery(target.addressee, report, source)
@@ -120,6 +163,8 @@ class Inbound:
             if delivery_id is not None:
                 found = await find_addressee(delivery_id, domain=domain)
                 return _Target(purpose, found) if found else None
+        if domain in self._own_names and (mailbox := await find_open_mailbox(local_part)):
+            return _Target(Purpose.MAILBOX, None, mailbox)
         return None
 
 
@@ -127,6 +172,36 @@ _PURPOSES = {Kind.BOUNCE: Purpose.BOUNCE, Kind.UNSUBSCRIBE: Purpose.UNSUBSCRIBE}
 _TAKEN = reply(250, "2.0.0", "Reception.")
 _NO_REPORT = reply(550, "5.6.0", "Only delivery reports are taken here.")
 _TOO_EARLY = reply(451, "4.3.2", "The delivery is not settled yet; try again later.")
+
+
+async def _is_put_off(session: Session, envelope: Envelope, address: str, target: _Target) -> bool:
+    """Say whether a recipient has to come again, because who sends is not known yet."""
+    sender = "" if envelope.mail_from == NULL_SENDER else str(envelope.mail_from or "")
+    arrival = Coming(
+        organization_id=target.organization_id,
+        peer=peer_address(session) or "",
+        sender=sender,
+        recipient=address,
+        helo=session.host_name or "",
+    )
+    # Its address is signed: whoever reports to it was sent mail by us.
+    is_report = not sender and target.purpose is Purpose.BOUNCE
+    return await judge(arrival, is_report=is_report) is Decision.DEFERRED
+
+
+def _circumstances(session: Session, source: FromOutside) -> Circumstances:
+    return Circumstances(
+        sender=source.sender or None,
+        recipients=(source.recipient,),
+        ip=source.peer or None,
+        helo=session.host_name,
+    )
+
+
+def _stopped(stopped: Stopped) -> str:
+    if stopped.is_final:
+        return reply(550, "5.7.1", stopped.sentence)
+    return reply(451, "4.3.0", stopped.sentence)
 
 
 async def _about_delivery(addressee: Addressee, report: Report | None, source: FromOutside) -> str:
@@ -151,6 +226,13 @@ async def _about_ourselves(report: Report | None, source: FromOutside) -> str:
     addressee = await named_in(report)
     if addressee is None or await take_complaint(addressee, report) is Reception.NOT_A_COMPLAINT:
         await keep_report("feedback", source, reason=report.feedback_type)
+    return _TAKEN
+
+
+async def _into_mailbox(mailbox: OpenMailbox, source: FromOutside) -> str:
+    arrival = Arrival(source.data, MailSource.SMTP, source.sender or None)
+    if not await take_mail(mailbox.id, arrival):
+        return reply(550, "5.1.1", "There is no such mailbox here.")
     return _TAKEN
 
 

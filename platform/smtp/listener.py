@@ -2,29 +2,41 @@
 
 import asyncio
 import ipaddress
+import logging
 import ssl
 from collections import Counter
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
+from ..core.room import Room
 from ..core.settings import Address
 from .conversation import Bounds, Conversation
 from .inbound import Inbound
-from .replies import reply
+from .replies import peer_address, reply
 from .submission import Admit, Submission, decoded_only
 
+log = logging.getLogger(__name__)
+
+Tell: TypeAlias = Callable[[str, int], Awaitable[None]]
+"""Writes down that so many commands of a conversation with an address were refused."""
+MANY_REFUSALS = 5
+"""Fewer in one conversation are a client's mistake."""
 MOST_CONNECTIONS = 200
-"""Conversations at a time in one process; each may hold one message in memory."""
+"""Conversations at a time in one process."""
 FINISH_SECONDS = 20.0
 HANDSHAKE_SECONDS = 30.0
 
 SUBMISSION = Bounds(
     size_bytes=25 * 1024 * 1024,
     connections=MOST_CONNECTIONS,
+    # A program that sends much mail at once comes from one address.
+    room_per_address=192 * 1024 * 1024,
     # Whoever only connects must not take the places of those who sign in.
     strangers_per_address=50,
 )
 INBOUND = Bounds(
-    # A report may return the whole message; only its beginning is kept.
+    # A report may return the whole message; only its beginning is kept. Mail for a mailbox is
+    # kept whole, while there is room.
     size_bytes=40 * 1024 * 1024,
     kept_bytes=512 * 1024,
     connections=MOST_CONNECTIONS,
@@ -46,10 +58,14 @@ class Listener:
         bounds: Bounds,
         hostname: str,
         tls: ssl.SSLContext | None = None,
+        tell: Tell | None = None,
         **options: Any,
     ) -> None:
+        self._tell = tell
+        self._told: set[asyncio.Task[None]] = set()
         self._handler = handler
         self._bounds = bounds
+        self._room = Room(bounds.room, each=bounds.room_per_address)
         self._hostname = hostname
         self._tls = tls
         self._options = options
@@ -117,12 +133,27 @@ class Listener:
 
     def _forget(self, conversation: Conversation) -> None:
         self.open.pop(conversation, None)
+        if self._tell is None or conversation.faults < MANY_REFUSALS:
+            return
+        peer = conversation.session and peer_address(conversation.session)
+        if peer:
+            task = asyncio.ensure_future(self._say(peer, conversation.faults))
+            self._told.add(task)
+            task.add_done_callback(self._told.discard)
+
+    async def _say(self, peer: str, refusals: int) -> None:
+        assert self._tell is not None
+        try:
+            await self._tell(peer, refusals)
+        except Exception as error:  # an edge: the conversation is over, and nobody waits
+            log.warning("refused commands were not noted: %r", error)
 
     def _conversation(self, *, encrypted: bool) -> "_Counted":
         return _Counted(
             self,
             self._handler,
             bounds=self._bounds,
+            room=self._room,
             on_end=self._forget,
             hostname=self._hostname,
             ident="Postlane",
@@ -144,6 +175,7 @@ class SubmissionListener(Listener):
         tls: ssl.SSLContext | None = None,
         once_by_message_id: bool = False,
         bounds: Bounds = SUBMISSION,
+        tell: Tell | None = None,
     ) -> None:
         handler = Submission(
             admit, offers_tls=tls is not None, once_by_message_id=once_by_message_id
@@ -153,6 +185,7 @@ class SubmissionListener(Listener):
             bounds=bounds,
             hostname=hostname,
             tls=tls,
+            tell=tell,
             authenticator=decoded_only,
             # Whether a key may be sent is the handler's to decide: on this machine it may.
             auth_require_tls=False,
@@ -168,12 +201,14 @@ class InboundListener(Listener):
         hostname: str,
         tls: ssl.SSLContext | None = None,
         bounds: Bounds = INBOUND,
+        tell: Tell | None = None,
     ) -> None:
         super().__init__(
             Inbound(hostname=hostname),
             bounds=bounds,
             hostname=hostname,
             tls=tls,
+            tell=tell,
             auth_exclude_mechanism=("LOGIN", "PLAIN"),
         )
 
@@ -193,6 +228,7 @@ class _Counted(Conversation):
             transport.write(reply(421, "4.3.2", "Too many connections.").encode() + b"\r\n")
             transport.close()
             return
+        self.who = self._listener.open[self]
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:

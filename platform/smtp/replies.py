@@ -23,6 +23,7 @@ _WRONG: ErrorText = (554, "5.6.0")
 REPLIES: dict[ErrorCode, ErrorText] = {
     ErrorCode.INTERNAL: _LATER,
     ErrorCode.SERVICE_UNAVAILABLE: _LATER,
+    ErrorCode.SCANNER_UNAVAILABLE: _LATER,
     ErrorCode.DNS_UNAVAILABLE: _LATER,
     ErrorCode.TIME_LIMIT: _LATER,
     ErrorCode.IDEMPOTENCY_IN_PROGRESS: _LATER,
@@ -30,6 +31,8 @@ REPLIES: dict[ErrorCode, ErrorText] = {
     ErrorCode.RATE_LIMITED: _NOT_NOW,
     ErrorCode.QUOTA_EXCEEDED: _NOT_NOW,
     ErrorCode.INSUFFICIENT_CREDITS: _NOT_NOW,
+    ErrorCode.ADDRESS_BLOCKED: _NOT_NOW,
+    ErrorCode.AUTO_BLOCK_ACTIVE: _NOT_NOW,
     ErrorCode.NOT_AUTHENTICATED: _WHO,
     ErrorCode.INVALID_CREDENTIALS: _WHO,
     ErrorCode.INVALID_TOKEN: _WHO,

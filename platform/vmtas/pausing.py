@@ -70,6 +70,47 @@ async def resume_warmup(tx: Tx, vmta_id: uuid.UUID) -> None:
     )
 
 
+async def begin_auto_block(
+    tx: Tx,
+    organization_id: OrganizationId,
+    vmta_id: uuid.UUID,
+    *,
+    reason: str,
+    until: datetime | None,
+) -> Vmta | None:
+    """Pause an active vMTA of an organization because of a rule; None if there is none such."""
+    rows = await fetch(
+        "SELECT FROM vmtas WHERE id = {} AND organization_id = {} AND status = 'active' "
+        "FOR NO KEY UPDATE",
+        vmta_id,
+        organization_id,
+    )
+    vmta = await Vmta.objects().where(Vmta.id == vmta_id).first() if rows else None
+    if vmta is None:
+        return None
+    now = clock.now()
+    vmta.status, vmta.pause_source = VmtaStatus.PAUSED.value, AUTO_BLOCK
+    vmta.pause_reason, vmta.paused_by, vmta.paused_at = reason, None, now
+    vmta.paused_until, vmta.pause_reroutes, vmta.updated_at = until, True, now
+    await vmta.save()
+    await _tell(tx, vmta, EventType.VMTA_PAUSED, reason, None)
+    return vmta
+
+
+async def lock_auto_blocked(
+    tx: Tx, organization_id: OrganizationId, vmta_id: uuid.UUID
+) -> Vmta | None:
+    """Return a vMTA that a rule has paused, locked; None if it has not, or it is gone."""
+    rows = await fetch(
+        "SELECT FROM vmtas WHERE id = {} AND organization_id = {} AND status = 'paused' "
+        "AND pause_source = {} FOR NO KEY UPDATE",
+        vmta_id,
+        organization_id,
+        AUTO_BLOCK,
+    )
+    return await Vmta.objects().where(Vmta.id == vmta_id).first() if rows else None
+
+
 def refuse_auto_block(vmta: Vmta) -> None:
     """Do nothing unless an auto-block has paused the vMTA.
 

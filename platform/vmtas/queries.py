@@ -122,6 +122,16 @@ async def get_vmta(actor: Actor, *, id: uuid.UUID | None = None, name: str | Non
     return (own or found)[0]
 
 
+async def find_by_address(actor: Actor, ip: str) -> uuid.UUID | None:
+    """Return the id of the organization's own vMTA that has an address, None if none has."""
+    rows = await fetch(
+        "SELECT id FROM vmtas WHERE organization_id = {} AND ip_address = {} LIMIT 1",
+        actor.organization_id,
+        ip,
+    )
+    return rows[0]["id"] if rows else None
+
+
 async def all_vmtas(actor: Actor) -> Sequence[Vmta]:
     """Return every vMTA that the organization may use, by name."""
     actor.require(Permission.READ_METRICS)

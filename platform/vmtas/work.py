@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..core import clock
 from ..core.actor import OrganizationId
-from ..core.database import fetch
+from ..core.database import Tx, fetch
 from ..core.ids import new_id
 from . import checking
 from .inventory import is_on_this_machine
@@ -60,6 +60,33 @@ async def missing_addresses() -> Sequence[Vmta]:
 async def check(vmta_id: uuid.UUID) -> None:
     """Look up what the DNS says of a vMTA's address, and write it down."""
     await checking.look(vmta_id)
+
+
+async def find_own_vmtas(
+    names: Sequence[tuple[uuid.UUID, str]], *, with_shared: bool = False
+) -> dict[tuple[uuid.UUID, str], uuid.UUID]:
+    """Return the ids of those of the organizations' vMTAs that there are.
+
+    *with_shared* finds the deployment's for an organization that has none of the name.
+    """
+    rows = await fetch(
+        "SELECT vmtas.id, asked.organization_id, asked.name "
+        "FROM unnest({}::uuid[], {}::text[]) AS asked (organization_id, name) "
+        "JOIN vmtas ON vmtas.name = asked.name "
+        "AND (vmtas.organization_id = asked.organization_id "
+        "OR ({}::boolean AND vmtas.organization_id IS NULL)) "
+        "ORDER BY vmtas.organization_id IS NOT NULL",
+        [organization_id for organization_id, _ in names],
+        [name for _, name in names],
+        with_shared,
+    )
+    # The organization's own come last, and stay.
+    return {(row["organization_id"], row["name"]): row["id"] for row in rows}
+
+
+async def note_listed(tx: Tx, vmta_id: uuid.UUID, *, is_listed: bool) -> None:
+    """Write down whether blocklists have the address of a vMTA."""
+    await fetch("UPDATE vmtas SET is_listed = {} WHERE id = {}", is_listed, vmta_id)
 
 
 async def due_for_check(*, limit: int) -> Sequence[uuid.UUID]:

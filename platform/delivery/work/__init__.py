@@ -18,6 +18,7 @@ from .claims import (
     delivery_named_by,
     leave_address_of,
     read_contents,
+    read_personal,
     renew_claims,
     return_path_of,
 )
@@ -43,16 +44,17 @@ from .leases import (
 from .overflow import overflow
 from .policies import KeptPolicy, find_policy, keep_policy, remove_expired_policies
 from .queues import (
+    ANY_WAITING,
     DueQueue,
     QueueNote,
     QueueRoute,
-    anything_waits,
     due_queues,
     find_queue,
     has_due,
     note_queues,
     oldest_due,
     spool_bytes,
+    waiting_at,
 )
 from .returning import (
     Addressee,
@@ -64,7 +66,8 @@ from .returning import (
     take_complaint,
     take_report,
 )
-from .settling import Settlement, settle_batch
+from .settlements import Settlement
+from .settling import settle_batch
 from .tending import tend_vmtas
 from .tidying import (
     remove_old_captured,
@@ -74,6 +77,7 @@ from .tidying import (
 )
 
 __all__ = [
+    "ANY_WAITING",
     "CONNECTION_LEASE",
     "LEASE",
     "Addressee",
@@ -91,7 +95,6 @@ __all__ = [
     "Settlement",
     "Taken",
     "Wish",
-    "anything_waits",
     "attempts_today",
     "claim_batch",
     "delivery_named_by",
@@ -115,6 +118,7 @@ __all__ = [
     "oldest_due",
     "overflow",
     "read_contents",
+    "read_personal",
     "remove_expired_policies",
     "remove_old_activity",
     "remove_old_captured",
@@ -134,5 +138,6 @@ __all__ = [
     "take_messages",
     "take_report",
     "tend_vmtas",
+    "waiting_at",
     "wanted_by_others",
 ]

@@ -1,5 +1,6 @@
 """Claiming: due deliveries, each for one attempt, under a lease."""
 
+import random
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,11 @@ from datetime import datetime, timedelta
 
 from ...core import clock
 from ...core.actor import OrganizationId, ProjectId
-from ...core.crypto import derived_key
+from ...core.crypto import derived_key, derived_keys
 from ...core.database import fetch
 from ...core.settings import settings
 from ...mail.return_path import Kind, make_return_path, read_return_path
-from ..contents import ContentFormat
+from ..contents import ContentFormat, Personal, decode_personal
 
 LEASE = timedelta(seconds=60)
 """How long a claim holds unless it is renewed.
@@ -19,6 +20,10 @@ LEASE = timedelta(seconds=60)
 Whoever holds one renews it well before, so this is also how late a delivery gets
 if its worker is killed.
 """
+
+MARKETING_PART = 10
+"""Of so many places in a batch, one is left to marketing mail: else it would never go where
+transactional mail is more than the queue may send."""
 
 RETURN_PATH_PURPOSE = "return-path"
 
@@ -46,6 +51,8 @@ class Claim:
     expires_at: datetime
     cancel_requested: bool
     """While another worker had it, which died: it is not to be sent any more."""
+    is_untried: bool = False
+    """No attempt of it was written down. One that a worker died over was not, and counts."""
     null_sender: bool = False
     """Its envelope names no sender, so that nothing comes back."""
     simulated: bool = False
@@ -53,6 +60,8 @@ class Claim:
     calls_webhooks: bool = True
     tracks: int = 0
     """What is tracked of it, as `tracking` counts."""
+    is_personal: bool = False
+    """Each recipient's mail is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,8 @@ async def claim_batch(
 ) -> list[Claim]:
     """Take up to *limit* due deliveries of one queue for one attempt each.
 
-    Transactional mail goes first, then whatever has been due longest. A queue that is held,
+    Transactional mail goes first, but for one place in ten where marketing mail is due as
+    well; then whatever has been due longest. A queue that is held,
     or whose vMTA is paused, gives nothing.
 
     A claim is a lease: if the worker dies, the deliveries are due again when the lease ends.
@@ -76,9 +86,16 @@ async def claim_batch(
     not waited for.
     """
     now = clock.now()
+    # By chance where there is less than one place: a limit may let one go at a time.
+    left_to_marketing = limit // MARKETING_PART + (
+        random.randrange(MARKETING_PART) < limit % MARKETING_PART
+    )
     rows = await fetch(
         _CLAIM.format(_DUE),
-        *(queue_id, now, limit, queue_id, limit),
+        *(queue_id, now, limit - left_to_marketing),
+        *(queue_id, now, limit),
+        *(queue_id, now, left_to_marketing),
+        *(queue_id, limit),
         now + lease,
         queue_id,
     )
@@ -98,14 +115,31 @@ async def claim_expired(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
 
 
 # The two priorities are two ranges of one index. Asked for together they would be one
-# range that begins with every delivery that is not due yet.
+# range that begins with every delivery that is not due yet. Each part is looked at where
+# those before it have not filled the batch.
 _DUE = """
-    SELECT picked.id, picked.due_at
-    FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority)
-    CROSS JOIN LATERAL (
+    WITH most AS MATERIALIZED (
         SELECT id, due_at FROM deliveries
-        WHERE queue_id = {} AND deliveries.priority = turn.priority AND due_at <= {}
+        WHERE queue_id = {} AND priority = 0 AND due_at <= {}
         ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
+    )
+    SELECT picked.id, picked.due_at
+    FROM (
+        SELECT * FROM most
+        UNION ALL
+        SELECT * FROM (
+            SELECT id, due_at FROM deliveries
+            WHERE queue_id = {} AND priority = 1 AND due_at <= {}
+            ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
+        ) AS marketing
+        UNION ALL
+        SELECT * FROM (
+            SELECT id, due_at FROM deliveries
+            WHERE queue_id = {} AND priority = 0 AND due_at <= {}
+            AND due_at >= coalesce((SELECT max(due_at) FROM most), '-infinity')
+            AND id <> ALL(ARRAY(SELECT id FROM most))
+            ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
+        ) AS others
     ) AS picked
     WHERE EXISTS (
         SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id
@@ -127,7 +161,7 @@ _CLAIM = """
         SET state = 'sending', attempts = attempts + 1, due_at = {{}}
         WHERE id = ANY(ARRAY(SELECT id FROM due))
         RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
-            expires_at, priority, cancel_requested, tracks
+            expires_at, priority, cancel_requested, tracks, last_attempt_at IS NULL AS is_untried
     ), shown AS (
         UPDATE spooled_messages SET status = 'sending'
         WHERE id = ANY(ARRAY(
@@ -139,9 +173,10 @@ _CLAIM = """
     SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
         claimed.organization_id, claimed.project_id, claimed.message_id,
         claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
-        claimed.tracks,
+        claimed.tracks, claimed.is_untried,
         queue.vmta_id, due.due_at AS due_since,
         message.content_id, octet_length(content.body) AS content_bytes,
+        coalesce(content.format IN ('template', 'mailing'), false) AS is_personal,
         message.domain_id, message.return_path_domain, message.null_sender
     FROM claimed
     JOIN due ON due.id = claimed.id
@@ -185,6 +220,20 @@ async def read_contents(content_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID
     return {_uuid(row["id"]): _content(row) for row in rows}
 
 
+async def read_personal(delivery_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Personal]:
+    """Return what single recipients' mail is filled with; one that is gone is left out."""
+    rows = await fetch(
+        "SELECT delivery_id, body FROM personal_values WHERE delivery_id IN (SELECT ("
+        "SELECT own.delivery_id FROM personal_values AS own "
+        "WHERE own.content_id = message.content_id AND own.delivery_id <= delivery.id "
+        "ORDER BY own.delivery_id DESC LIMIT 1) FROM deliveries AS delivery "
+        "JOIN spooled_messages AS message ON message.id = delivery.message_id "
+        "WHERE delivery.id = ANY({}::uuid[]))",
+        list(delivery_ids),
+    )
+    return decode_personal([(row["delivery_id"], row["body"]) for row in rows])
+
+
 def _uuid(value: object) -> uuid.UUID:
     assert isinstance(value, uuid.UUID)
     return value
@@ -213,5 +262,7 @@ def leave_address_of(claim: Claim) -> str:
 
 def delivery_named_by(local_part: str, *, kind: Kind = Kind.BOUNCE) -> uuid.UUID | None:
     """Return the delivery that an address of ours names; None for anything else."""
-    token = read_return_path(derived_key(RETURN_PATH_PURPOSE), local_part, kind=kind)
-    return uuid.UUID(token) if token else None
+    for secret in derived_keys(RETURN_PATH_PURPOSE):
+        if token := read_return_path(secret, local_part, kind=kind):
+            return uuid.UUID(token)
+    return None

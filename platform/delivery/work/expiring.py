@@ -5,7 +5,8 @@ from datetime import timedelta
 from ...core import clock
 from ...core.database import fetch
 from .claims import claim_expired
-from .settling import Settlement, settle_batch
+from .settlements import Settlement
+from .settling import settle_batch
 
 SHORTEST_LIFETIME = timedelta(minutes=5)
 """What is younger has not expired, whatever its sender asked for."""

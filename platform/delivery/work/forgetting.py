@@ -6,14 +6,13 @@ had its events. What was counted of it stays.
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from ...core import clock
 from ...core.database import fetch, transaction
 from ...core.ids import first_id_at
-from ...core.settings import settings
+from ...core.retention import Term
 from ...events.consuming import first_needed_position
 
 BATCH = 500
@@ -47,25 +46,67 @@ OLD_EVENTS = """
         ORDER BY id LIMIT {})) RETURNING id
 """
 
+# The same for one organization, and by its own index, for its plan keeps less: whoever else's
+# mail is of that time is not looked at.
+OLD_OF = """
+    SELECT spooled.id, completed_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM events WHERE message_id = spooled.id AND position >= {}) AS may_go
+    FROM messages JOIN spooled_messages AS spooled USING (id)
+    WHERE messages.organization_id = {} AND messages.id > {} AND messages.id < {}
+    ORDER BY messages.id LIMIT {}
+"""
+WITH_OLD = """
+    SELECT asked.id FROM unnest({}::uuid[]) AS asked (id) WHERE EXISTS (
+        SELECT FROM messages WHERE organization_id = asked.id AND id < {})
+"""
+OLD_EVENTS_OF = """
+    DELETE FROM events WHERE id = ANY(ARRAY(
+        SELECT event.id FROM unnest({}::uuid[]) AS asked (id) CROSS JOIN LATERAL (
+            SELECT id FROM events WHERE organization_id = asked.id AND message_id IS NULL
+            AND id < {} AND position < {} ORDER BY id LIMIT {}) AS event
+        LIMIT {})) RETURNING id
+"""
 
-async def forget_mail(*, seconds: float) -> int:
+
+async def forget_mail(terms: Sequence[Term], *, seconds: float) -> int:
     """Remove messages and events that are kept no longer and return how many messages.
 
     It stops after *seconds*; the next time goes on with the oldest.
     """
     give_up_at = time.monotonic() + seconds
-    end = first_id_at(clock.now() - timedelta(days=settings().keep_message_days))
     needed = await first_needed_position()
     before = NOTHING_NEEDED if needed is None else needed
+    removed = 0
+    for term in terms:
+        end = first_id_at(clock.now() - term.length)
+        if term.organization_ids is None:
+            removed += await _forget(OLD, (before,), end, give_up_at)
+            await _repeat(give_up_at, OLD_EVENTS, end, before, LATE_EVENTS)
+            continue
+        whose = list(term.organization_ids)
+        for row in await fetch(WITH_OLD, whose, end):
+            removed += await _forget(OLD_OF, (before, row["id"]), end, give_up_at)
+        events = (whose, end, before, LATE_EVENTS, LATE_EVENTS)
+        await _repeat(give_up_at, OLD_EVENTS_OF, *events)
+    return removed
+
+
+async def _forget(
+    old: LiteralString, arguments: Sequence[Any], end: UUID, give_up_at: float
+) -> int:
     removed, start = 0, UUID(int=0)
     while time.monotonic() < give_up_at and (
-        looked_at := await fetch(OLD, before, start, end, BATCH)
+        looked_at := await fetch(old, *arguments, start, end, BATCH)
     ):
         removed += await _remove(looked_at)
         start = looked_at[-1]["id"]
-    while time.monotonic() < give_up_at and await fetch(OLD_EVENTS, end, before, LATE_EVENTS):
-        pass
     return removed
+
+
+async def _repeat(give_up_at: float, statement: LiteralString, *arguments: Any) -> None:
+    """Run a statement until it changes nothing more, or the time is up."""
+    while time.monotonic() < give_up_at and await fetch(statement, *arguments):
+        pass
 
 
 async def _remove(looked_at: Sequence[dict[str, Any]]) -> int:

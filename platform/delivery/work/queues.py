@@ -154,15 +154,20 @@ async def note_queues(
 
 
 async def has_due(queue_id: uuid.UUID) -> bool:
-    """Say whether a drain of this queue would find something now."""
+    """Say whether a drain of this queue would find something now.
+
+    It would not find what somebody holds at this moment, nor send for a vMTA that is gone: one
+    that is asked for all the same ends at once, and is asked for again, over and over.
+    """
     rows = await fetch(
-        "SELECT FROM queues LEFT JOIN vmtas ON vmtas.id = queues.vmta_id "
+        "SELECT FROM queues JOIN vmtas ON vmtas.id = queues.vmta_id "
         "WHERE queues.id = {} AND queues.state <> 'held' "
         "AND (queues.resume_at IS NULL OR queues.resume_at <= {}) "
-        "AND vmtas.status IS DISTINCT FROM 'paused' AND EXISTS ("
+        "AND vmtas.status <> 'paused' AND EXISTS ("
         "SELECT FROM (VALUES (0::smallint), (1::smallint)) AS turn (priority) "
         "CROSS JOIN LATERAL (SELECT FROM deliveries WHERE queue_id = queues.id "
-        "AND deliveries.priority = turn.priority AND due_at <= {} LIMIT 1) AS waiting)",
+        "AND deliveries.priority = turn.priority AND due_at <= {} "
+        "ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS waiting)",
         queue_id,
         clock.now(),
         clock.now(),
@@ -237,24 +242,19 @@ DUE_QUEUES = """
 """
 
 
-async def anything_waits() -> bool:
-    """Say whether a sweep would find something to do; one statement, for it is asked for ever."""
-    now = clock.now()
-    rows = await fetch(
-        "SELECT EXISTS (SELECT FROM queue_changes) "
-        "OR EXISTS (SELECT FROM queues WHERE flushed_at IS NOT NULL) "
-        "OR EXISTS (SELECT FROM queues WHERE state = 'held' AND held_until <= {}) "
-        "OR EXISTS (SELECT FROM vmtas WHERE status = 'paused' AND paused_until <= {}) "
-        f"OR EXISTS ({DUE_QUEUES}) AS yes",
-        now,
-        now,
-        now,
-        now,
-        1,
-        now,
-        1,
-    )
-    return bool(rows[0]["yes"])
+ANY_WAITING = (
+    "(EXISTS (SELECT FROM queue_changes) "
+    "OR EXISTS (SELECT FROM queues WHERE flushed_at IS NOT NULL) "
+    "OR EXISTS (SELECT FROM queues WHERE state = 'held' AND held_until <= {}) "
+    "OR EXISTS (SELECT FROM vmtas WHERE status = 'paused' AND paused_until <= {}) "
+    f"OR EXISTS ({DUE_QUEUES}))"
+)
+"""Whether a sweep would find something to do, with what `waiting_at` returns."""
+
+
+def waiting_at(now: datetime) -> tuple[object, ...]:
+    """Return what belongs into the places of `ANY_WAITING`."""
+    return (now, now, now, now, 1, now, 1)
 
 
 async def oldest_due() -> datetime | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...core import clock
 from ...core.actor import OrganizationId, ProjectId
-from ...core.crypto import derived_key
+from ...core.crypto import derived_keys
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...core.settings import settings
@@ -26,7 +26,8 @@ from ..classify import judge
 from ..isps import Isp, isp_of
 from ..rules import OPEN, DeliveryState
 from .claims import RETURN_PATH_PURPOSE
-from .settling import COOLING_FOR, keep_failing, write_messages
+from .cooling import COOLING_FOR, keep_failing
+from .settling import write_messages
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +100,10 @@ async def named_in(report: FeedbackReport) -> Addressee | None:
     A signed return path names it. A Message-ID of ours does where the message has had one
     recipient only: all others could speak for each other.
     """
-    secret = derived_key(RETURN_PATH_PURPOSE)
     for clue in report.clues:
-        token = find_return_path(secret, clue)
-        if token is not None:
-            return await find_addressee(uuid.UUID(token))
+        for secret in derived_keys(RETURN_PATH_PURPOSE):
+            if (token := find_return_path(secret, clue)) is not None:
+                return await find_addressee(uuid.UUID(token))
     match = _MESSAGE_ID.match(report.message_id or "")
     if match is None:
         return None

@@ -4,100 +4,23 @@ import json
 import random
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from ...core import clock
-from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
 from ...credits.lots import Refund, refund_all
-from ...events.operations import NewEvent, append
-from ...events.rules import NO_WEBHOOKS, EventType
-from ...mail.outcome import BounceClass, BounceType, Outcome, Verdict
-from ...suppressions.rules import SuppressionReason
-from ...suppressions.work import NewSuppression, add
-from ..classify import Action
-from ..isps import isp_of
+from ...events.operations import append
+from ...mail.outcome import Verdict
 from ..rules import BACKOFF, FINAL, OPEN, DeliveryState, next_step
 from .activity import AttemptEnd, note_activity
-from .claims import Claim
+from .cooling import suppress
+from .greylisted import note_greylisted
+from .settlements import Settled, Settlement, Step
+from .telling import events_of, milliseconds, value_of
 
 JITTER = 0.1
 """The largest share of a wait that is added to it, so that what failed together parts."""
-
-COOLING_AFTER = 3
-"""Final soft failures of one address within COOLING_WINDOW that stop mail to it."""
-
-COOLING_WINDOW = timedelta(days=7)
-COOLING_FOR = timedelta(hours=72)
-
-SOFT_CLASSES = tuple(
-    each.value for each in BounceClass if each.type_for(Verdict.DEFERRED) is BounceType.SOFT
-)
-
-# The classes are written out, for the index holds these failures and no others; and of an
-# address no more are looked at than matter.
-FAILING = (
-    "SELECT asked.nth FROM unnest({}::uuid[], {}::text[]) WITH ORDINALITY "
-    "AS asked (organization_id, address_key, nth) CROSS JOIN LATERAL ("
-    "SELECT count(*) AS failures FROM (SELECT FROM deliveries "
-    "WHERE organization_id = asked.organization_id AND address_key = asked.address_key "
-    "AND settled_at > {} AND state IN ('bounced', 'expired') AND NOT simulated "
-    f"AND bounce_class IN ({', '.join(map(repr, SOFT_CLASSES))}) LIMIT {{}}) AS found"
-    ") AS counted WHERE counted.failures >= {}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of one claim.
-
-    Without an *outcome* nothing was attempted: the delivery expires if its time is up and
-    is due again at once if not, and the attempt does not count.
-    """
-
-    claim: Claim
-    vmta: str
-    outcome: Outcome | None
-    source_address: str | None = None
-    """Our address, where the vMTA has one of its own."""
-    action: Action | None = None
-    """What follows beyond this delivery; None is what its bounce class says."""
-
-    @property
-    def is_throttling(self) -> bool:
-        """Whether the receiver asked for less of what this queue sends."""
-        if self.action is not None:
-            return self.action is Action.BACK_OFF
-        return self.outcome is not None and self.outcome.bounce_class is BounceClass.RATE_LIMITED
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    settlement: Settlement
-    state: DeliveryState
-    due_at: datetime | None
-
-    @property
-    def claim(self) -> Claim:
-        return self.settlement.claim
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """A step as it was written: a cancellation may have changed it, and what it said before."""
-
-    step: _Step
-    state: DeliveryState
-    due_at: datetime | None
-    attempts: int
-    code: int | None
-    reply: str | None
-    bounce_class: str | None
-    cancelled_by: uuid.UUID | None
-    refund_entry_id: uuid.UUID | None
 
 
 async def settle_batch(settlements: Sequence[Settlement]) -> int:
@@ -128,38 +51,39 @@ async def settle_in(tx: Tx, settlements: Sequence[Settlement]) -> int:
     if settled:
         await write_messages({each.step.claim.message_id for each in settled}, now)
         await _write_attempts(settled)
-        await append(tx, [event for each in settled for event in _events(each, now)])
+        await append(tx, [event for each in settled for event in events_of(each, now)])
         await refund_all(tx, _refunds(settled))
         real = [each for each in settled if not each.step.claim.simulated]
-        await _suppress(tx, real, now)
+        await suppress(tx, real, now)
+        await note_greylisted(tx, real)
         await _slow_down(real, now)
         await note_activity(_attempt_ends(real))
     return len(settled)
 
 
-def _attempt_ends(settled: Sequence[_Settled]) -> Iterable[AttemptEnd]:
+def _attempt_ends(settled: Sequence[Settled]) -> Iterable[AttemptEnd]:
     for each in settled:
         claim, outcome = each.step.claim, each.step.settlement.outcome
-        if outcome is not None:
+        if outcome is not None and not outcome.is_local:
             yield AttemptEnd(claim.organization_id, claim.vmta_id, each.state, outcome.bounce_type)
 
 
-def _step(settlement: Settlement, now: datetime) -> _Step:
+def _step(settlement: Settlement, now: datetime) -> Step:
     claim, outcome = settlement.claim, settlement.outcome
     if outcome is None:
         if claim.expires_at <= now:
-            return _Step(settlement, DeliveryState.EXPIRED, None)
-        before = DeliveryState.DEFERRED if claim.attempt > 1 else DeliveryState.QUEUED
-        return _Step(settlement, before, now)
+            return Step(settlement, DeliveryState.EXPIRED, None)
+        before = DeliveryState.QUEUED if claim.is_untried else DeliveryState.DEFERRED
+        return Step(settlement, before, now)
     state, due_at = next_step(
         outcome.verdict, attempts=claim.attempt, now=now, expires_at=claim.expires_at
     )
     if due_at is not None:
         due_at += (due_at - now) * random.uniform(0, JITTER)
-    return _Step(settlement, state, due_at)
+    return Step(settlement, state, due_at)
 
 
-async def _lock_messages(steps: Iterable[_Step]) -> None:
+async def _lock_messages(steps: Iterable[Step]) -> None:
     # Ordered by id so that two workers with deliveries of the same messages never deadlock.
     # Whoever changes a message's deliveries holds its row first.
     await fetch(
@@ -168,7 +92,7 @@ async def _lock_messages(steps: Iterable[_Step]) -> None:
     )
 
 
-async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> list[_Settled]:
+async def _write_deliveries(steps: Mapping[uuid.UUID, Step], now: datetime) -> list[Settled]:
     """Change each delivery that is still at the attempt of its claim.
 
     They are locked in the order of ids, as renewing does, so that the two never deadlock.
@@ -217,12 +141,12 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
         [outcome and outcome.enhanced_code for outcome in outcomes],
         [outcome and outcome.text for outcome in outcomes],
         [outcome and outcome.mx_host for outcome in outcomes],
-        [outcome and _value(outcome.bounce_class) for outcome in outcomes],
+        [outcome and value_of(outcome.bounce_class) for outcome in outcomes],
         [outcome and outcome.started_at for outcome in outcomes],
         list(steps),
     )
     return [
-        _Settled(
+        Settled(
             step=steps[row["id"]],
             state=DeliveryState(row["state"]),
             due_at=None if row["state"] in FINAL else steps[row["id"]].due_at,
@@ -237,7 +161,7 @@ async def _write_deliveries(steps: Mapping[uuid.UUID, _Step], now: datetime) -> 
     ]
 
 
-def _refunds(settled: Sequence[_Settled]) -> list[Refund]:
+def _refunds(settled: Sequence[Settled]) -> list[Refund]:
     """Return what is paid back: recipients that were cancelled before an attempt was made."""
     counts: dict[tuple[uuid.UUID, uuid.UUID], int] = {}
     for each in settled:
@@ -277,7 +201,7 @@ async def write_messages(message_ids: Collection[uuid.UUID], now: datetime) -> N
     )
 
 
-async def _write_attempts(settled: Sequence[_Settled]) -> None:
+async def _write_attempts(settled: Sequence[Settled]) -> None:
     made = [each.step.settlement for each in settled if each.step.settlement.outcome]
     outcomes = [settlement.outcome for settlement in made if settlement.outcome]
     if not made:
@@ -304,7 +228,7 @@ async def _write_attempts(settled: Sequence[_Settled]) -> None:
         [outcome.code for outcome in outcomes],
         [outcome.enhanced_code for outcome in outcomes],
         [outcome.text for outcome in outcomes],
-        [_value(outcome.bounce_class) for outcome in outcomes],
+        [value_of(outcome.bounce_class) for outcome in outcomes],
         [outcome.mx_host for outcome in outcomes],
         [outcome.mx_address for outcome in outcomes],
         [settlement.source_address for settlement in made],
@@ -314,106 +238,18 @@ async def _write_attempts(settled: Sequence[_Settled]) -> None:
         [outcome.tls_policy and outcome.tls_policy.value for outcome in outcomes],
         [json.dumps(outcome.transcript) for outcome in outcomes],
         [outcome.started_at for outcome in outcomes],
-        [_milliseconds(outcome) for outcome in outcomes],
+        [milliseconds(outcome) for outcome in outcomes],
     )
 
 
-def _events(settled: _Settled, now: datetime) -> list[NewEvent]:
-    """Return what this attempt says about its delivery, in order."""
-    claim, outcome = settled.step.claim, settled.step.settlement.outcome
-    events: list[NewEvent] = []
-    if outcome is not None and claim.attempt == 1:
-        data: dict[str, Any] = {"vmta": settled.step.settlement.vmta, "mx_host": outcome.mx_host}
-        events.append(_event(claim, EventType.MESSAGE_SENT, data, outcome.started_at))
-    said = _result(settled)
-    if said is not None:
-        events.append(_event(claim, *said, now, ends_attempt=outcome is not None))
-    return events
-
-
-def _result(settled: _Settled) -> tuple[EventType, dict[str, Any]] | None:
-    """Return the event of the new state; None for a delivery that was only put back."""
-    if settled.state is DeliveryState.CANCELLED:
-        by = settled.cancelled_by
-        return EventType.MESSAGE_CANCELLED, {"cancelled_by": by and str(by)}
-    if settled.state is DeliveryState.EXPIRED:
-        return EventType.MESSAGE_EXPIRED, {
-            "bounce_class": settled.bounce_class,
-            "smtp_response": _response(settled.code, settled.reply),
-        }
-    outcome = settled.step.settlement.outcome
-    if outcome is None:
-        return None
-    data: dict[str, Any] = {
-        "vmta": settled.step.settlement.vmta,
-        "mx_host": outcome.mx_host,
-        "smtp_code": outcome.code,
-        "smtp_response": _response(outcome.code, outcome.text),
-        "tls": outcome.tls_version,
-        "attempt": settled.step.claim.attempt,
-        "duration_ms": _milliseconds(outcome),
-    }
-    if settled.state is DeliveryState.DELIVERED:
-        return EventType.MESSAGE_DELIVERED, data
-    data["bounce_class"] = _value(outcome.bounce_class)
-    if settled.state is DeliveryState.BOUNCED:
-        data["bounce_type"] = _value(outcome.bounce_type)
-        data["enhanced_code"] = outcome.enhanced_code
-        data["source"] = "session"
-        return EventType.MESSAGE_BOUNCED, data
-    data["next_attempt_at"] = settled.due_at and _rfc3339(settled.due_at)
-    return EventType.MESSAGE_DEFERRED, data
-
-
-def _event(
-    claim: Claim,
-    type: EventType,
-    data: Mapping[str, Any],
-    occurred_at: datetime,
-    *,
-    ends_attempt: bool = False,
-) -> NewEvent:
-    return NewEvent(
-        organization_id=claim.organization_id,
-        project_id=claim.project_id,
-        message_id=claim.message_id,
-        delivery_id=claim.delivery_id,
-        type=type,
-        data=data if claim.calls_webhooks else {**data, **NO_WEBHOOKS},
-        occurred_at=occurred_at,
-        simulated=claim.simulated,
-        vmta_id=claim.vmta_id,
-        ends_attempt=ends_attempt,
-        isp=isp_of(claim.address.rpartition("@")[2], data.get("mx_host")) if ends_attempt else "",
-    )
-
-
-async def _suppress(tx: Tx, settled: Sequence[_Settled], now: datetime) -> None:
-    """Stop mail to addresses that failed for good, and for a while to those that keep failing."""
-    hard, soft = [], []
-    for each in settled:
-        outcome = each.step.settlement.outcome
-        if outcome is None or each.state not in FINAL:
-            continue
-        if each.state is DeliveryState.BOUNCED and outcome.bounce_type is BounceType.HARD:
-            hard.append(_suppression(each.step, SuppressionReason.HARD_BOUNCE, None))
-        elif outcome.bounce_type is BounceType.SOFT and each.state is not DeliveryState.CANCELLED:
-            soft.append(each.step)
-    cooling = [
-        _suppression(step, SuppressionReason.SOFT_BOUNCE_COOLING, now + COOLING_FOR)
-        for step in await _keep_failing(soft, now)
-    ]
-    await add(tx, hard + cooling)
-
-
-async def _slow_down(settled: Sequence[_Settled], now: datetime) -> None:
+async def _slow_down(settled: Sequence[Settled], now: datetime) -> None:
     """Put throttled queues into back-off, and keep those there that go on failing."""
     settlements = [each.step.settlement for each in settled]
     throttled = {each.claim.queue_id for each in settlements if each.is_throttling}
     failed = throttled | {
         each.claim.queue_id
         for each in settlements
-        if each.outcome and each.outcome.verdict is Verdict.DEFERRED
+        if each.outcome and each.outcome.verdict is Verdict.DEFERRED and not each.outcome.is_local
     }
     if failed:
         # In id order, like every row that two workers may want at once.
@@ -426,53 +262,3 @@ async def _slow_down(settled: Sequence[_Settled], now: datetime) -> None:
             list(throttled),
             now,
         )
-
-
-def _suppression(
-    step: _Step, reason: SuppressionReason, expires_at: datetime | None
-) -> NewSuppression:
-    outcome = step.settlement.outcome
-    return NewSuppression(
-        organization_id=step.claim.organization_id,
-        project_id=None,
-        address=step.claim.address,
-        reason=reason,
-        description=_response(outcome.code, outcome.text) if outcome else None,
-        expires_at=expires_at,
-    )
-
-
-async def _keep_failing(steps: Sequence[_Step], now: datetime) -> list[_Step]:
-    addresses = [(step.claim.organization_id, step.claim.address.lower()) for step in steps]
-    return [steps[nth] for nth in await keep_failing(addresses, now)]
-
-
-async def keep_failing(addresses: Sequence[tuple[OrganizationId, str]], now: datetime) -> list[int]:
-    """Return which of *addresses* have failed so often lately that mail to them has to pause."""
-    if not addresses:
-        return []
-    rows = await fetch(
-        FAILING,
-        [organization_id for organization_id, _ in addresses],
-        [address_key for _, address_key in addresses],
-        now - COOLING_WINDOW,
-        COOLING_AFTER,
-        COOLING_AFTER,
-    )
-    return [row["nth"] - 1 for row in rows]
-
-
-def _response(code: int | None, text: str | None) -> str | None:
-    return f"{code} {text}" if code is not None else text
-
-
-def _milliseconds(outcome: Outcome) -> int:
-    return round(outcome.duration.total_seconds() * 1000)
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _value(member: BounceClass | BounceType | None) -> str | None:
-    return member.value if member else None

@@ -17,7 +17,8 @@ from ..contents import ContentFormat, decode_parts
 from ..rules import DeliveryState
 from ..scripts import SCRIPTS, Script, SimulatedOutcome
 from .claims import Claim
-from .settling import Settlement, settle_in, write_messages
+from .settlements import Settlement
+from .settling import settle_in, write_messages
 
 STARTABLE = (DeliveryState.SCHEDULED, DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
@@ -163,10 +164,11 @@ async def _claim(wanted: Simulation, rows: Sequence[Mapping[str, Any]]) -> list[
         WITH claimed AS (
             UPDATE deliveries SET state = 'sending', attempts = attempts + 1, simulated = true
             WHERE id = ANY({}::uuid[]) AND due_at IS NULL AND state = ANY({}::text[])
-            RETURNING id, queue_id, attempts, address, priority, expires_at, message_id
+            RETURNING id, queue_id, attempts, address, priority, expires_at, message_id,
+                last_attempt_at IS NULL AS is_untried
         )
         SELECT claimed.id, claimed.queue_id, claimed.attempts, claimed.address,
-            claimed.priority, claimed.expires_at, queues.vmta_id,
+            claimed.priority, claimed.expires_at, claimed.is_untried, queues.vmta_id,
             coalesce(vmtas.name, '') AS vmta, message.content_id, message.domain_id,
             message.return_path_domain
         FROM claimed JOIN queues ON queues.id = claimed.queue_id
@@ -197,6 +199,7 @@ def _claim_of(row: Mapping[str, Any], wanted: Simulation) -> Claim:
         priority=row["priority"],
         expires_at=row["expires_at"],
         cancel_requested=False,
+        is_untried=row["is_untried"],
         simulated=True,
         calls_webhooks=wanted.fire_webhooks,
     )

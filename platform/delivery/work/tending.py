@@ -1,6 +1,8 @@
 """What happens to vMTAs by the clock: pauses end, days of warm-ups too, orphaned mail moves."""
 
+import logging
 import uuid
+from collections.abc import Awaitable
 from datetime import UTC, date, datetime, time, timedelta
 
 from ...core import clock
@@ -17,32 +19,50 @@ from ..moving import move_mail
 from ..vmta_operations import resume
 from ..vmta_queries import attempts_between, health_of
 
+log = logging.getLogger(__name__)
+
 AT_ONCE = 100
 
 
 async def tend_vmtas() -> None:
-    """Do what is due for vMTAs now; any number of workers may."""
+    """Do what is due for vMTAs now; any number of workers may.
+
+    One that it cannot be done for is logged, and holds up no other.
+    """
     for row in await fetch(
         "SELECT id FROM vmtas WHERE status = 'paused' AND paused_until <= {} LIMIT {}",
         clock.now(),
         AT_ONCE,
     ):
-        await _end_pause(row["id"])
+        await _apart(row["id"], _end_pause(row["id"]))
     for row in await fetch(
         "SELECT DISTINCT past_vmtas.id, past_vmtas.organization_id, successor_id FROM past_vmtas "
         "JOIN queues ON vmta_id = past_vmtas.id AND depth + scheduled > 0 LIMIT {}",
         AT_ONCE,
     ):
-        organization_id = OrganizationId(row["organization_id"])
-        targets = await successors_of(organization_id, row["successor_id"])
-        async with transaction() as tx:
-            await move_mail(tx, row["id"], targets, any_mail=True)
+        await _apart(row["id"], _move_on(**row))
     for row in await fetch(
         "SELECT vmta_id FROM vmta_warmups WHERE day_on < {} AND state <> 'completed' LIMIT {}",
         clock.now().date(),
         AT_ONCE,
     ):
-        await _end_day(row["vmta_id"])
+        await _apart(row["vmta_id"], _end_day(row["vmta_id"]))
+
+
+async def _apart(vmta_id: uuid.UUID, step: Awaitable[None]) -> None:
+    try:
+        await step
+    except Exception:  # an edge: others are not to wait for what is wrong with this one
+        log.exception("vMTA %s cannot be tended to", vmta_id)
+
+
+async def _move_on(
+    id: uuid.UUID, organization_id: OrganizationId, successor_id: uuid.UUID | None
+) -> None:
+    """Give mail that is left in the queues of a vMTA that is gone to its successors."""
+    targets = await successors_of(organization_id, successor_id)
+    async with transaction() as tx:
+        await move_mail(tx, id, targets, any_mail=True)
 
 
 async def _end_pause(vmta_id: uuid.UUID) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from ...core import clock
 from ...core.database import fetch, transaction
 from ...core.ids import first_id_at
-from ...core.settings import settings
+from ...core.retention import Term
 
 CAPTURED_KEPT = timedelta(days=3)
 
@@ -28,16 +28,19 @@ BATCH = 1000
 """Rows removed by one statement, so that none holds its locks for long."""
 
 
-async def remove_old_contents() -> int:
+async def remove_old_contents(term: Term) -> int:
     """Remove contents nobody may read any more and return how many there were."""
-    before = clock.now() - timedelta(days=settings().keep_content_days)
+    before, whose = clock.now() - term.length, term.organization_ids
     removed, start = 0, UUID(int=0)
     # Ids are in the order of time, so that only old contents are looked at, each once.
     while looked_at := await fetch(
-        "SELECT contents.id, message.completed_at < {} AS is_old FROM contents "
+        "SELECT contents.id, message.completed_at < {} AND ({}::uuid[] IS NULL "
+        "OR message.organization_id = ANY({}::uuid[])) AS is_old FROM contents "
         "LEFT JOIN spooled_messages AS message ON message.content_id = contents.id "
         "WHERE contents.id > {} AND contents.id < {} ORDER BY contents.id LIMIT {}",
         before,
+        whose,
+        whose,
         start,
         first_id_at(before),
         BATCH,

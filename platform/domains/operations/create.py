@@ -103,7 +103,7 @@ async def _create(
                 )
                 if kept is not None:
                     return await _made_before(actor, kept)
-            domain = await _insert(tx, actor, request, checked, keys)
+            domain = await insert_domain(tx, actor, request, checked, keys)
             if idempotency_key is not None:
                 answer = {"domainId": str(domain.id)}
                 await idempotency.store(tx, actor.organization_id, CREATE, idempotency_key, answer)
@@ -127,9 +127,17 @@ async def _refuse(tx: Tx, actor: Actor, request: DomainRequest, checked: Checked
     await refuse_beyond_plan(tx, actor)
 
 
-async def _insert(
+async def insert_domain(
     tx: Tx, actor: Actor, request: DomainRequest, checked: CheckedDomain, keys: list[SealedKey]
 ) -> Domain:
+    """Write a domain down, with keys and records that nobody has looked for yet.
+
+    Raises:
+        InvalidInput: there is no such pool, or another domain tracks under the name.
+        DomainExists: the organization has it already.
+        DomainClaimed: another organization has verified it.
+        TooManyDomains: the plan allows no further one.
+    """
     await _refuse(tx, actor, request, checked)
     pool = request.default_pool or DEFAULT_POOL
     now, days = clock.now(), checked.dkim_rotation_days
@@ -154,7 +162,7 @@ async def _insert(
     await Domain.insert(domain)
     await insert_keys(tx, domain.id, keys, overlap_seconds=DEFAULT_OVERLAP_SECONDS)
     await write_records(tx, domain)
-    algorithms = [algorithm.value for algorithm in checked.dkim_algorithms]
+    algorithms = [key.algorithm.value for key in keys]
     changes = {"name": checked.name, "dkim_algorithms": algorithms}
     await record_change(actor, tx, domain, "domain.created", changes)
     return domain
