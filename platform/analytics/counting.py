@@ -115,6 +115,7 @@ class Seen:
     """What was known of a delivery: the positions of its first events, and where it went."""
 
     first_attempt: int | None = None
+    """Of whatever ended the first that is known of, if only by giving the mail up."""
     first_deferral: int | None = None
     place: Place = NOWHERE
     """Of its delivery, or else of its first attempt."""
@@ -134,7 +135,8 @@ class Part(NamedTuple):
     at: datetime
     isp: str
     vmta: str
-    """Empty before the first attempt: until then it is not said where it will go."""
+    """Empty before the first attempt, for until then it is not said where it will go; and of
+    failures that are ours and no receiver's."""
     bounce_class: str
     added: Added
 
@@ -180,19 +182,23 @@ def _attempt(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
     elif event.type == EventType.MESSAGE_BOUNCED:
         name, bounce_class = _bounce(data.get("bounce_class"), Verdict.BOUNCED)
         yield Part(at, isp, vmta, "", begun)
-        yield Part(at, isp, vmta, bounce_class, ((name, 1),))
+        yield Part(at, isp, _failed_at(data, vmta), bounce_class, ((name, 1),))
     else:
         _, bounce_class = _bounce(data.get("bounce_class"), Verdict.DEFERRED)
         if is_first or seen.first_deferral == event.position:
             begun = (*begun, ("deferred", 1))
         yield Part(at, isp, vmta, "", begun)
-        yield Part(at, isp, vmta, bounce_class, (("deferrals", 1),))
+        yield Part(at, isp, _failed_at(data, vmta), bounce_class, (("deferrals", 1),))
 
 
 def _later(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
     vmta, mx_host = seen.place
     isp = _isp(mail.traits.recipient_domain, mx_host or (None if vmta else mail.mx_host))
     at = event.occurred_at if event.type in AT_THEIR_OWN_TIME else mail.accepted_at
+    if seen.first_attempt == event.position:
+        # Its only attempt was its last: it went out, and was given up at once.
+        yield Part(at, _isp(mail.traits.recipient_domain, None), "", "", NOT_ACCEPTED)
+        yield Part(at, isp, vmta, "", BEGUN)
     if event.type == EventType.MESSAGE_BOUNCED:
         name, bounce_class = _bounce(event.data.get("bounce_class"), Verdict.BOUNCED)
         yield Part(at, isp, vmta, "", (("delivered", -1),))
@@ -200,13 +206,18 @@ def _later(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
     elif event.type == EventType.MESSAGE_EXPIRED:
         name, bounce_class = _bounce(event.data.get("bounce_class"), Verdict.DEFERRED)
         yield Part(at, isp, vmta, "", (("expired", 1),))
-        yield Part(at, isp, vmta, bounce_class, ((name, 1),))
+        yield Part(at, isp, _failed_at(event.data, vmta), bounce_class, ((name, 1),))
     elif event.type == EventType.MESSAGE_OPENED:
         yield Part(at, isp, vmta, "", _engaged("opens", "machine_opens", event.data, seen))
     elif event.type == EventType.MESSAGE_CLICKED:
         yield Part(at, isp, vmta, "", _engaged("clicks", "bot_clicks", event.data, seen))
     else:
         yield Part(at, isp, vmta, "", ((AS_NAMED[event.type], 1),))
+
+
+def _failed_at(data: Mapping[str, Any], vmta: str) -> str:
+    """Return what a failure is held against: nothing, if it was ours and nobody was asked."""
+    return "" if data.get("local") else vmta
 
 
 AS_NAMED: Mapping[str, str] = {

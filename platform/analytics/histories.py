@@ -10,7 +10,7 @@ from .counting import ENGAGEMENT, NOWHERE, UNSEEN, Mail, Place, Seen, Told, Trai
 
 MESSAGES = (
     "SELECT id, organization_id, project_id, created_at, send_at, sender_domain, pool, tags, "
-    "batch_id, stream, api_key_id FROM messages WHERE id = ANY({}::uuid[])"
+    "batch_id, stream, api_key_id, template FROM messages WHERE id = ANY({}::uuid[])"
 )
 DELIVERIES = "SELECT id, domain, mx_host FROM deliveries WHERE id = ANY({}::uuid[])"
 # Attempts come early among the events of a message, so that these stop soon, however often
@@ -23,7 +23,8 @@ HISTORIES = """
     LEFT JOIN LATERAL (
         SELECT position, data->>'vmta' AS vmta, data->>'mx_host' AS mx_host FROM events
         WHERE message_id = asked.message_id AND delivery_id = asked.delivery_id
-        AND type IN ('message.delivered', 'message.deferred', 'message.bounced')
+        AND (type IN ('message.delivered', 'message.deferred', 'message.bounced')
+            OR type IN ('message.expired', 'message.cancelled') AND data ? 'attempt')
         ORDER BY position LIMIT 1) AS attempt ON true
     LEFT JOIN LATERAL (
         SELECT position FROM events
@@ -77,7 +78,7 @@ def _mail(message: Mapping[str, Any], delivery: Mapping[str, Any] | None) -> Mai
             message["batch_id"] or "",
             message["stream"],
             str(message["api_key_id"] or ""),
-            "",
+            message["template"] or "",
         ),
         accepted_at=created_at,
         due_at=max(created_at, message["send_at"] or created_at),

@@ -87,7 +87,7 @@ async def export_analytics(actor: Actor, asked: Asked, dataset: Dataset) -> Expo
     await limits.count(limits.EXPORT_ANALYTICS, str(actor.organization_id))
     rows = await _count_messages(actor, asked.window) if is_mail else None
     if rows is not None and rows > MOST_ROWS:
-        message = f"A file has at most {MOST_ROWS:,} rows. Ask for a shorter range."
+        message = f"A file has at most {MOST_ROWS:,} rows. Ask for less, or start an export."
         raise ExportTooLarge(message, details=[Detail("from", DetailCode.TOO_LARGE, message)])
     async with transaction() as tx:
         await audit.record(

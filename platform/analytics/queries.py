@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from ..accounts.queries import kept_days
 from ..core import clock
 from ..core.actor import Actor, Permission
 from ..core.database import fetch
 from ..core.errors import Detail, DetailCode
 from ..core.ids import parse_id
-from ..core.settings import settings
+from ..core.retention import Kind
 from ..delivery.isps import Isp
 from ..delivery.queue_queries import backoffs_by_isp
 from ..events.consuming import consumer_lags
@@ -305,10 +306,13 @@ async def _read(
     actor.require(Permission.READ_ANALYTICS)
     question = Question(actor.organization_id, actor.project_id, asked.filters, by, by_isp)
     starts = edges or [asked.window.start]
-    return await read(question, _pieces(question, asked.window, starts), starts)
+    kept = timedelta(days=await kept_days(actor, Kind.MESSAGES))
+    return await read(question, _pieces(question, asked.window, starts, kept), starts)
 
 
-def _pieces(question: Question, window: Window, edges: Sequence[datetime]) -> list[Piece]:
+def _pieces(
+    question: Question, window: Window, edges: Sequence[datetime], events_kept: timedelta
+) -> list[Piece]:
     now = clock.now()
     if (
         not question.has_minutes
@@ -325,7 +329,7 @@ def _pieces(question: Question, window: Window, edges: Sequence[datetime]) -> li
         edges,
         now=now,
         has_minutes=question.has_minutes,
-        minutes_kept=min(MINUTES_KEPT, timedelta(days=settings().keep_message_days)),
+        minutes_kept=min(MINUTES_KEPT, events_kept),
     )
 
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import typst
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
@@ -57,6 +56,9 @@ async def as_pdf(report: Report) -> str:
 
 
 def _compile(data: str, at: datetime) -> bytes:
+    # Seven megabytes that a process needs seldom.
+    import typst
+
     made = typst.compile(
         TEMPLATES / "report.typ",
         root=TEMPLATES,

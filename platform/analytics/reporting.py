@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from ..accounts.queries import get_organization
+from ..blocklists.queries import count_listed
 from ..core import clock
 from ..core.actor import Actor
 from ..core.database import fetch
@@ -77,6 +78,8 @@ class Report:
     reasons: bounces.Reasons
     trends: Sequence[Trend]
     domains_not_enforcing: Sequence[str]
+    listed_addresses: int
+    """Addresses of vMTAs that are on blocklists now."""
     findings: Sequence[ReportFinding]
     generated_at: datetime
 
@@ -116,6 +119,7 @@ async def _make(actor: Actor, asked: Asked) -> Report:
         reasons=await bounces.bounce_reasons(actor, asked),
         trends=trends,
         domains_not_enforcing=not_enforcing,
+        listed_addresses=await count_listed(actor),
         findings=findings_of(summary.metrics, providers, trends, not_enforcing),
         generated_at=clock.now(),
     )

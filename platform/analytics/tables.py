@@ -24,7 +24,7 @@ class CountedSet(Table, db=DB, tablename="analytics_sets"):
     isp = Varchar(20, help_text="Of kinds full and bounce_class.")
     domain = Varchar(253, help_text="Sending domain; this and what follows of kind full.")
     recipient_domain = Varchar(253)
-    vmta = Varchar(63, help_text="Name; empty before the first attempt.")
+    vmta = Varchar(63, help_text="Name; empty before the first attempt, and of local failures.")
     pool = Varchar(63)
     tags = Array(Varchar(64), default=list)
     batch_id = Varchar(128)

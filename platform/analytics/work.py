@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from ..accounts.work import terms_of
 from ..core import clock
 from ..core.database import fetch
+from ..core.retention import Kind
 from .counting import ALL
 from .reading import SUMS, Question, count_again
 from .rolling import BATCH, CONSUMER, roll_up
@@ -60,6 +62,7 @@ SAMPLE = """
     SELECT sets.organization_id, sum(cell.accepted) AS accepted
     FROM analytics_cells AS cell JOIN analytics_sets AS sets ON sets.id = cell.set_id
     WHERE sets.kind = 'all' AND cell.grain = 'day' AND cell.starts_at = {}
+    AND sets.organization_id <> ALL({}::uuid[])
     GROUP BY 1 HAVING sum(cell.accepted) BETWEEN 1 AND {} ORDER BY random() LIMIT {}
 """
 
@@ -74,12 +77,19 @@ DAY = f"""
 async def disagreements(*, days_ago: int = 1, organizations: int = 5) -> list[Disagreement]:
     """Count a day of some organizations again, and return where the counts are not the same.
 
-    Counts that follow from events of another day, such as late bounces, are among them.
+    Counts that follow from events of another day, such as late bounces, are among them. Whose
+    events are not kept for as long is left out.
     """
     start = floor(clock.now(), Grain.DAY) - timedelta(days=days_ago)
     end = start + timedelta(days=1)
     found: list[Disagreement] = []
-    for sampled in await fetch(SAMPLE, start, MOST_SAMPLED, organizations):
+    terms = await terms_of(Kind.MESSAGES)
+    if terms[0].days <= days_ago + 1:
+        return []
+    # Events of that day may have gone already.
+    short = [each for each in terms[1:] if each.days <= days_ago + 1]
+    left_out = [id for term in short for id in term.organization_ids or ()]
+    for sampled in await fetch(SAMPLE, start, left_out, MOST_SAMPLED, organizations):
         organization_id = sampled["organization_id"]
         again = await count_again(Question(organization_id), start, end, [start])
         told = metrics_of(again[0].counts if again else {})

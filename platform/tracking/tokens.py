@@ -6,12 +6,22 @@ import struct
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ..core.actor import OrganizationId, ProjectId
-from ..core.crypto import NONCE_BYTES, VERSION, SealBroken, derived_key, digest, seal, unseal
+from ..core.crypto import (
+    NONCE_BYTES,
+    VERSION,
+    SealBroken,
+    derived_keys,
+    digest,
+    digests,
+    seal,
+    unseal,
+)
 
 LONGEST_TOKEN = 700
 """Characters of a token that are looked at; ours have at most 600."""
@@ -58,12 +68,12 @@ def read_token(token: str, *, purpose: str) -> Recipient | None:
     )
 
 
+WHO = "tracked-recipient"
 OPEN = "track-open"
 CLICK = "track-click"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What a pixel or a link of a delivery says; *ids* are four UUIDs, as bytes."""
 
     ids: bytes
@@ -85,8 +95,17 @@ class Mark:
 
 def who_of(organization_id: OrganizationId, address: str) -> bytes:
     """Return what stands for an address of an organization in its marks."""
-    named = f"{organization_id.hex}:{address.lower()}"
-    return digest(named, purpose="tracked-recipient")[:WHO_BYTES]
+    return digest(_named(organization_id, address), purpose=WHO)[:WHO_BYTES]
+
+
+def all_who_of(organization_id: OrganizationId, address: str) -> list[bytes]:
+    """Return what may stand for it in marks: one more for each old secret key."""
+    found = digests(_named(organization_id, address), purpose=WHO)
+    return [each[:WHO_BYTES] for each in found]
+
+
+def _named(organization_id: OrganizationId, address: str) -> str:
+    return f"{organization_id.hex}:{address.lower()}"
 
 
 def mark_of(recipient: Recipient, *, made_at: int, aggregate: bool, opens: bool) -> bytes:
@@ -128,21 +147,26 @@ def read_click(token: str) -> Mark | None:
 
 
 @lru_cache(maxsize=4)
-def _cipher(purpose: str) -> AESGCM:
-    return AESGCM(derived_key(purpose))
+def _ciphers(purpose: str) -> tuple[AESGCM, ...]:
+    return tuple(AESGCM(key) for key in derived_keys(purpose))
 
 
 def _opened(token: str, purpose: str) -> bytes | None:
-    """Return what is in a token, as `unseal` does, with a cipher that is made once."""
+    """Return what is in a token, as `unseal` does, with ciphers that are made once."""
     if len(token) > LONGEST_LINK_TOKEN:
         return None
     try:
         sealed = _octets(token)
-        if sealed[:1] != VERSION:
-            return None
-        return _cipher(purpose).decrypt(sealed[1:_OVERHEAD], sealed[_OVERHEAD:], purpose.encode())
-    except (binascii.Error, ValueError, InvalidTag):
+    except ValueError:
         return None
+    if sealed[:1] != VERSION:
+        return None
+    for cipher in _ciphers(purpose):
+        try:
+            return cipher.decrypt(sealed[1:_OVERHEAD], sealed[_OVERHEAD:], purpose.encode())
+        except (ValueError, InvalidTag):
+            continue
+    return None
 
 
 def _ids(recipient: Recipient) -> bytes:
@@ -160,5 +184,9 @@ def _written(sealed: bytes) -> str:
 
 
 def _octets(token: str) -> bytes:
-    padded = token + "=" * (-len(token) % 4)
-    return base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
+    padded = token.encode("ascii").translate(_PLAIN) + b"=" * (-len(token) % 4)
+    return binascii.a2b_base64(padded, strict_mode=True)
+
+
+_PLAIN = bytes.maketrans(b"-_+/", b"+/!!")
+"""From the alphabet that is safe in a URL to the usual one; what it does not have is refused."""

@@ -9,11 +9,11 @@ from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch
 from ...core.ids import new_id
-from ..tokens import Mark, who_of
+from ..tokens import Mark, all_who_of
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 20.0
 OVERLAP = timedelta(minutes=5)
 """A transaction may commit later than the time that it wrote."""
 KEPT = timedelta(days=366)
@@ -22,15 +22,15 @@ KEPT = timedelta(days=366)
 
 async def forget_recipient(tx: Tx, organization_id: OrganizationId, address: str) -> int:
     """Have nothing more recorded of mail that *address* got until now; return what was dropped."""
-    who, now = who_of(organization_id, address), clock.now()
+    who = all_who_of(organization_id, address)
     await fetch(
         "INSERT INTO erased_recipients (id, organization_id, who, erased_at) "
-        "VALUES ({}, {}, {}, {}) ON CONFLICT (organization_id, who) "
-        "DO UPDATE SET erased_at = excluded.erased_at",
-        new_id(),
+        "SELECT new.id, {}, new.who, {} FROM unnest({}::uuid[], {}::bytea[]) AS new (id, who) "
+        "ON CONFLICT (organization_id, who) DO UPDATE SET erased_at = excluded.erased_at",
         organization_id,
+        clock.now(),
+        [new_id() for _ in who],
         who,
-        now,
     )
     await fetch(
         "DELETE FROM tracking_choices WHERE organization_id = {} AND address_key = {}",
@@ -38,7 +38,8 @@ async def forget_recipient(tx: Tx, organization_id: OrganizationId, address: str
         address.lower(),
     )
     rows = await fetch(
-        "DELETE FROM tracking_hits WHERE organization_id = {} AND who = {} RETURNING id",
+        "DELETE FROM tracking_hits WHERE organization_id = {} AND who = ANY({}::bytea[]) "
+        "RETURNING id",
         organization_id,
         who,
     )

@@ -27,6 +27,7 @@ MERGED_WITHIN = timedelta(seconds=60)
 MOST_EVENTS = 1_000
 """Opens and clicks that one delivery can have: whoever has a link may follow it for ever."""
 LOCK = 7215
+ANY_RIPE = "EXISTS (SELECT FROM tracking_hits WHERE occurred_at <= {})"
 
 UNSETTLED = timedelta(minutes=2)
 """How long it waits for us to write down that its mail was delivered."""
@@ -61,15 +62,18 @@ class _History:
     bursts: frozenset[float] = frozenset()
 
 
+def ripe_before(now: datetime) -> datetime:
+    """Return until when a hit must have come for an event to be made of it now."""
+    return now - AFTER
+
+
 async def settle_hits() -> int:
     """Make events of the hits that are old enough; return how many hits that were.
 
     It may run twice or at the same time as itself: a hit is removed in the transaction in which
     it becomes an event.
     """
-    ripe = clock.now() - AFTER
-    if not await fetch("SELECT FROM tracking_hits WHERE occurred_at <= {} LIMIT 1", ripe):
-        return 0
+    ripe = ripe_before(clock.now())
     async with transaction() as tx:
         (turn,) = await fetch("SELECT pg_try_advisory_xact_lock({}) AS is_mine", LOCK)
         if not turn["is_mine"]:
@@ -80,6 +84,8 @@ async def settle_hits() -> int:
             ripe,
             AT_ONCE,
         )
+        if not found:
+            return 0
         hits = sorted(found, key=lambda hit: hit["occurred_at"])
         erased = await _erased(hits)
         apart = await aggregates({ProjectId(hit["project_id"]) for hit in hits})

@@ -5,6 +5,7 @@ from ...core.database import transaction
 from ...core.settings import settings
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
+from ...security import limits
 from ...suppressions import work as suppressions
 from ...suppressions.rules import MARKETING, SuppressionReason
 from ..tokens import Recipient, make_token, read_token
@@ -40,10 +41,14 @@ async def unsubscribe(token: str, *, method: str = ONE_CLICK) -> bool:
     """Send the token's recipient no more marketing mail; say whether the token is good.
 
     Doing it twice is the same as once. *method* is how they asked.
+
+    Raises:
+        TooManyRequests: the link was used too often in the last minute.
     """
     recipient = read_token(token, purpose=UNSUBSCRIBE)
     if recipient is None:
         return False
+    await limits.count(limits.UNSUBSCRIBE, str(recipient.delivery_id))
     await leave(recipient, method=method)
     return True
 
