@@ -14,6 +14,7 @@ from .postal_signing import PostalKey
 from .rules import REPLY_KEPT_BYTES, Patience
 from .signing import signed_headers
 
+JSON = "application/json"
 VERSION_HEADER = "postlane-payload-version"
 
 
@@ -28,6 +29,9 @@ class Target:
     patience: Patience
     postal_key: PostalKey | None = None
     """Where calls are in Postal's format; then it is the only one that signs."""
+    is_signed_within: bool = False
+    """Calls hold their signature, as in PostageApp's formats, and no header has one."""
+    content_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Tried:
     retry_after: timedelta | None = None
     request: bytes = b""
     """The body that was sent."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Ours that were sent; what the customer wants to be sent along may be a secret of theirs."""
     is_final: bool = False
     """Nothing can be sent, and nothing could at another attempt."""
 
@@ -60,9 +66,8 @@ class Tried:
 async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tried:
     """Send *body* as the event *id*, signed for now, and return what came of it."""
     now, began = clock.now(), time.monotonic()
-    headers = {
-        **target.headers,
-        "content-type": "application/json",
+    own = {
+        "content-type": target.content_type,
         **_own_headers(target, id=id, at=now, body=body),
     }
     answer = await fetcher.fetch(
@@ -71,14 +76,14 @@ async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tri
             within=target.patience.timeout,
             max_bytes=REPLY_KEPT_BYTES,
             method="POST",
-            headers=headers,
+            headers={**target.headers, **own},
             body=body,
             https_only=settings().webhook_urls == "https",
         )
     )
     took = round((time.monotonic() - began) * 1000)
     if isinstance(answer, NoReply):
-        return Tried(now, took, error=answer.problem.value, request=body)
+        return Tried(now, took, error=answer.problem.value, request=body, headers=own)
     return Tried(
         now,
         took,
@@ -86,6 +91,7 @@ async def call(fetcher: Fetcher, target: Target, *, id: str, body: bytes) -> Tri
         reply=_text(answer.body),
         retry_after=_retry_after(answer, now),
         request=body,
+        headers=own,
     )
 
 
@@ -93,6 +99,8 @@ def _own_headers(target: Target, *, id: str, at: datetime, body: bytes) -> dict[
     """Return what tells of the body and signs it, and belongs to its format."""
     if target.postal_key is not None:
         return target.postal_key.signed_headers(body)
+    if target.is_signed_within:
+        return {}
     return {
         VERSION_HEADER: target.payload_version,
         **signed_headers(target.signing, id=id, at=at, body=body),

@@ -13,6 +13,8 @@ from ..core import clock
 from ..core.actor import OrganizationId
 from .calling import Tried
 from .payloads import Happened, standard_body
+from .postageapp import FORMATS
+from .postageapp_calls import postageapp_body_of
 from .postal_calls import postal_body_of
 from .rules import LARGEST_BODY, PayloadFormat
 from .tables import Webhook
@@ -62,6 +64,9 @@ async def body_of(webhook: Webhook, subject: Subject, shape: Shape) -> bytes | T
             # Calls are made for what Postal tells of: the message is gone, or the format new.
             return Tried(clock.now(), 0, error=NO_WORD, is_final=True)
         return body
+    if webhook.format in FORMATS:
+        body = await postageapp_body_of(webhook, event, id=subject.call_id)
+        return Tried(clock.now(), 0, error=NO_WORD, is_final=True) if body is None else body
     if webhook.document is None:
         return standard_body(event)
     shaped = await shape(

@@ -15,3 +15,9 @@ class WebhookDisabled(Conflict):
     """Nothing is sent to a webhook that is switched off."""
 
     message = "The webhook is switched off. Switch it on first."
+
+
+class AnotherPostalKey(Conflict):
+    """Calls in Postal's format are signed with another key already, which receivers may know."""
+
+    message = "Calls in Postal's format are signed with another key already."

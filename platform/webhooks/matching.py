@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from ..core.database import fetch
 from ..events.rules import NO_WEBHOOKS
-from .postal import KNOWN, has_word
+from . import postageapp
+from .postal import NAMES, name_of
 from .rules import Concerns, Filters, PayloadFormat, passes, read_filters, wants
 
 _SUPPRESSED = tuple(NO_WEBHOOKS.items())
@@ -53,12 +54,13 @@ class Match:
     event: Recorded
 
 
-async def matches(events: Sequence[Recorded]) -> list[Match]:
+async def matches(events: Sequence[Recorded], *, only: uuid.UUID | None = None) -> list[Match]:
     """Return each event with each webhook that wants it, in the order of *events*.
 
-    What happened before a webhook was made is nothing to it.
+    What happened before a webhook was made is nothing to it. *only* is the webhook that is
+    asked about; None is all that are switched on.
     """
-    webhooks = await _webhooks_of({event.organization_id for event in events})
+    webhooks = await _webhooks_of({event.organization_id for event in events}, only)
     if not webhooks:
         return []
     found = [
@@ -79,12 +81,15 @@ async def matches(events: Sequence[Recorded]) -> list[Match]:
 
 
 async def _webhooks_of(
-    organizations: set[uuid.UUID],
+    organizations: set[uuid.UUID], only: uuid.UUID | None
 ) -> Mapping[uuid.UUID, list[Wanting]]:
     rows = await fetch(
         "SELECT id, organization_id, project_id, events, filters, format FROM webhooks "
-        "WHERE organization_id = ANY({}::uuid[]) AND enabled AND deleted_at IS NULL ORDER BY id",
+        "WHERE organization_id = ANY({}::uuid[]) AND enabled AND deleted_at IS NULL "
+        "AND ({}::uuid IS NULL OR id = {}) ORDER BY id",
         list(organizations),
+        only,
+        only,
     )
     found: dict[uuid.UUID, list[Wanting]] = {}
     for row in rows:
@@ -102,19 +107,24 @@ async def _webhooks_of(
 
 def _fits(webhook: Wanting, event: Recorded) -> bool:
     return (
-        wants(webhook.patterns, event.type)
+        _is_wanted(webhook, event)
         # Ids are in the order of time, so this asks which of the two was there first.
         and event.id > webhook.id
         and webhook.project_id in (None, event.project_id)
-        and (webhook.format != PayloadFormat.POSTAL or _is_told_by_postal(event))
         and not _is_suppressed(event)
     )
 
 
-def _is_told_by_postal(event: Recorded) -> bool:
-    return event.type in KNOWN and has_word(
-        event.type, json.loads(event.data), simulated=event.simulated
-    )
+def _is_wanted(webhook: Wanting, event: Recorded) -> bool:
+    if webhook.format in postageapp.FORMATS:
+        is_known = event.type in postageapp.KNOWN and wants(webhook.patterns, event.type)
+        return is_known and postageapp.has_word(event.type, json.loads(event.data))
+    if webhook.format != PayloadFormat.POSTAL:
+        return wants(webhook.patterns, event.type)
+    if event.type not in NAMES:
+        return False
+    name = name_of(event.type, json.loads(event.data), simulated=event.simulated)
+    return name is not None and (name in webhook.patterns or wants(webhook.patterns, event.type))
 
 
 def _is_suppressed(event: Recorded) -> bool:

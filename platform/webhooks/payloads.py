@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..core.actor import OrganizationId
-from ..events.rules import NO_WEBHOOKS, EventType
+from ..events.rules import LOCAL, NO_WEBHOOKS, EventType
 from .rules import TEST_EVENT
 
 
@@ -63,9 +63,13 @@ def standard_body(event: Happened, *, shaped: Any = None, is_shaped: bool = Fals
     )
 
 
+_NOT_TOLD = NO_WEBHOOKS.keys() | LOCAL.keys()
+"""For ourselves, and in no version of the payload."""
+
+
 def data_of(event: Happened) -> dict[str, Any]:
     """Return what belongs to an event of this type, in payload version 2026-06-01."""
-    own = {name: value for name, value in event.data.items() if name not in NO_WEBHOOKS}
+    own = {name: value for name, value in event.data.items() if name not in _NOT_TOLD}
     if event.message_id is None:
         return own
     message = event.message
@@ -192,6 +196,30 @@ _INVOICE = {
     "invoice": {"number": "TEST", "status": "open", "total": {"amount": 4900, "currency": "USD"}}
 }
 
+_LISTED = {
+    "ip": "203.0.113.10",
+    "zone": "zen.spamhaus.org",
+    "codes": ["127.0.0.3"],
+    "vmta": "tx-1",
+}
+
+_BLOCK = {
+    "id": str(uuid.UUID(int=0)),
+    "rule": {"id": str(uuid.UUID(int=0)), "key": "high_bounce_rate"},
+    "scope": "domain",
+    "target": {"id": str(uuid.UUID(int=0)), "name": "example.com"},
+    "action": "block_sending",
+    "status": "active",
+    "metric_value": 8.2,
+    "threshold": 5.0,
+    "sample_size": 610,
+    "reason": "Hard bounce rate 8.2 % over 1 hour (threshold 5 %).",
+    "triggered_at": "2026-06-01T11:40:00.000Z",
+    "expires_at": "2026-06-01T15:40:00.000Z",
+    "resolved_at": None,
+    "resolved_by": None,
+}
+
 _SAMPLES: Mapping[str, Mapping[str, Any]] = {
     TEST_EVENT: {"message": "This is a test. Nothing has happened."},
     EventType.MESSAGE_QUEUED: {"scheduled_at": None},
@@ -217,6 +245,10 @@ _SAMPLES: Mapping[str, Mapping[str, Any]] = {
     EventType.DOMAIN_VERIFIED: {**_CHECKED, "status": "verified"},
     EventType.DOMAIN_DEGRADED: {**_CHECKED, "status": "degraded"},
     EventType.DOMAIN_FAILED: {**_CHECKED, "status": "failed"},
+    EventType.SECURITY_AUTO_BLOCK_TRIGGERED: _BLOCK,
+    EventType.SECURITY_AUTO_BLOCK_RESOLVED: {**_BLOCK, "status": "expired"},
+    EventType.SECURITY_DNSBL_LISTED: _LISTED,
+    EventType.SECURITY_DNSBL_DELISTED: _LISTED,
     EventType.DOMAIN_DKIM_ROTATED: {**_DOMAIN, "selector": "pmta2", "previous_selector": "pmta"},
     EventType.VMTA_PAUSED: _VMTA,
     EventType.VMTA_RESUMED: _VMTA,

@@ -23,6 +23,22 @@ TIMEOUT = timedelta(seconds=5)
 LONGEST_TEXT = 250
 """Characters of what is said about an attempt."""
 
+NAMES: Mapping[str, str] = {
+    EventType.MESSAGE_DELIVERED: "MessageSent",
+    EventType.MESSAGE_DEFERRED: "MessageDelayed",
+    EventType.MESSAGE_BOUNCED: "MessageDeliveryFailed",
+    EventType.MESSAGE_EXPIRED: "MessageDeliveryFailed",
+    EventType.MESSAGE_QUEUED: "MessageHeld",
+    EventType.MESSAGE_SUPPRESSED: "MessageHeld",
+    EventType.MESSAGE_CLICKED: "MessageLinkClicked",
+    EventType.MESSAGE_OPENED: "MessageLoaded",
+    EventType.DOMAIN_DEGRADED: "DomainDNSError",
+    EventType.DOMAIN_FAILED: "DomainDNSError",
+}
+"""What Postal calls an event by its type, where it may have a word for it; `name_of` knows all."""
+CHOOSABLE = (*dict.fromkeys(NAMES.values()), "MessageBounced")
+"""What a webhook of Postal's may be for."""
+
 
 @dataclass(frozen=True, slots=True)
 class PostalMessage:
@@ -82,27 +98,28 @@ def postal_body(event: PostalEvent, *, id: uuid.UUID, queued_at: datetime) -> by
     )
 
 
-def has_word(type: str, data: Mapping[str, Any], *, simulated: bool) -> bool:
-    """Say whether Postal tells of such an event."""
-    if type == EventType.MESSAGE_QUEUED:
-        return simulated
-    if type == EventType.MESSAGE_OPENED:
+def name_of(type: str, data: Mapping[str, Any], *, simulated: bool) -> str | None:
+    """Return what Postal calls such an event, or None if it has no word for it."""
+    if type == EventType.MESSAGE_QUEUED and not simulated:
+        return None
+    if type == EventType.MESSAGE_OPENED and data.get("implied"):
         # Nobody asked for the pixel; a click shows that somebody must have seen it.
-        return not data.get("implied")
-    return type in KNOWN
+        return None
+    if type == EventType.MESSAGE_BOUNCED and data.get("source") == "dsn":
+        return "MessageBounced"
+    return NAMES.get(type)
 
 
 def postal_event(told: Told) -> PostalEvent | None:
     """Return what happened in Postal's terms, or None for what it has no word for."""
-    if not has_word(told.type, told.data, simulated=told.simulated):
+    name = name_of(told.type, told.data, simulated=told.simulated)
+    if name is None:
         return None
     if told.type in _OF_DOMAINS:
-        if told.server is None:
-            return None
-        return PostalEvent("DomainDNSError", _dns(told, told.server))
+        return None if told.server is None else PostalEvent(name, _dns(told, told.server))
     if told.message is None:
         return None
-    return _OF_MESSAGES[told.type](told, told.message)
+    return PostalEvent(name, _OF_MESSAGES[told.type](told, told.message))
 
 
 def message_object(message: PostalMessage) -> dict[str, Any]:
@@ -137,24 +154,19 @@ def _delivery(told: Told, message: PostalMessage, status: str, details: str) -> 
     }
 
 
-def _delivered(told: Told, message: PostalMessage) -> PostalEvent:
+def _delivered(told: Told, message: PostalMessage) -> dict[str, Any]:
     details = f"The message to {message.recipient} was accepted by {told.data.get('mx_host')}."
-    return PostalEvent("MessageSent", _delivery(told, message, "Sent", details))
+    return _delivery(told, message, "Sent", details)
 
 
-def _deferred(told: Told, message: PostalMessage) -> PostalEvent:
-    details = _refused(told, message, "for the moment")
-    return PostalEvent("MessageDelayed", _delivery(told, message, "SoftFail", details))
+def _deferred(told: Told, message: PostalMessage) -> dict[str, Any]:
+    return _delivery(told, message, "SoftFail", _refused(told, message, "for the moment"))
 
 
-def _bounced(told: Told, message: PostalMessage) -> PostalEvent:
+def _bounced(told: Told, message: PostalMessage) -> dict[str, Any]:
     if told.data.get("source") == "dsn":
-        original = message_object(message)
-        return PostalEvent(
-            "MessageBounced", {"original_message": original, "bounce": _report(told, message)}
-        )
-    details = _refused(told, message, "for good")
-    return PostalEvent("MessageDeliveryFailed", _delivery(told, message, "HardFail", details))
+        return {"original_message": message_object(message), "bounce": _report(told, message)}
+    return _delivery(told, message, "HardFail", _refused(told, message, "for good"))
 
 
 def _refused(told: Told, message: PostalMessage, how: str) -> str:
@@ -170,33 +182,30 @@ def _report(told: Told, message: PostalMessage) -> dict[str, Any]:
     return {**message_object(bounce), "direction": "incoming"}
 
 
-def _expired(told: Told, message: PostalMessage) -> PostalEvent:
+def _expired(told: Told, message: PostalMessage) -> dict[str, Any]:
     details = f"The message to {message.recipient} was given up after temporary failures."
-    return PostalEvent("MessageDeliveryFailed", _delivery(told, message, "HardFail", details))
+    return _delivery(told, message, "HardFail", details)
 
 
-def _suppressed(told: Told, message: PostalMessage) -> PostalEvent:
-    details = f"{message.recipient} is on the suppression list."
-    return PostalEvent("MessageHeld", _delivery(told, message, "Held", details))
+def _suppressed(told: Told, message: PostalMessage) -> dict[str, Any]:
+    return _delivery(told, message, "Held", f"{message.recipient} is on the suppression list.")
 
 
-def _held_back(told: Told, message: PostalMessage) -> PostalEvent:
-    details = "The API key or its project is in the sandbox."
-    return PostalEvent("MessageHeld", _delivery(told, message, "Held", details))
+def _held_back(told: Told, message: PostalMessage) -> dict[str, Any]:
+    return _delivery(told, message, "Held", "The API key or its project is in the sandbox.")
 
 
-def _opened(told: Told, message: PostalMessage) -> PostalEvent:
-    return PostalEvent("MessageLoaded", {"message": message_object(message), **_browser(told)})
+def _opened(told: Told, message: PostalMessage) -> dict[str, Any]:
+    return {"message": message_object(message), **_browser(told)}
 
 
-def _clicked(told: Told, message: PostalMessage) -> PostalEvent:
-    payload = {
+def _clicked(told: Told, message: PostalMessage) -> dict[str, Any]:
+    return {
         "message": message_object(message),
         "url": told.data.get("url"),
         "token": _link_token(message, told.data.get("link_index")),
         **_browser(told),
     }
-    return PostalEvent("MessageLinkClicked", payload)
 
 
 def _browser(told: Told) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def _link_token(message: PostalMessage, index: object) -> str:
     return base64.b32encode(octets).decode()[:16]
 
 
-_OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], PostalEvent]] = {
+_OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], dict[str, Any]]] = {
     EventType.MESSAGE_QUEUED: _held_back,
     EventType.MESSAGE_DELIVERED: _delivered,
     EventType.MESSAGE_DEFERRED: _deferred,
@@ -220,8 +229,6 @@ _OF_MESSAGES: Mapping[str, Callable[[Told, PostalMessage], PostalEvent]] = {
     EventType.MESSAGE_CLICKED: _clicked,
 }
 _OF_DOMAINS = frozenset({EventType.DOMAIN_DEGRADED, EventType.DOMAIN_FAILED})
-KNOWN = frozenset(_OF_MESSAGES) | _OF_DOMAINS
-"""Types of events that Postal may have a word for."""
 
 _DNS_STATUSES = {"verified": "OK", "pending": "Missing", "mismatch": "Invalid", "error": "Invalid"}
 _CHECKED = (("spf", "spf"), ("dkim", "dkim"), ("mx", "mx"), ("return_path", "return_path"))

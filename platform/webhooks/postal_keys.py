@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass
 
 from ..core.crypto import seal, unseal
-from ..core.database import fetch, transaction
+from ..core.database import Tx, fetch, transaction
+from .errors import AnotherPostalKey
 from .postal_signing import PostalKey, new_postal_key
 from .tables import PostalSigningKey
 
@@ -47,6 +48,30 @@ async def postal_key() -> PostalKey:
     if _kept is None:
         raise RuntimeError("the key that was just read is not there")
     return _kept.key
+
+
+async def adopt_postal_key(tx: Tx, pem: bytes, *, replace: bool) -> bool:
+    """Have this installation sign with a key that receivers know; say whether that is new.
+
+    A process that has signed before goes on with the key before for a minute.
+
+    Raises:
+        ValueError: it is no RSA key.
+        AnotherPostalKey: another key signs, and it is not to be replaced.
+    """
+    wanted = PostalKey(pem)
+    await fetch("SELECT pg_advisory_xact_lock({})", FIRST_KEY_LOCK)
+    sealed = await _stored()
+    if sealed is not None:
+        if PostalKey(unseal(sealed, purpose=SEAL_PURPOSE)).id == wanted.id:
+            return False
+        if not replace:
+            raise AnotherPostalKey
+        await PostalSigningKey.delete(force=True)
+    await PostalSigningKey.insert(
+        PostalSigningKey(private_key=seal(wanted.private_pem(), purpose=SEAL_PURPOSE))
+    )
+    return True
 
 
 def _is_fresh(kept: _Kept | None) -> bool:

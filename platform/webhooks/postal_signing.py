@@ -9,6 +9,7 @@ import base64
 import hashlib
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
@@ -28,13 +29,17 @@ class PostalKey:
     def __init__(self, pem: bytes) -> None:
         key = load_pem_private_key(pem, password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError("Postal's webhooks are signed with RSA")
+            raise ValueError("Postal's webhooks are signed with RSA")
         self._key = key
         public = key.public_key()
         self._numbers = public.public_numbers()
         self.id = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest()
         """64 hexadecimal digits that name the key."""
         self._spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def private_pem(self) -> bytes:
+        """Return the private key in the form in which it is kept."""
+        return _pem(self._key)
 
     def signed_headers(self, body: bytes) -> dict[str, str]:
         """Return the headers that let a receiver check *body*, the bytes that are sent."""
@@ -43,6 +48,16 @@ class PostalKey:
             "X-Postal-Signature-256": self._signature(body, SHA256()),
             "X-Postal-Signature-KID": self.id,
         }
+
+    def signed(self, body: bytes, signature: str, header: str) -> bool:
+        """Say whether *signature* is what this key makes of *body* for that header."""
+        algorithm = SHA256() if header.lower().endswith("-256") else SHA1()
+        try:
+            given = base64.b64decode(signature, validate=True)
+            self._key.public_key().verify(given, body, padding.PKCS1v15(), algorithm)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     def jwks(self) -> dict[str, Any]:
         """Return the public key as `/.well-known/jwks.json` holds it."""
@@ -75,6 +90,10 @@ class PostalKey:
 def new_postal_key() -> bytes:
     """Return a new private key as PEM; it takes a good part of a second."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
+    return _pem(key)
+
+
+def _pem(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

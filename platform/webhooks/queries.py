@@ -16,6 +16,7 @@ from ..core.errors import NotFound
 from ..core.ids import first_id_at
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
 from .matching import Recorded, matches
+from .postal import NAMES as POSTAL_NAMES
 from .rules import CallState, median_ms
 from .tables import Webhook, WebhookCall, WebhookReplay
 
@@ -122,7 +123,12 @@ def _filtered(actor: Actor, where: WebhookFilter) -> Webhooks:
     if where.event is not None:
         kind = where.event.partition(".")[0]
         query = query.where(
-            WhereRaw("events && ARRAY[{}, {}, '*']::varchar[]", where.event, f"{kind}.*")
+            WhereRaw(
+                "events && ARRAY[{}, {}, {}, '*']::varchar[]",
+                where.event,
+                f"{kind}.*",
+                POSTAL_NAMES.get(where.event, where.event),
+            )
         )
     return query
 

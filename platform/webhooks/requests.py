@@ -12,13 +12,13 @@ from ..mail.address import InvalidAddress, parse_domain
 from ..mail.destinations import is_allowed
 from ..mail.dns import resolver
 from ..mail.fetching import LONGEST_URL, names_private_address, parse_url
+from .formats import PATTERNS
 from .rules import (
     LONGEST_DESCRIPTION,
     LONGEST_HEADER,
     MAX_GRACE,
     MOST_FILTER_VALUES,
     MOST_HEADERS,
-    PATTERNS,
     PAYLOAD_VERSIONS,
     USUAL_GRACE,
     Filters,
@@ -112,14 +112,14 @@ def check_request(request: WebhookRequest, *, is_moved: bool = True) -> CheckedW
     if request.payload_version not in PAYLOAD_VERSIONS:
         message = f"The versions are {', '.join(PAYLOAD_VERSIONS)}."
         found.append(Detail("payloadVersion", DetailCode.NOT_ALLOWED, message))
-    if request.format is PayloadFormat.POSTAL and request.document is not None:
-        message = "Postal's format leaves no place for data of your own."
+    if request.format is not PayloadFormat.STANDARD and request.document is not None:
+        message = "A foreign format leaves no place for data of your own."
         found.append(Detail("document", DetailCode.NOT_ALLOWED, message))
     if is_moved:
-        _check_url(request.url, found)
+        check_url(request.url, found)
     checked = CheckedWebhook(
         url=request.url,
-        events=_events(request.events, found),
+        events=_events(request.events, PATTERNS[request.format], found),
         description=description,
         enabled=request.enabled,
         headers=_headers(request.headers, found),
@@ -167,7 +167,8 @@ async def refuse_private(url: str) -> None:
 _NOT_PUBLIC = "The URL leads to an address that is not public."
 
 
-def _check_url(text: str, found: list[Detail]) -> None:
+def check_url(text: str, found: list[Detail]) -> None:
+    """Add what is wrong with a URL that is to be called."""
     if len(text) > LONGEST_URL:
         message = f"A URL has at most {LONGEST_URL} characters."
         found.append(Detail("url", DetailCode.TOO_LONG, message))
@@ -181,16 +182,16 @@ def _check_url(text: str, found: list[Detail]) -> None:
         found.append(Detail("url", DetailCode.NOT_PUBLIC_IP, _NOT_PUBLIC))
 
 
-def _events(given: Sequence[str], found: list[Detail]) -> tuple[str, ...]:
+def _events(given: Sequence[str], known: Collection[str], found: list[Detail]) -> tuple[str, ...]:
     if not given:
         message = "Name at least one event, or `*`."
         found.append(Detail("events", DetailCode.REQUIRED, message))
-    if len(given) > len(PATTERNS):
-        message = f"At most {len(PATTERNS)} events can be named."
+    if len(given) > len(known):
+        message = f"At most {len(known)} events can be named."
         found.append(Detail("events", DetailCode.TOO_MANY, message))
         return ()
     for nth, pattern in enumerate(given):
-        if pattern not in PATTERNS:
+        if pattern not in known:
             message = "There is no such event."
             found.append(Detail(f"events[{nth}]", DetailCode.NOT_ALLOWED, message))
     return tuple(dict.fromkeys(given))

@@ -56,9 +56,6 @@ USUAL = Patience(TIMEOUT, WAITS)
 
 FAILING_FOR = timedelta(days=5)
 """A webhook is switched off when every attempt has failed for so long."""
-KEPT = timedelta(days=14)
-"""How long calls are shown, replays can be asked for, and a deleted webhook is known."""
-
 MAX_GRACE = timedelta(days=7)
 USUAL_GRACE = timedelta(days=1)
 """How long a replaced secret goes on signing."""
@@ -76,6 +73,9 @@ class PayloadFormat(StrEnum):
 
     STANDARD = "standard"
     POSTAL = "postal"
+    POSTAGEAPP = "postageapp"
+    POSTAGEAPP_1_0 = "postageapp_1_0"
+    POSTAGEAPP_FORM = "postageapp_form"
 
 
 class CallState(StrEnum):

@@ -128,7 +128,14 @@ class WebhookReplay(Table, db=DB, tablename="webhook_replays"):
     since = Timestamptz()
     until = Timestamptz()
     states = Array(Varchar(10), default=list, help_text="Of the calls: delivered, dead.")
+    missed = Boolean(default=False, help_text="Also events that no call was made for.")
     after_id = UUID(null=True, default=None, help_text="The last call that was looked at.")
+    after_message_id = UUID(
+        null=True, default=None, help_text="The last message whose events were looked at."
+    )
+    after_event_id = UUID(
+        null=True, default=None, help_text="The last event of no message that was looked at."
+    )
     replayed = Integer(default=0)
     completed_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=clock.now)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from ..core import clock
 from ..core.crypto import seal, unseal
-from .calling import Target
+from .calling import JSON, Target
 from .formats import patience_of
+from .postageapp import FORM, FORMATS
 from .postal_keys import postal_key
 from .rules import PayloadFormat
 from .signing import opened
@@ -49,6 +50,8 @@ async def target_of(webhook: Webhook) -> Target:
         payload_version=webhook.payload_version,
         patience=patience_of(webhook),
         postal_key=await postal_key() if webhook.format == PayloadFormat.POSTAL else None,
+        is_signed_within=webhook.format in FORMATS,
+        content_type=FORM if webhook.format == PayloadFormat.POSTAGEAPP_FORM else JSON,
     )
 
 

@@ -1,10 +1,11 @@
 """Changing webhooks, trying them, and having calls made once more."""
 
-from .change import create_webhook, delete_webhook, update_webhook
+from .change import adopt_webhook, create_webhook, delete_webhook, update_webhook
 from .replay import replay_call, replay_calls
 from .trying import test_webhook
 
 __all__ = [
+    "adopt_webhook",
     "create_webhook",
     "delete_webhook",
     "replay_call",

@@ -50,6 +50,28 @@ async def create_webhook(actor: Actor, request: WebhookRequest) -> Issued:
     checked = check_request(request)
     project_id = await _project(actor, request.project_id)
     await refuse_private(checked.url)
+    async with transaction() as tx:
+        await _make_room(tx, actor)
+        return await _insert(tx, actor, checked, project_id)
+
+
+async def adopt_webhook(tx: Tx, actor: Actor, request: WebhookRequest) -> Webhook:
+    """Make a webhook that another platform has called, in an open transaction.
+
+    However many there are: what has worked goes on working. Where its URL leads is looked at
+    by each call.
+
+    Raises:
+        InvalidInput: names every field that breaks a rule.
+    """
+    actor.require(Permission.WRITE_WEBHOOKS)
+    project_id = await _project(actor, request.project_id)
+    return (await _insert(tx, actor, check_request(request), project_id)).webhook
+
+
+async def _insert(
+    tx: Tx, actor: Actor, checked: CheckedWebhook, project_id: ProjectId | None
+) -> Issued:
     secret, now = new_secret(), clock.now()
     webhook = Webhook(
         organization_id=actor.organization_id,
@@ -59,17 +81,15 @@ async def create_webhook(actor: Actor, request: WebhookRequest) -> Issued:
         updated_at=now,
     )
     _fill(webhook, checked)
-    async with transaction() as tx:
-        await _make_room(tx, actor)
-        # Before anything happens that it is for, were it the first there ever is.
-        await start_consumer(tx, CONSUMER, start=Start.NOW)
-        await Webhook.insert(webhook)
-        await fetch(
-            "INSERT INTO webhook_progress (webhook_id, organization_id) VALUES ({}, {})",
-            webhook.id,
-            actor.organization_id,
-        )
-        await _record(tx, actor, webhook.id, "webhook.created", _shown(webhook))
+    # Before anything happens that it is for, were it the first there ever is.
+    await start_consumer(tx, CONSUMER, start=Start.NOW)
+    await Webhook.insert(webhook)
+    await fetch(
+        "INSERT INTO webhook_progress (webhook_id, organization_id) VALUES ({}, {})",
+        webhook.id,
+        actor.organization_id,
+    )
+    await _record(tx, actor, webhook.id, "webhook.created", _shown(webhook))
     return Issued(webhook, written(secret))
 
 

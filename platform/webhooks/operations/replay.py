@@ -2,17 +2,19 @@
 
 import uuid
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ...accounts.queries import kept_days
 from ...audit.operations import record
 from ...core import clock
 from ...core.actor import Actor, Permission
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import Conflict, DetailCode, InvalidInput, NotFound
 from ...core.ids import new_id
+from ...core.retention import Kind
 from ..errors import WebhookDisabled
 from ..queries import find_calls, get_webhook
-from ..rules import KEPT, CallState
+from ..rules import CallState
 from ..tables import Webhook, WebhookCall, WebhookReplay
 
 MOST_OPEN_REPLAYS = 5
@@ -78,11 +80,14 @@ async def replay_calls(
     since: datetime,
     until: datetime | None = None,
     states: Collection[CallState] = (CallState.DEAD,),
+    missed: bool = False,
 ) -> WebhookReplay:
     """Have the calls of a stretch of time made once more, in their order, in the background.
 
     Of those that are dead only such as were not delivered by an earlier replay. What waits
-    goes out anyway.
+    goes out anyway. With *missed*, calls are also made for what the webhook wants now and was
+    never called for, such as what happened while it was off. That goes as far back as calls
+    are kept, for beyond that nobody knows what was called.
 
     Raises:
         NotFound: the webhook is absent or somebody else's.
@@ -94,7 +99,10 @@ async def replay_calls(
     actor.require(Permission.WRITE_WEBHOOKS)
     now = clock.now()
     until = min(until or now, now)
-    _check(since, until, states, now)
+    kept = timedelta(days=await kept_days(actor, Kind.CALLS))
+    _check_stretch(since, until, now, kept)
+    if not (states or missed) or CallState.PENDING in states:
+        raise InvalidInput.of("states", DetailCode.NOT_ALLOWED, "Name DEAD, DELIVERED or both.")
     await get_webhook(actor, webhook_id)
     replay = WebhookReplay(
         organization_id=actor.organization_id,
@@ -102,6 +110,7 @@ async def replay_calls(
         since=since,
         until=until,
         states=sorted({state.value for state in states}),
+        missed=missed,
         created_at=now,
     )
     async with transaction() as tx:
@@ -124,20 +133,19 @@ async def replay_calls(
                 "since": since.isoformat(),
                 "until": until.isoformat(),
                 "states": replay.states,
+                "missed": missed,
             },
         )
     return replay
 
 
-def _check(since: datetime, until: datetime, states: Collection[CallState], now: datetime) -> None:
+def _check_stretch(since: datetime, until: datetime, now: datetime, kept: timedelta) -> None:
     if since >= until:
         raise InvalidInput.of("until", DetailCode.TOO_SMALL, "It ends before it begins.")
-    if since < now - KEPT:
+    if since < now - kept:
         raise InvalidInput.of(
-            "since", DetailCode.TOO_SMALL, f"Calls are kept for {KEPT.days} days."
+            "since", DetailCode.TOO_SMALL, f"Calls are kept for {kept.days} days."
         )
-    if not states or CallState.PENDING in states:
-        raise InvalidInput.of("states", DetailCode.NOT_ALLOWED, "Name DEAD, DELIVERED or both.")
 
 
 async def _lock_enabled(tx: Tx, actor: Actor, webhook_id: uuid.UUID) -> Webhook:

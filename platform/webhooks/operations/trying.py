@@ -16,8 +16,8 @@ from ...security import limits
 from ..attempts import entry_of
 from ..calling import Tried, call
 from ..documents import Shape, Subject, body_of
+from ..formats import is_told
 from ..payloads import sample
-from ..postal import has_word
 from ..queries import get_webhook
 from ..rules import TEST_EVENT, TESTABLE, CallState, PayloadFormat
 from ..tables import Webhook, WebhookCall
@@ -87,13 +87,13 @@ async def test_webhook(
 
 
 def _chosen(webhook: Webhook, event: str | None) -> str:
-    """Return the event to try with; Postal has none for tests, so it is a message delivered."""
-    is_postal = webhook.format == PayloadFormat.POSTAL
-    if event is None or (is_postal and event == TEST_EVENT):
-        return EventType.MESSAGE_DELIVERED.value if is_postal else TEST_EVENT
+    """Return the event to try with; foreign formats have none for tests, so it is a delivery."""
+    is_foreign = webhook.format != PayloadFormat.STANDARD
+    if event is None or (is_foreign and event == TEST_EVENT):
+        return EventType.MESSAGE_DELIVERED.value if is_foreign else TEST_EVENT
     if event not in TESTABLE:
         raise InvalidInput.of("event", DetailCode.NOT_ALLOWED, "There is no such event.")
-    if is_postal and not has_word(event, {}, simulated=True):
+    if is_foreign and not is_told(webhook, event):
         message = "There is no such event in its format."
         raise InvalidInput.of("event", DetailCode.NOT_ALLOWED, message)
     return event

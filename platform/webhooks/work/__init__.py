@@ -1,13 +1,15 @@
 """What the platform does with webhooks for itself: called by jobs only."""
 
-from .claims import LEASE, DueCall, Lane, claim_webhooks, due_calls, release, renew
+from .claims import ANY_DUE, LEASE, DueCall, Lane, claim_webhooks, due_calls, release, renew
 from .counting import calls_between, count_all_attempts
 from .fanning import fan_out
-from .replaying import go_on_replaying
+from .replaying import ANY_REPLAYING, go_on_replaying
 from .settling import Settlement, settle, switch_off
 from .tidying import find_forgotten, remove_old_calls
 
 __all__ = [
+    "ANY_DUE",
+    "ANY_REPLAYING",
     "LEASE",
     "DueCall",
     "Lane",

@@ -21,6 +21,12 @@ LEASE = timedelta(seconds=30)
 CANDIDATES = 500
 
 
+ANY_DUE = (
+    "EXISTS (SELECT FROM webhook_progress WHERE next_due_at <= {} "
+    "AND coalesce(leased_until, '-infinity') <= {})"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """A webhook that this worker sends for."""

@@ -21,15 +21,16 @@ async def fan_out(*, limit: int = AT_ONCE) -> tuple[int, int]:
     async with transaction() as tx:
         events = await take_events(tx, CONSUMER, limit=limit, start=Start.NOW)
         found = await matches(events) if events else []
-        await _insert(tx, found)
+        await make_calls(tx, found)
     return len(events), len(found)
 
 
-async def _insert(tx: Tx, found: Sequence[Match]) -> None:
+async def make_calls(tx: Tx, found: Sequence[Match]) -> int:
+    """Make the first call for each event that a webhook wants; return how many were not there."""
     if not found:
-        return
+        return 0
     now = clock.now()
-    await fetch(
+    made = await fetch(
         "INSERT INTO webhook_calls (id, organization_id, webhook_id, event_id, event_type, "
         "message_id, test, replay, state, attempts, due_at, log, created_at) "
         "SELECT id, organization_id, webhook_id, event_id, event_type, message_id, false, 0, "
@@ -37,7 +38,7 @@ async def _insert(tx: Tx, found: Sequence[Match]) -> None:
         "FROM unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::uuid[]) "
         "WITH ORDINALITY AS new "
         "(id, organization_id, webhook_id, event_id, event_type, message_id, nth) ORDER BY nth "
-        "ON CONFLICT (webhook_id, event_id, replay) DO NOTHING",
+        "ON CONFLICT (webhook_id, event_id, replay) DO NOTHING RETURNING id",
         now,
         now,
         [new_id() for _ in found],
@@ -56,3 +57,4 @@ async def _insert(tx: Tx, found: Sequence[Match]) -> None:
         now,
         list({each.webhook_id for each in found}),
     )
+    return len(made)

@@ -5,33 +5,44 @@ from datetime import timedelta
 from ...core import clock
 from ...core.database import fetch
 from ...core.ids import first_id_at
-from ..rules import KEPT
+from ...core.retention import Term
 from .claims import NEXT_DUE
 
 BATCH = 5_000
+OLD = (
+    "DELETE FROM webhook_calls WHERE id = ANY(ARRAY("
+    "SELECT id FROM webhook_calls WHERE id < {} ORDER BY id LIMIT {})) RETURNING 1"
+)
+OLD_OF = (
+    "DELETE FROM webhook_calls WHERE id = ANY(ARRAY(SELECT call.id FROM webhooks "
+    "CROSS JOIN LATERAL (SELECT id FROM webhook_calls WHERE webhook_id = webhooks.id "
+    "AND id < {} ORDER BY id LIMIT {}) AS call "
+    "WHERE webhooks.organization_id = ANY({}::uuid[]) LIMIT {})) RETURNING 1"
+)
 HOURS_KEPT = timedelta(days=32)
 """Usage is rolled up from hours, at the latest after a month."""
 
 
-async def remove_old_calls() -> int:
-    """Remove calls, replays and deleted webhooks of two weeks ago; return how many calls.
+async def remove_old_calls(term: Term) -> int:
+    """Remove calls that are kept no longer and return how many.
 
-    Also calls that wait: their webhook has been off for so long.
+    Also calls that wait: their webhook has been off for so long. Of everybody, replays and
+    deleted webhooks of that time go as well.
     """
-    before, removed = first_id_at(clock.now() - KEPT), 0
+    before, removed = first_id_at(clock.now() - term.length), 0
+    statement, arguments = OLD, [before, BATCH]
+    if term.organization_ids is not None:
+        statement, arguments = OLD_OF, [before, BATCH, list(term.organization_ids), BATCH]
     while True:
-        rows = await fetch(
-            "DELETE FROM webhook_calls WHERE id = ANY(ARRAY("
-            "SELECT id FROM webhook_calls WHERE id < {} ORDER BY id LIMIT {})) RETURNING 1",
-            before,
-            BATCH,
-        )
+        rows = await fetch(statement, *arguments)
         removed += len(rows)
         if len(rows) < BATCH:
             break
-    await fetch("DELETE FROM webhook_replays WHERE id < {} AND completed_at IS NOT NULL", before)
-    await fetch("DELETE FROM webhook_hours WHERE hour < {}", clock.now() - HOURS_KEPT)
-    await fetch("DELETE FROM webhooks WHERE deleted_at < {}", clock.now() - KEPT)
+    if term.organization_ids is None:
+        done = "DELETE FROM webhook_replays WHERE id < {} AND completed_at IS NOT NULL"
+        await fetch(done, before)
+        await fetch("DELETE FROM webhook_hours WHERE hour < {}", clock.now() - HOURS_KEPT)
+        await fetch("DELETE FROM webhooks WHERE deleted_at < {}", clock.now() - term.length)
     return removed
 
 
