@@ -112,7 +112,7 @@ async def refused(tx: Tx, charge: Charge, *, keeps_trying: bool) -> None:
         return
     await fetch(
         "UPDATE invoices SET charge_attempts = {}, next_charge_at = {}, charging_at = NULL, "
-        "updated_at = {} WHERE id = {}",
+        "stuck_since = NULL, updated_at = {} WHERE id = {}",
         charge.attempt,
         next_charge_at(invoice.due_at, charge.attempt),
         clock.now(),

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import typst
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..core.money import Money
@@ -36,6 +35,9 @@ async def as_pdf(row: Invoice, lines: Sequence[InvoiceLine]) -> str:
 
 
 def _compile(data: str, at: datetime) -> bytes:
+    # Seven megabytes that a process needs seldom.
+    import typst
+
     made = typst.compile(
         TEMPLATES / "invoice.typ",
         root=TEMPLATES,

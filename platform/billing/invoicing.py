@@ -15,7 +15,7 @@ from ..core.database import Tx, fetch
 from ..core.settings import settings
 from ..credits.rules import CreditType
 from ..events.rules import EventType
-from .plans import offer_of
+from .plans import PlanOffer, offer_of, part_of
 from .rules import (
     SMALLEST_CHARGE,
     InvoiceReason,
@@ -69,9 +69,17 @@ def credits_granted(
     }
 
 
-def plan_granted(plan: Plan, reason: InvoiceReason) -> dict[str, Any]:
-    """Return the grant of a line that sells a plan for a period."""
-    return {"kind": "plan", "plan": plan.value, "reason": reason.value}
+def plan_granted(
+    plan: Plan, reason: InvoiceReason, included: Mapping[CreditType, int] | None = None
+) -> dict[str, Any]:
+    """Return the grant of a line that sells a plan for a period, or for what is left of one.
+
+    *included* are the credits that come when it is paid.
+    """
+    granted = {"kind": "plan", "plan": plan.value, "reason": reason.value}
+    if included is None:
+        return granted
+    return {**granted, "included": {type.value: amount for type, amount in included.items()}}
 
 
 async def issue(tx: Tx, organization_id: OrganizationId, new: NewInvoice) -> Invoice:
@@ -187,16 +195,27 @@ async def _buyer(organization_id: OrganizationId) -> dict[str, Any]:
     }
 
 
-def plan_line(
-    plan: Plan,
-    amount: int,
-    reason: InvoiceReason,
-    start: datetime,
-    *,
-    since: datetime | None = None,
-) -> NewLine:
-    """Return the line for a plan in the month that begins at *start*, or from *since* on."""
+def plan_line(plan: Plan, amount: int, reason: InvoiceReason, start: datetime) -> NewLine:
+    """Return the line for a plan in the whole month that begins at *start*."""
     text = f"{offer_of(plan).name}, {start:%B %Y}"
-    if since is not None and since > start:
-        text += f", from {since:%Y-%m-%d}"
     return NewLine(text, 1, amount, plan_granted(plan, reason))
+
+
+def part_line(
+    offer: PlanOffer,
+    reason: InvoiceReason,
+    *,
+    start: datetime,
+    end: datetime,
+    at: datetime,
+    beyond: PlanOffer | None = None,
+) -> NewLine:
+    """Return the line for what is left of a month at *at*, price and credits in one proportion.
+
+    Of both only what *offer* has *beyond* another that was had until then.
+    """
+    part = part_of(offer, (start, end), at=at, beyond=beyond)
+    text = f"{offer.name}, {start:%B %Y}"
+    if at > start:
+        text += f", from {at:%Y-%m-%d}"
+    return NewLine(text, 1, part.price, plan_granted(offer.plan, reason, part.included))

@@ -5,13 +5,14 @@ Source: postmta-api section 5.13.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..accounts.plans import LIMITS, PlanLimits
 from ..accounts.rules import Plan
 from ..core.money import Money
 from ..credits.rules import CreditType
 from ..security.rules import REQUESTS_PER_MINUTE
-from .rules import CURRENCY, Interval
+from .rules import CURRENCY, Interval, priced, share_left
 
 FREE = Money(0, CURRENCY)
 _FEATURES = ("api", "smtp", "webhooks", "analytics", "warmup")
@@ -80,3 +81,32 @@ CATALOGUE: Mapping[Plan, PlanOffer] = {
 def offer_of(plan: str) -> PlanOffer:
     """Return what the catalogue says of a plan."""
     return CATALOGUE[Plan(plan)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is left of a period of a plan: what it costs in minor units, and its credits."""
+
+    price: int
+    included: Mapping[CreditType, int]
+
+
+def part_of(
+    offer: PlanOffer,
+    period: tuple[datetime, datetime],
+    *,
+    at: datetime,
+    beyond: PlanOffer | None = None,
+) -> Part:
+    """Return what is left of *period* at *at*, price and credits in one proportion.
+
+    Of both only what *offer* has *beyond* another that was had until then.
+    """
+    had = beyond.included if beyond else {}
+    price = offer.price.amount - (beyond.price.amount if beyond else 0)
+    share = share_left(price, start=period[0], end=period[1], at=at)
+    included = {
+        type: int(max(0, amount - had.get(type, 0)) * share)
+        for type, amount in offer.included.items()
+    }
+    return Part(priced(price, share), included)

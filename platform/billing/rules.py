@@ -5,6 +5,7 @@ Amounts are whole minor units of one currency.
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from fractions import Fraction
 
 from ..accounts.rules import Plan
 
@@ -12,7 +13,7 @@ CURRENCY = "USD"
 """What plans are priced in."""
 
 SMALLEST_CHARGE = 50
-"""What a provider does not collect is not charged. Source: Stripe, minimum of USD 0.50."""
+"""What a provider collects at least. Source: Stripe, minimum of USD 0.50."""
 
 PAYMENT_TERM = timedelta(days=14)
 """How long an invoice that an operator collects may stay open before it is overdue."""
@@ -125,20 +126,21 @@ def is_downgrade(current: str, wanted: Plan) -> bool:
     return ranks[0] is not None and ranks[1] is not None and ranks[1] < ranks[0]
 
 
-def prorated(full: int, *, start: datetime, end: datetime, at: datetime) -> int:
-    """Return what is due of *full*, the price from *start* to *end*, for the time left at *at*.
+def share_left(price: int, *, start: datetime, end: datetime, at: datetime) -> Fraction:
+    """Return the part of a period from *start* to *end* that whoever buys it at *at* gets.
 
-    Rounded to the nearest minor unit, a half upwards; never below 0 nor above *full*.
+    That is what is left of it, and no less than *price*, that of the whole, can be charged
+    for: nothing is given away because it is too little to be collected.
     """
     microsecond = timedelta(microseconds=1)
     total, left = (end - start) // microsecond, (end - at) // microsecond
-    left = max(0, min(left, total))
-    return (2 * full * left + total) // (2 * total)
+    share = Fraction(max(0, min(left, total)), total)
+    return min(Fraction(1), max(share, Fraction(SMALLEST_CHARGE, price))) if price else share
 
 
-def chargeable(amount: int) -> int:
-    """Return *amount*, or 0 where it is too little to be collected."""
-    return amount if amount >= SMALLEST_CHARGE else 0
+def priced(full: int, share: Fraction) -> int:
+    """Return what that share of the price *full* costs, to the nearest unit, a half upwards."""
+    return (2 * full * share.numerator + share.denominator) // (2 * share.denominator)
 
 
 def invoice_number(year: int, nth: int) -> str:

@@ -17,6 +17,7 @@ from ..core.ids import new_id
 from ..core.money import Money
 from ..credits.lots import grant
 from ..credits.rules import CreditType, LotSource
+from .plans import offer_of, part_of
 from .rules import CURRENCY, DunningStage, InvoiceReason, InvoiceStatus, SubscriptionStatus
 from .subscribing import NEVER_PAID, change, grant_included, lock_subscription, put_on_plan
 from .tables import BillingAccount, Invoice, InvoiceLine, Subscription
@@ -189,14 +190,16 @@ async def _grant_plan(
 ) -> None:
     plan, reason = Plan(given["plan"]), InvoiceReason(given["reason"])
     organization_id = OrganizationId(row.organization_id)
-    previous = subscription.plan
     if reason is InvoiceReason.RENEWAL:
         await _renewed(tx, subscription)
         return
+    amounts = _included(given)
+    if amounts is None:
+        amounts = _included_of_old(row, subscription, plan, reason)
     if reason is InvoiceReason.UPGRADE:
         await put_on_plan(tx, subscription, plan, pending_plan=None, changing_invoice_id=None)
         until = subscription.period_end
-        await grant_included(tx, organization_id, plan, until=until, beyond=previous)
+        await grant_included(tx, organization_id, plan, until=until, amounts=amounts)
         return
     if subscription.changing_invoice_id not in (None, row.id):
         # One of two ways to pay was first; what the other brings goes to the balance.
@@ -215,7 +218,27 @@ async def _grant_plan(
         dunning_stage=DunningStage.NONE.value,
     )
     await accounts.forgive_debt(tx, organization_id)
-    await grant_included(tx, organization_id, plan, until=subscription.period_end)
+    await grant_included(tx, organization_id, plan, until=subscription.period_end, amounts=amounts)
+
+
+def _included(given: Mapping[str, Any]) -> Mapping[CreditType, int] | None:
+    """Return the credits that a line sells; None if it does not say."""
+    found: Mapping[str, int] | None = given.get("included")
+    return None if found is None else {CreditType(name): count for name, count in found.items()}
+
+
+def _included_of_old(
+    row: Invoice, subscription: Subscription, plan: Plan, reason: InvoiceReason
+) -> Mapping[CreditType, int] | None:
+    """Return the credits of a part of a period whose invoice does not say them.
+
+    Those that were made out before invoices said it are paid as any other, and bring no more.
+    """
+    if row.period_start is None or row.period_end is None:
+        return None
+    beyond = offer_of(subscription.plan) if reason is InvoiceReason.UPGRADE else None
+    period = row.period_start, row.period_end
+    return part_of(offer_of(plan), period, at=row.created_at, beyond=beyond).included
 
 
 async def _renewed(tx: Tx, subscription: Subscription) -> None:

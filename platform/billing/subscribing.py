@@ -107,22 +107,21 @@ async def grant_included(
     plan: str,
     *,
     until: datetime,
-    beyond: str | None = None,
+    amounts: Mapping[CreditType, int] | None = None,
 ) -> None:
-    """Grant what *plan* includes until its period ends; only what it has more than *beyond*.
+    """Grant what *plan* includes until its period ends, or *amounts* where only part is bought.
 
     Of a period that is over nothing is granted.
     """
     if until <= clock.now():
         return
-    had: Mapping[CreditType, int] = offer_of(beyond).included if beyond else {}
-    for credit_type, amount in offer_of(plan).included.items():
-        more = amount - had.get(credit_type, 0)
-        if more > 0:
+    granted = offer_of(plan).included if amounts is None else amounts
+    for credit_type, amount in granted.items():
+        if amount > 0:
             await grant(
                 tx,
                 organization_id,
-                amount=more,
+                amount=amount,
                 source=LotSource.INCLUDED,
                 credit_type=credit_type,
                 expires_at=until,

@@ -88,6 +88,9 @@ class Invoice(Table, db=DB, tablename="invoices"):
     charging_at = Timestamptz(
         null=True, default=None, help_text="Since when an attempt is made; null: none is."
     )
+    stuck_since = Timestamptz(
+        null=True, default=None, help_text="Since when it fails to be collected, by our fault."
+    )
     created_at = Timestamptz(default=clock.now)
     updated_at = Timestamptz(default=clock.now)
 

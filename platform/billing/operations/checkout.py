@@ -20,7 +20,7 @@ from ...credits.rules import CreditType
 from ...security import idempotency
 from ..customers import customer_of
 from ..errors import AlreadySubscribed, BillingNotConfigured, ContactSales
-from ..invoicing import NewInvoice, NewLine, credits_granted, issue, plan_line
+from ..invoicing import NewInvoice, NewLine, credits_granted, issue, part_line
 from ..plans import PlanOffer
 from ..provider import MANUAL, OpenedCheckout, Order, OrderLine, PaymentProvider, find_provider
 from ..rules import (
@@ -33,10 +33,8 @@ from ..rules import (
     Interval,
     InvoiceReason,
     SubscriptionStatus,
-    chargeable,
     period_end,
     period_start,
-    prorated,
 )
 from ..subscribing import NEVER_PAID, first_subscription, lock_subscription
 from ..tables import Checkout, Subscription
@@ -188,11 +186,10 @@ async def _credits(request: CheckoutRequest) -> _Basket:
 def _plan(offer: PlanOffer, interval: Interval) -> _Basket:
     now = clock.now()
     start = period_start(Granularity.MONTH, now)
-    price = offer.prices[interval]
-    due = prorated(price.amount, start=start, end=period_end(Granularity.MONTH, start), at=now)
-    line = plan_line(offer.plan, chargeable(due), InvoiceReason.PLAN, start, since=now)
+    end = period_end(Granularity.MONTH, start)
+    line = part_line(offer, InvoiceReason.PLAN, start=start, end=end, at=now)
     shown: dict[str, object] = {"plan": offer.plan.value, "interval": interval.value, "quantity": 1}
-    return _Basket((line,), price.currency, (shown,), keeps_method=True)
+    return _Basket((line,), offer.price.currency, (shown,), keeps_method=True)
 
 
 async def _refuse_subscribed(actor: Actor) -> None:

@@ -7,6 +7,7 @@ from ...core.actor import Actor, OrganizationId, require_platform_admin
 from ...core.database import transaction
 from ...core.errors import NotFound
 from ...core.money import Money
+from ...core.tenants import across_organizations
 from ..errors import InvoiceNotOpen
 from ..provider import MANUAL
 from ..rules import InvoiceStatus
@@ -14,6 +15,7 @@ from ..settling import Receipt, settle
 from ..tables import Invoice
 
 
+@across_organizations
 async def mark_paid(actor: Actor, invoice_id: UUID) -> Invoice:
     """Say that an invoice of any organization has been paid, and grant what it sells, once.
 

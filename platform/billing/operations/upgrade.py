@@ -20,7 +20,7 @@ from ..errors import (
     PaymentMethodRequired,
     PaymentProviderError,
 )
-from ..invoicing import NewInvoice, find_invoice, issue, plan_line
+from ..invoicing import NewInvoice, find_invoice, issue, part_line
 from ..plans import PlanOffer, offer_of
 from ..provider import Charge, ChargeState, PaymentProvider, find_provider, provider_name
 from ..rules import (
@@ -28,9 +28,7 @@ from ..rules import (
     InvoiceReason,
     InvoiceStatus,
     SubscriptionStatus,
-    chargeable,
     is_upgrade,
-    prorated,
 )
 from ..settling import lock_account
 from ..subscribing import NEVER_PAID, change, lock_subscription
@@ -59,6 +57,9 @@ async def upgrade_plan(
     idempotency_key: str | None = None,
 ) -> PlanChange:
     """Change to a better plan now, and pay the difference for the rest of the period.
+
+    The credits that the better plan includes beyond the present one come in the same
+    proportion, and at least as much is paid as a provider collects.
 
     The present plan stands for "cancel the downgrade that is scheduled". Asked for twice at
     once, it is charged once, and both get the same answer.
@@ -127,10 +128,16 @@ async def _bill(
 ) -> _Begun:
     now, previous, organization_id = clock.now(), row.plan, actor.organization_id
     is_first = previous in NEVER_PAID or row.status == SubscriptionStatus.CANCELLED
-    full = offer.price.amount - (0 if is_first else offer_of(previous).price.amount)
-    due = chargeable(prorated(full, start=row.period_start, end=row.period_end, at=now))
     # From a plan that is not paid for, the plan begins as if it had been bought.
     reason = InvoiceReason.PLAN if is_first else InvoiceReason.UPGRADE
+    line = part_line(
+        offer,
+        reason,
+        start=row.period_start,
+        end=row.period_end,
+        at=now,
+        beyond=None if is_first else offer_of(previous),
+    )
     invoice = await issue(
         tx,
         organization_id,
@@ -138,7 +145,7 @@ async def _bill(
             reason=reason,
             provider=provider_name(),
             currency=offer.price.currency,
-            lines=[plan_line(offer.plan, due, reason, row.period_start, since=now)],
+            lines=[line],
             due_at=now,
             period_start=row.period_start,
             period_end=row.period_end,

@@ -6,7 +6,7 @@ from uuid import UUID
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import fetch, transaction
-from ..charging import book_charged, charge_of, collect, refused
+from ..charging import ASK_AGAIN_AFTER, book_charged, charge_of, collect, refused
 from ..errors import PaymentProviderError
 from ..invoicing import find_invoice
 from ..provider import PaymentProvider
@@ -24,7 +24,9 @@ MOST_UNANSWERED = 3
 async def collect_due(provider: PaymentProvider) -> int:
     """Charge every invoice whose time has come, and return how many there were.
 
-    It may run twice at once, and again after a crash: an attempt is charged once.
+    It may run twice at once, and again after a crash: an attempt is charged once. One that
+    cannot be collected or booked is logged, and its turn comes again in a while, so that it
+    holds up none of the others; `postlane doctor` tells of it.
     """
     rows = await fetch(
         "SELECT id FROM invoices WHERE status = {} AND provider = {} "
@@ -40,9 +42,11 @@ async def collect_due(provider: PaymentProvider) -> int:
             await _collect(provider, row["id"])
             unanswered = 0
         except PaymentProviderError:
-            # Its turn comes again in a while, so that it holds up none of the others.
             log.warning("the payment provider did not answer", extra={"invoice_id": row["id"]})
             unanswered += 1
+        except Exception:  # an edge: the others are not to wait for what is wrong with this one
+            log.exception("an invoice could not be collected", extra={"invoice_id": row["id"]})
+            await _put_off(row["id"])
         if unanswered == MOST_UNANSWERED:
             break
     return len(rows)
@@ -70,6 +74,29 @@ async def _collect(provider: PaymentProvider, invoice_id: UUID) -> None:
     else:
         async with transaction() as tx:
             await refused(tx, charge, keeps_trying=False)
+
+
+async def _put_off(invoice_id: UUID) -> None:
+    now = clock.now()
+    await fetch(
+        "UPDATE invoices SET stuck_since = coalesce(stuck_since, {}), next_charge_at = {} "
+        "WHERE id = {} AND status = {}",
+        now,
+        now + ASK_AGAIN_AFTER,
+        invoice_id,
+        InvoiceStatus.OPEN.value,
+    )
+
+
+async def count_stuck() -> int:
+    """Return how many invoices cannot be collected for a reason that is none of the payer's."""
+    rows = await fetch(
+        "SELECT count(*) AS found FROM invoices WHERE status = {} "
+        "AND next_charge_at IS NOT NULL AND stuck_since IS NOT NULL",
+        InvoiceStatus.OPEN.value,
+    )
+    found: int = rows[0]["found"]
+    return found
 
 
 async def _account_of(invoice: Invoice) -> BillingAccount:
