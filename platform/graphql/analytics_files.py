@@ -75,6 +75,9 @@ class AnalyticsReputation:
     domains_not_enforcing_dmarc: list[str] = strawberry.field(
         description="Sending domains without a DMARC policy of quarantine or reject, at most 100."
     )
+    listed_addresses: int = strawberry.field(
+        description="Addresses of vMTAs that are on a blocklist now; shared vMTAs count."
+    )
 
 
 @strawberry.type(description="Everything that is told of a stretch of time; it is not kept.")
@@ -126,6 +129,7 @@ class AnalyticsReport:
         return AnalyticsReputation(
             complaint_rate=self.report.summary.metrics[Metric.COMPLAINT_RATE],
             domains_not_enforcing_dmarc=list(self.report.domains_not_enforcing),
+            listed_addresses=self.report.listed_addresses,
         )
 
     @strawberry.field(description="What deserves a look, the worst first.")

@@ -48,6 +48,8 @@ class Rate(Protocol):
 
 Meter: TypeAlias = Callable[[Actor], Awaitable[Rate | None]]
 """Counts one request of an actor; None is for those without a limit."""
+StrangersMeter: TypeAlias = Callable[[str | None], Awaitable[Rate | None]]
+"""Counts one request without a credential from a network address; None as above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,12 @@ async def counted(meter: Meter | None, actor: Actor | None) -> Rate | None:
     return await asked(meter(actor))
 
 
-def check_rate(rate: Rate | None) -> None:
+async def counted_stranger(meter: StrangersMeter | None, address: str | None) -> Rate | None:
+    """Count one request of nobody in particular; see `counted`."""
+    return None if meter is None else await asked(meter(address))
+
+
+def check_rate(rate: Rate | None, *, of: str = "This credential") -> None:
     """Do nothing unless the request was one too many.
 
     Raises:
@@ -96,7 +103,7 @@ def check_rate(rate: Rate | None) -> None:
     """
     if rate is not None and rate.retry_after_seconds is not None:
         raise LimitReached(
-            f"This credential may make {rate.limit} requests a minute.",
+            f"{of} may make {rate.limit} requests a minute.",
             retry_after_seconds=rate.retry_after_seconds,
         )
 

@@ -23,17 +23,6 @@ from .scalars import BigInt
 from .users import User, load_users
 
 describe_enum(
-    KeyFormat,
-    "How a secret is written, so that clients of other platforms take it. Every API of ours "
-    "takes every form.",
-    {
-        "STANDARD": "`pmta_`, 8 hexadecimal digits, `_`, and 43 letters and digits.",
-        "POSTAL": "24 letters and digits.",
-        "POSTAGEAPP": "32 letters and digits.",
-    },
-    name="ApiKeyFormat",
-)
-describe_enum(
     KeyStatus,
     "What an API key is good for now.",
     {

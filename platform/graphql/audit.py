@@ -11,6 +11,7 @@ from ..audit import queries
 from ..audit.queries import EntryFilter
 from ..audit.tables import AuditEntry as EntryRow
 from ..core.actor import Actor, ActorKind, ApiKeyId, UserId
+from . import enums as _enums  # noqa: F401 it describes those of core
 from .context import Info, actor_of
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection

@@ -200,7 +200,8 @@ class UpdateBillingDetailsPayload:
 @strawberry.type
 class Mutation:
     @strawberry.mutation(
-        description="Change to a better plan now. Needs `billing:write`. Refused with "
+        description="Change to a better plan now. What is left of the period is paid, at least "
+        "0.50, and brings the same part of the credits. Needs `billing:write`. Refused with "
         "BILLING_NOT_CONFIGURED, NOT_AN_UPGRADE, CONTACT_SALES, PAYMENT_METHOD_REQUIRED, "
         "PAYMENT_FAILED or PAYMENT_PROVIDER_ERROR."
     )

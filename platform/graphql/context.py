@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import strawberry
 
+from ..core import tenants
 from ..core.actor import Actor, known
 from .loaders import Loaders
 
@@ -36,6 +37,14 @@ class Context:
         """Let the rest of the document ask as *actor*, who has just signed in."""
         self.actor = actor
         self.loaders = Loaders(actor)
+        tenants.become(actor.organization_id)
+
+    @property
+    def tenants(self) -> tenants.Organizations:
+        """Whose rows there are for it; none for whoever has not signed in."""
+        if self.actor is None:
+            return tenants.NOBODY
+        return frozenset((self.actor.organization_id,))
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

@@ -9,6 +9,7 @@ import strawberry
 
 from ..core.actor import Actor
 from ..delivery import queries, tables
+from ..delivery.contents import Personal
 from ..delivery.isps import Isp, isp_of
 from ..delivery.rules import DeliveryState, RecipientKind
 from ..events.queries import MOST_EVENTS, OfDelivery, events_by_delivery
@@ -24,6 +25,7 @@ from .events import Event
 from .nodes import Node, parse_id, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
 from .scalars import BigInt
+from .suppressions import Suppression, load_by_address
 
 if TYPE_CHECKING:
     from .messages import Message
@@ -216,6 +218,18 @@ class Delivery(DeliveryFields, Node):
     def address(self) -> str:
         return self.row.address
 
+    @strawberry.field(
+        description="Whom it would have gone to, where a message was sent to somebody else "
+        "instead, as long as its content is kept."
+    )
+    async def stands_for(self, info: Info) -> str | None:
+        found = await info.context.loaders.load(load_personal, self.row.id)
+        return found.stands_for if found is not None else None
+
+    @strawberry.field(description="What stops mail to the recipient now.")
+    async def suppression(self, info: Info) -> Suppression | None:
+        return await info.context.loaders.load(load_by_address, self.row.address_key)
+
     @strawberry.field(description="Domain of the recipient, A-labels.")
     def domain(self) -> str:
         return self.row.domain
@@ -326,6 +340,11 @@ async def load_deliveries(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, De
 
 
 register(Delivery, load_deliveries)
+
+
+async def load_personal(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, Personal]:
+    """Return what fills single recipients' mail."""
+    return await queries.find_personal(actor, ids)
 
 
 @strawberry.input(description="Which deliveries; conditions that are left out do not matter.")

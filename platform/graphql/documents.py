@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLSyntaxError,
     OperationDefinitionNode,
@@ -71,6 +72,14 @@ class Operation:
 
     node: OperationDefinitionNode
     price: Price
+
+    @property
+    def label(self) -> str:
+        """Its name, or else that of its first field: what a log calls it."""
+        if self.node.name is not None:
+            return self.node.name.value
+        first = self.node.selection_set.selections[0]
+        return first.name.value if isinstance(first, FieldNode) else self.node.operation.value
 
     @property
     def is_mutation(self) -> bool:

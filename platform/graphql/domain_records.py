@@ -30,6 +30,7 @@ describe_enum(
     "The kind of a DKIM key.",
     {
         "RSA_2048": "RSA with 2048 bits, which every receiver reads.",
+        "RSA_1024": "RSA with 1024 bits, kept where it was published before; none is made.",
         "ED25519": "Ed25519 (RFC 8463), an addition that many receivers ignore.",
     },
     name="DkimAlgorithm",

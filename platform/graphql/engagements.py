@@ -191,6 +191,10 @@ class DeliveryFields:
     async def first_opened_at(self, info: Info) -> datetime | None:
         return (await self._counts(info)).first_opened_at
 
+    @strawberry.field(description="When a person first followed a link of it.")
+    async def first_clicked_at(self, info: Info) -> datetime | None:
+        return (await self._counts(info)).first_clicked_at
+
     async def _counts(self, info: Info) -> queries.Engagement:
         found = await info.context.loaders.load(load_counts, self.row.message_id)
         return (found or {}).get(self.row.id, queries.Engagement())

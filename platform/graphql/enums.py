@@ -6,9 +6,12 @@ from typing import TypeVar
 
 import strawberry
 
-from ..core.actor import Mode
+from ..core.actor import ActorKind, Mode
 from ..core.errors import DetailCode, ErrorCode
 from ..delivery.isps import Isp
+from ..mail.templating import Syntax
+from ..messages.rules import Stream
+from ..security.rules import KeyFormat
 
 AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
 
@@ -55,6 +58,12 @@ describe_enum(
         "keep it.",
         "SECOND_FACTOR_WRONG": "The code is wrong, too old, or was used before.",
         "SECOND_FACTOR_EXISTS": "The person has a second factor already.",
+        "PROVIDER_REFUSED": "What came back from the provider of identities does not fit.",
+        "PROVIDER_UNVERIFIED": "The provider has not verified the address, or an account has it.",
+        "PROVIDER_TAKEN": "The provider's identity signs in to an account already.",
+        "PASSKEY_WRONG": "The passkey's answer is not one to what was asked, or is nobody's.",
+        "PASSKEY_EXISTS": "The passkey belongs to an account already.",
+        "PASSKEY_LIMIT_REACHED": "The person has as many passkeys as they may have.",
         "PROJECT_ARCHIVED": "The project is archived.",
         "NOT_FOUND": "It is absent, or belongs to somebody else; the two are not told apart.",
         "UNKNOWN_CREDIT_TYPE": "There is no such type of credits.",
@@ -73,6 +82,7 @@ describe_enum(
         "SELECTOR_IN_USE": "Another key of the domain has this selector.",
         "ROTATION_IN_PROGRESS": "The key is being replaced already.",
         "NOT_CANCELLABLE": "It is too late to cancel it.",
+        "NOT_RESENDABLE": "Nobody needs it again, or it is no longer kept.",
         "MESSAGE_NOT_SANDBOX": "The message is live; only sandbox mail can be simulated.",
         "ALREADY_FINAL": "The recipient is final, and the outcome cannot follow.",
         "QUEUE_HELD": "The queue is held; release it first.",
@@ -83,10 +93,16 @@ describe_enum(
         "VMTA_IN_USE": "Mail waits for the vMTA.",
         "LAST_VMTA": "Mail waits for the vMTA, and there is no other.",
         "AUTO_BLOCK_ACTIVE": "An auto-block stopped it; resolve the block.",
+        "RULE_LOCKED": "The operator does not let the rule be switched.",
+        "ADDRESS_BLOCKED": "Nobody may sign in from this network now.",
         "INVALID_ACTION": "There is no such action.",
         "REFERENCE_CONFLICT": "Another amount was consumed with this reference.",
         "ALERT_LIMIT_REACHED": "There are as many alerts of the type as there may be.",
         "WEBHOOK_LIMIT_REACHED": "There are as many webhooks as there may be.",
+        "TEMPLATE_EXISTS": "There is a template with this slug.",
+        "TEMPLATE_IN_USE": "Other templates are put into it.",
+        "TEMPLATE_LIMIT_REACHED": "There are as many templates or versions as there may be.",
+        "MESSAGE_UID_TAKEN": "The project has a message with this uid.",
         "CONFLICT": "Its present state does not allow this.",
         "IDEMPOTENCY_IN_PROGRESS": "The first request with this idempotency key still runs.",
         "IDEMPOTENCY_KEY_REUSE": "The idempotency key came with another request before.",
@@ -114,6 +130,7 @@ describe_enum(
         "QUOTA_EXCEEDED": "The sending quota of the day or month is spent.",
         "RATE_LIMITED": "Too many requests; `retryAfterSeconds` says when to come back.",
         "ACCOUNT_LOCKED": "Too many failed sign-ins; `retryAfterSeconds` says when it ends.",
+        "SCANNER_UNAVAILABLE": "There is no scanner for it, or it does not answer.",
         "DNS_UNAVAILABLE": "The name servers did not answer in time.",
         "SERVICE_UNAVAILABLE": "A part that is needed is down or switched off.",
         "DOCUMENT_INVALID": "The GraphQL document does not parse, or does not fit the schema.",
@@ -124,7 +141,8 @@ describe_enum(
         "SUBSCRIPTION_LIMIT_REACHED": "The credential or connection has as many subscriptions as "
         "it may have.",
         "SUBSCRIPTION_OVERFLOW": "Events were taken too slowly; subscribe again.",
-        "TIME_LIMIT": "It took longer than it may and was stopped; what was done by then stays.",
+        "TIME_LIMIT": "It took longer than it may. A mutation is done as a whole or not at all; "
+        "asking again with the same idempotency key tells which, and does it once.",
         "INTERNAL": "Something went wrong on our side; it is logged under the request id.",
     },
 )
@@ -156,6 +174,15 @@ describe_enum(
     },
 )
 describe_enum(
+    ActorKind,
+    "How somebody signed in.",
+    {
+        "USER": "A person, with a token.",
+        "API_KEY": "A program, with an API key.",
+        "PLATFORM": "The platform itself.",
+    },
+)
+describe_enum(
     Mode,
     "Whether mail really leaves.",
     {
@@ -176,4 +203,35 @@ describe_enum(
         "GMX": "GMX, WEB.DE and 1&1.",
         "OTHER": "Anybody else.",
     },
+)
+
+describe_enum(
+    Syntax,
+    "How a template says where values go.",
+    {
+        "JINJA": "The language Jinja in its sandbox; a layout takes `content`. HTML is escaped.",
+        "BRACES": "`{{name}}` and, in a layout, `{{*}}`; values stand as they are.",
+    },
+    name="TemplateSyntax",
+)
+
+describe_enum(
+    Stream,
+    "What kind of mail it is.",
+    {
+        "TRANSACTIONAL": "What one person waits for; goes first.",
+        "MARKETING": "What many get; can be unsubscribed from with one click.",
+    },
+)
+
+describe_enum(
+    KeyFormat,
+    "How a secret is written, so that clients of other platforms take it. Every API of ours "
+    "takes every form.",
+    {
+        "STANDARD": "`pmta_`, 8 hexadecimal digits, `_`, and 43 letters and digits.",
+        "POSTAL": "24 letters and digits.",
+        "POSTAGEAPP": "32 letters and digits.",
+    },
+    name="ApiKeyFormat",
 )

@@ -46,6 +46,10 @@ describe_enum(
         "BILLING_PAYMENT_FAILED": "A payment was refused.",
         "SUPPRESSION_CREATED": "An address gets no more mail.",
         "SUPPRESSION_REMOVED": "An address gets mail again.",
+        "SECURITY_AUTO_BLOCK_TRIGGERED": "A rule has stopped something.",
+        "SECURITY_AUTO_BLOCK_RESOLVED": "What a rule has stopped goes on.",
+        "SECURITY_DNSBL_LISTED": "The address of a vMTA came on a blocklist.",
+        "SECURITY_DNSBL_DELISTED": "The address of a vMTA is on a blocklist no more.",
         "WEBHOOK_TEST": "Somebody tried a webhook. It is in no list, and comes with `testWebhook`.",
     },
 )

@@ -18,14 +18,16 @@ from graphql import (
     ExecutionResult,
     FieldNode,
     OperationDefinitionNode,
+    OperationType,
     parse,
     validate,
 )
 from strawberry.execution import optimized_is_awaitable
 
-from ..core import tracing
+from ..core import tenants, tracing
 from ..core.errors import ErrorCode, LimitReached, OperationError
 from . import limits
+from .coercing import coerced
 from .context import Context
 from .errors import Refusal, refusals, refuse, refuse_bug
 from .executor import LeanExecutor, plain_fields, shorten
@@ -33,6 +35,11 @@ from .schema import CORE
 from .variables import check_text, coercion_error
 
 log = logging.getLogger(__name__)
+
+MAY_BE_DONE = (
+    "What it was to change is done as a whole or not at all; asking again with the same "
+    "idempotency key tells which, and does it once."
+)
 
 
 class Executor(LeanExecutor):
@@ -42,6 +49,8 @@ class Executor(LeanExecutor):
 
 
 shorten(CORE)
+
+_is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
 DOCUMENTS: list["Document"] = []
 """Every document constant of the code that has been imported."""
@@ -125,7 +134,7 @@ async def run(
     kind = operation.operation.value
     try:
         check_text(variables)
-        with tracing.span(f"GraphQL {kind}") as span:
+        with tenants.acting_for(context.tenants), tracing.span(f"GraphQL {kind}") as span:
             span.note("graphql.operation.type", kind)
             if operation.name is not None:
                 span.note("graphql.operation.name", operation.name.value)
@@ -136,6 +145,8 @@ async def run(
     except TimeoutError:
         log.warning("a document ran out of time", extra={"request_id": context.request_id})
         message = f"It took longer than the {limits.EXECUTION_SECONDS:g} seconds it may take."
+        if operation.operation is OperationType.MUTATION:
+            message += f" {MAY_BE_DONE}"
         return Result(None, [refuse(LimitReached(message, code=ErrorCode.TIME_LIMIT))], ran=True)
     except Exception as error:  # an edge: nothing but a masked answer leaves
         return Result(None, [refuse_bug(error, request_id=context.request_id)], ran=True)
@@ -179,6 +190,14 @@ def _build(
 ) -> Executor | Result:
     # What schema.execute() does besides, parsing, validating and calling extensions, has
     # been done or is not wanted; see docs/decisions.
+    values = coerced(CORE, operation, variables)
+    if values is not None:
+        return Executor.of(
+            *(CORE, node, operation, values),
+            root=root,
+            context=context,
+            is_awaitable=_is_awaitable,
+        )
     executor: Any = Executor.build(
         CORE,
         node,
@@ -186,7 +205,7 @@ def _build(
         context_value=context,
         raw_variable_values=cast("dict[str, Any]", variables),
         operation_name=operation.name.value if operation.name else None,
-        is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
+        is_awaitable=_is_awaitable,
         hide_suggestions=True,
     )
     if isinstance(executor, Executor):

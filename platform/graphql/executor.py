@@ -5,23 +5,29 @@ attribute, or a method that takes nothing, of a type that is written as it is. F
 neither an info object nor arguments nor a path of wrappers is needed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self, TypeGuard
 
 import strawberry
 from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
     GraphQLField,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    OperationDefinitionNode,
+    default_field_resolver,
+    default_type_resolver,
     is_leaf_type,
     is_list_type,
     is_object_type,
 )
 from graphql.execution import Executor
-from graphql.execution.collect_fields import FieldDetailsList
+from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
@@ -122,6 +128,41 @@ class LeanExecutor(Executor[None]):
     """Executes documents of a schema without `@defer` and `@stream`."""
 
     operation_extensions = None
+
+    @classmethod
+    def of(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+        *,
+        root: Any,
+        context: Any,
+        is_awaitable: Callable[[Any], TypeGuard[Awaitable[Any]]],
+    ) -> Self:
+        """Return what executes *operation* of a valid document; its variables are coerced."""
+        definitions = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        fragments = {name: FragmentDetails(each) for name, each in definitions.items()}
+        return cls(
+            schema,
+            definitions,
+            fragments,
+            root,
+            context,
+            operation,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            is_awaitable=is_awaitable,
+            hide_suggestions=True,
+        )
+
     build_resolve_info = StrawberryGraphQLCoreExecutionContext.build_resolve_info
     plain: PlainFields = {}
 

@@ -12,16 +12,19 @@ from litestar.types import HTTPScope, Receive, Send
 
 from ..core.actor import Actor, known
 from ..core.errors import ErrorCode, OperationError
+from ..requests.rules import Api
 from . import limits
 from .answers import (
     Authenticate,
     Meter,
     Rate,
+    StrangersMeter,
     Wanted,
     asked,
     body_of,
     check_rate,
     counted,
+    counted_stranger,
     extensions,
     wanted,
 )
@@ -114,11 +117,13 @@ class GraphQLOverHttp:
         authenticate: Authenticate,
         *,
         meter: Meter | None = None,
+        strangers: StrangersMeter | None = None,
         documents: Documents | None = None,
         introspection_is_public: bool,
     ) -> None:
         self._authenticate = authenticate
         self._meter = meter
+        self._strangers = strangers
         self._introspection_is_public = introspection_is_public
         self._documents = Documents() if documents is None else documents
 
@@ -128,12 +133,15 @@ class GraphQLOverHttp:
             await _send(send, 204, b"", [*PREFLIGHT, *CORS])
             return
         asking = _Asking(scope, Headers(scope))
+        scope["state"]["api"] = Api.GRAPHQL
         answer = await self._answer(asking, receive)
         headers = [*answer.headers, *_rate_headers(asking.rate), *CORS]
         if isinstance(answer, Events):
             scope["state"]["is_endless"] = True
             await EventStream(send, receive).run(answer.bodies, headers, asking.request_id)
             return
+        if errors := answer.body.get("errors"):
+            scope["state"]["code"] = errors[0]["extensions"]["code"]
         body = msgspec.json.encode(answer.body)
         content_type = (b"content-type", f"{answer.media_type}; charset=utf-8".encode())
         if scope["method"] == "HEAD":
@@ -172,8 +180,7 @@ class GraphQLOverHttp:
         if asking.method not in ("GET", "HEAD", "POST"):
             raise HttpRefusal(405, "Send a POST, or a GET for a query.", allow="GET, POST")
         actor = await asked(self._authenticate(scope))
-        asking.rate = await counted(self._meter, actor)
-        check_rate(asking.rate)
+        await self._count(asking, actor)
         context = Context(
             actor=actor,
             request_id=asking.request_id,
@@ -184,6 +191,14 @@ class GraphQLOverHttp:
         )
         request = await self._request(scope, body, headers, actor)
         return await self._run(request, context, asking)
+
+    async def _count(self, asking: "_Asking", actor: Actor | None) -> None:
+        if actor is not None:
+            asking.rate = await counted(self._meter, actor)
+            check_rate(asking.rate)
+            return
+        address = asking.scope["state"]["client_address"]
+        check_rate(await counted_stranger(self._strangers, address), of="Whoever is not signed in")
 
     async def _request(
         self, scope: HTTPScope, body: Body, headers: Headers, actor: Actor | None
@@ -204,6 +219,7 @@ class GraphQLOverHttp:
         try:
             what = wanted(self._documents, request)
             operation = what.operation
+            asking.scope["state"]["operation"] = operation.label
             if asking.method != "POST" and operation.is_mutation:
                 raise HttpRefusal(405, "Send a mutation by POST, not by GET.", allow="POST")
             if operation.is_subscription and not asking.takes_events:

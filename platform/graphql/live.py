@@ -17,6 +17,7 @@ from graphql import ExecutionResult, create_source_event_stream
 from ..core.actor import Actor
 from ..core.batching import Batcher
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated
+from ..core.tenants import acting_for
 from .context import Context
 from .documents import Operation
 from .errors import is_unreachable, refusals
@@ -186,9 +187,10 @@ async def subscribe(
     executor = built(document, operation.node, variables, context)
     if isinstance(executor, Result):
         return executor
-    source: Any = create_source_event_stream(executor)
-    if asyncio.iscoroutine(source):
-        source = await source
+    with acting_for(context.tenants):
+        source: Any = create_source_event_stream(executor)
+        if asyncio.iscoroutine(source):
+            source = await source
     if isinstance(source, ExecutionResult):
         return Result(None, refusals(source.errors, request_id=context.request_id))
     return Subscribed(cast("Stream", source), operation, document, variables, credential, context)

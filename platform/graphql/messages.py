@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,9 +11,10 @@ import strawberry
 from ..core.actor import Actor, Mode
 from ..core.errors import DetailCode, InvalidInput
 from ..core.paging import by_id
+from ..core.settings import settings
 from ..delivery import queries as spool
 from ..delivery.isps import Isp
-from ..delivery.rules import MessageStatus
+from ..delivery.rules import DeliveryState, MessageStatus
 from ..delivery.tables import SpooledMessage
 from ..mail.address import comparable
 from ..mail.outcome import BounceClass
@@ -21,6 +22,7 @@ from ..messages import queries, tables
 from ..messages.rules import Source, Stream
 from ..vmtas.queries import vmta_names
 from . import engagements, events
+from .accounts import page_of
 from .context import Info, actor_of
 from .deliveries import Delivery, delivery_type
 from .enums import describe_enum
@@ -53,19 +55,17 @@ describe_enum(
     },
 )
 describe_enum(
-    Stream,
-    "What kind of mail it is.",
-    {
-        "TRANSACTIONAL": "What one person waits for; goes first.",
-        "MARKETING": "What many get; can be unsubscribed from with one click.",
-    },
-)
-describe_enum(
     Source,
     "How a message came in.",
     {"API": "By itself.", "BATCH": "With others in one request.", "SMTP": "Over SMTP."},
     name="MessageSource",
 )
+
+
+@strawberry.type(description="How many deliveries are in one state.")
+class DeliveryCount:
+    state: DeliveryState = strawberry.field(description="The state.")
+    count: int = strawberry.field(description="How many.")
 
 
 @strawberry.type(description="One submission; each of its recipients is a delivery.")
@@ -141,6 +141,14 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     def batch_id(self) -> str | None:
         return self.row.batch_id
 
+    @strawberry.field(description="The customer's own name for it; unique in the project.")
+    def uid(self) -> str | None:
+        return self.row.uid
+
+    @strawberry.field(description="Slug of the template that it was filled from.")
+    def template_slug(self) -> str | None:
+        return self.row.template
+
     @strawberry.field(description="The customer's tags.")
     def tags(self) -> list[str]:
         return list(self.row.tags)
@@ -210,8 +218,22 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     def created_at(self) -> datetime:
         return self.row.created_at
 
+    @strawberry.field(description="Until when it is known, if nothing waits for it then.")
+    def kept_until(self) -> datetime:
+        return self.row.created_at + timedelta(days=settings().keep_message_days)
+
+    @strawberry.field(description="Where the dashboard shows it.")
+    async def url(self, info: Info) -> str:
+        return f"{await page_of(info)}/messages/{self.row.id}"
+
+    @strawberry.field(description="How many of its deliveries are how far.")
+    async def delivery_counts(self, info: Info) -> list[DeliveryCount]:
+        found = await info.context.loaders.load(load_delivery_counts, self.row.id) or {}
+        return [DeliveryCount(state=DeliveryState(s), count=n) for s, n in sorted(found.items())]
+
     @strawberry.field(
-        description="One for each recipient: at most 50 unless it was sent leniently."
+        description="One for each recipient: at most 50 unless it was sent leniently, or "
+        "personally to many."
     )
     async def deliveries(self, info: Info) -> list[Delivery]:
         return await info.context.loaders.load(load_deliveries_of, self.row.id) or []
@@ -228,6 +250,13 @@ class Message(events.MessageFields, engagements.MessageFields, Node):
     )
     async def outline(self, info: Info) -> MessageOutline | None:
         return await info.context.loaders.load(load_outlines, (self.row.id, self.row.content_id))
+
+
+async def load_delivery_counts(
+    actor: Actor, ids: Sequence[UUID]
+) -> Mapping[UUID, Mapping[str, int]]:
+    """Return how many deliveries of each message are how far."""
+    return await spool.counts_of_messages(actor, ids)
 
 
 def _addresses(row: tables.Message, kind: str) -> list[str]:
@@ -317,7 +346,8 @@ class MessageFilter:
     )
 
 
-def _wanted(filter: MessageFilter | None) -> queries.MessageFilter:
+def wanted_messages(filter: MessageFilter | None) -> queries.MessageFilter:
+    """Return the messages that a filter asks for."""
     if filter is None:
         return queries.MessageFilter()
     message_id = filter.message_id
@@ -372,7 +402,7 @@ class OrganizationFields:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Message]:
-        actor, wanted = actor_of(info), _wanted(filter)
+        actor, wanted = actor_of(info), wanted_messages(filter)
         page = await queries.list_messages(
             actor,
             page_request(first, after, last, before, maximum=500),

@@ -12,6 +12,8 @@ from ..security.tables import SignInSession
 from .context import Info, actor_of
 from .nodes import Node, register
 from .paging import After, Before, Connection, First, Last, page_request, to_connection
+from .passkey_types import Passkey, passkey_of
+from .provider_types import ProviderIdentity, identity_of
 
 
 @strawberry.type(
@@ -76,7 +78,13 @@ async def load_organization_names(actor: Actor, ids: Sequence[UUID]) -> Mapping[
 
 @strawberry.type(description="How one stands to a second factor.")
 class OwnSecondFactor:
-    is_set_up: bool = strawberry.field(description="Whether signing in needs a code.")
+    is_set_up: bool = strawberry.field(
+        description="Whether a password alone does not sign in: there is an authenticator or a "
+        "passkey."
+    )
+    has_authenticator: bool = strawberry.field(
+        description="Whether it may be a code of an authenticator."
+    )
     is_required: bool = strawberry.field(
         description="Whether an organization of yours asks for one: it cannot be removed, and "
         "without one nothing else can be done there."
@@ -102,11 +110,25 @@ class ViewerFields:
         page = await queries.list_sessions(actor_of(info), page_request(first, after, last, before))
         return to_connection(page, _session_type)
 
+    @strawberry.field(
+        description="One's own passkeys, at most 20, the oldest first. Not for API keys."
+    )
+    async def passkeys(self, info: Info) -> list[Passkey]:
+        return [passkey_of(row) for row in await queries.list_passkeys(actor_of(info))]
+
+    @strawberry.field(
+        description="What signs one in by a provider of identities. Not for API keys."
+    )
+    async def provider_identities(self, info: Info) -> list[ProviderIdentity]:
+        found = await queries.list_provider_identities(actor_of(info))
+        return [identity_of(row) for row in found]
+
     @strawberry.field(description="One's own second factor. Not for API keys.")
     async def second_factor(self, info: Info) -> OwnSecondFactor:
         found = await queries.get_own_second_factor(actor_of(info))
         return OwnSecondFactor(
             is_set_up=found.is_set_up,
+            has_authenticator=found.has_authenticator,
             is_required=found.is_required,
             recovery_codes=found.recovery_codes,
         )

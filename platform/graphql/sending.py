@@ -12,7 +12,7 @@ from ..delivery.rules import DeliveryState, MessageStatus, RecipientKind
 from ..messages import operations
 from ..messages.operations import submission
 from ..messages.operations.send import NewRawMessage, decode_raw
-from ..messages.rules import Disposition, NewAttachment, NewMessage, Stream
+from ..messages.rules import Disposition, NewAttachment, NewMessage, Stream, TemplateUse
 from .context import Info, actor_of
 from .messages import Message, load_messages
 from .nodes import parse_id
@@ -37,6 +37,19 @@ class AttachmentInput:
     )
     content_id: str | None = strawberry.field(
         default=None, description="How the HTML refers to it; needed for an inline file."
+    )
+
+
+@strawberry.input(description="A template that fills what the message does not say itself.")
+class TemplateUseInput:
+    template: str = strawberry.field(
+        description="Slug or UUID of a published template of the project or of all projects."
+    )
+    locale: str | None = strawberry.field(
+        default=None, description="In which language; the template's own for all others without it."
+    )
+    variables: Json | None = strawberry.field(
+        default=None, description="An object: what names stand for; 64 KiB at the most."
     )
 
 
@@ -104,6 +117,11 @@ class MessageInput:
     )
     max_lifetime_seconds: int | None = strawberry.field(
         default=None, description="How long it is tried, 300 to 432000; left out 259200."
+    )
+    template: TemplateUseInput | None = strawberry.field(
+        default=None,
+        description="What makes html and text, in the place of both; and the subject and `from` "
+        "where they are empty.",
     )
 
 
@@ -302,7 +320,7 @@ def new_message(input: MessageInput) -> NewMessage:
             for file in input.attachments
         ],
         tags=input.tags,
-        metadata=_metadata(input.metadata),
+        metadata=metadata_of(input.metadata),
         track_opens=input.track_opens,
         track_clicks=input.track_clicks,
         track_text_links=input.track_text_links,
@@ -312,10 +330,23 @@ def new_message(input: MessageInput) -> NewMessage:
         pool=input.pool,
         batch_id=input.batch_id,
         max_lifetime_seconds=input.max_lifetime_seconds,
+        template=_template(input.template),
     )
 
 
-def _metadata(value: object) -> dict[str, str] | None:
+def _template(input: TemplateUseInput | None) -> TemplateUse | None:
+    if input is None:
+        return None
+    variables: object = {} if input.variables is None else input.variables
+    return TemplateUse(input.template, input.locale, variables)
+
+
+def metadata_of(value: object) -> dict[str, str] | None:
+    """Return the customer's keys and values.
+
+    Raises:
+        InvalidInput: it is no object.
+    """
     if value is None or isinstance(value, dict):
         return value
     raise InvalidInput.of("metadata", DetailCode.INVALID_TYPE, "Write an object of strings.")

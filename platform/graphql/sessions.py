@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 
 from ..accounts import operations as accounts
+from ..accounts.rules import Theme
 from ..core.actor import OrganizationId, Origin
 from ..registration import operations as registration
 from ..security import operations
@@ -13,6 +14,7 @@ from ..security.operations import SignedIn
 from ..security.second_factor import Codes
 from .context import Info, actor_of
 from .nodes import parse_id
+from .passkey_types import PasskeyAnswerInput, answer_of
 from .scalars import EmailAddress
 from .users import User
 from .viewer import OrganizationType, own_organization, own_user
@@ -50,6 +52,9 @@ class LogInInput:
     )
     recovery_code: str | None = strawberry.field(
         default=None, description="A recovery code instead; each is taken once."
+    )
+    passkey: PasskeyAnswerInput | None = strawberry.field(
+        default=None, description="A passkey instead, asked for by `passkeyChallenge`."
     )
 
 
@@ -105,6 +110,14 @@ class CreateOrganizationInput:
 class UpdateViewerInput:
     name: str | None = strawberry.field(default=None, description="1 to 100 characters.")
     timezone: str | None = strawberry.field(default=None, description="IANA name.")
+    theme: Theme | None = strawberry.field(default=None, description="How pages look.")
+    shortcuts: bool | None = strawberry.field(
+        default=None, description="Whether single keys do something on pages."
+    )
+    language: str | None = strawberry.field(
+        default=None,
+        description="Tag of one of `viewer.languages`; empty is whichever the browser asks for.",
+    )
 
 
 @strawberry.type(description="A token, shown this once, and whom it signs in where.")
@@ -169,7 +182,11 @@ class Mutation:
             password=input.password,
             organization=input.organization_slug,
             invitation_token=input.invitation_token,
-            codes=Codes(input.totp_code, input.recovery_code),
+            codes=Codes(
+                input.totp_code,
+                input.recovery_code,
+                None if input.passkey is None else answer_of(input.passkey),
+            ),
             origin=_origin(info),
         )
         return signed_in(info, found)
@@ -250,13 +267,20 @@ class Mutation:
         made = await registration.create_organization(actor, name=input.name)
         return signed_in(info, await operations.switch_organization(actor, made))
 
-    @strawberry.mutation(description="Change your own name or time zone.")
+    @strawberry.mutation(description="Change your own name, time zone, or how pages are.")
     async def update_viewer(
         self,
         info: Info,
         input: Annotated[UpdateViewerInput, strawberry.argument(description="The change.")],
     ) -> UpdateViewerPayload:
-        await accounts.update_user(actor_of(info), name=input.name, timezone=input.timezone)
+        await accounts.update_user(
+            actor_of(info),
+            name=input.name,
+            timezone=input.timezone,
+            theme=input.theme,
+            shortcuts=input.shortcuts,
+            language=input.language,
+        )
         return UpdateViewerPayload(user=await own_user(info))
 
 

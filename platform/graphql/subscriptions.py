@@ -13,7 +13,7 @@ from ..events import tables
 from ..events.feed import FEED, Subscriber
 from ..events.rules import READING, EventType, permission_for
 from ..messages.queries import get_message
-from . import queue_changes
+from . import organization_changes, queue_changes
 from .context import Info, actor_of
 from .deliveries import Delivery, load_deliveries
 from .events import Event
@@ -127,7 +127,7 @@ class OrganizationEvent(Event):
 
 
 @strawberry.type(description="Everything that can be followed as it happens.")
-class Subscription(queue_changes.Subscription):
+class Subscription(organization_changes.Subscription, queue_changes.Subscription):
     @strawberry.subscription(
         description="What happens to messages from now on, a moment after it is written down, "
         "in the order in which that is seen; nothing twice, nothing left out. It ends with "

@@ -81,6 +81,12 @@ async def load_suppressions(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, 
 register(Suppression, load_suppressions)
 
 
+async def load_by_address(actor: Actor, keys: Sequence[str]) -> Mapping[str, Suppression]:
+    """Return what stops mail to addresses, by their keys."""
+    found = await queries.suppressions_by_address(actor, keys)
+    return {key: _suppression_type(row) for key, row in found.items()}
+
+
 @strawberry.input(description="Which suppressions to list.")
 class SuppressionFilter:
     reason: SuppressionReason | None = strawberry.field(
@@ -115,6 +121,14 @@ class OrganizationFields:
             address=wanted.address,
         )
         return to_connection(found, _suppression_type)
+
+    @strawberry.field(
+        description="The newest 10,000 suppressions that hold now, for clients that know no pages. "
+        "Needs `messages:read`.",
+        metadata={"cost": 1_000},
+    )
+    async def suppressed_addresses(self, info: Info) -> list[Suppression]:
+        return [_suppression_type(row) for row in await queries.list_suppressed(actor_of(info))]
 
 
 @strawberry.input(description="An address to stop sending to.")
@@ -167,7 +181,7 @@ class RemoveSuppressionPayload:
 class Mutation:
     @strawberry.mutation(
         description="Stop sending to an address; with a key of one project, in that project. "
-        "Adding it again changes the note and the end. Needs `messages:write`."
+        "Adding it again changes the note, the end and the id. Needs `messages:write`."
     )
     async def add_suppression(
         self,

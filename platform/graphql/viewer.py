@@ -7,30 +7,21 @@ from uuid import UUID
 import strawberry
 
 from ..accounts import queries
+from ..accounts.rules import Theme
 from ..core.actor import ActorKind, Mode, Role
 from ..core.errors import NotFound
 from .accounts import Project, load_projects
 from .api_keys import ApiKey, load_api_keys
 from .context import Info, actor_of
-from .enums import describe_enum
 from .nodes import global_id
 from .own_security import ViewerFields
+from .preferences import Language, Preferences, known_languages
 from .users import User, load_users
 
 if TYPE_CHECKING:
     from .organization import Organization
 
 OrganizationType = Annotated["Organization", strawberry.lazy(".organization")]
-
-describe_enum(
-    ActorKind,
-    "How somebody signed in.",
-    {
-        "USER": "A person, with a token.",
-        "API_KEY": "A program, with an API key.",
-        "PLATFORM": "The platform itself.",
-    },
-)
 
 
 @strawberry.type(description="The credential that came with the request.")
@@ -81,6 +72,19 @@ class ViewerMembership:
         return self.belonging.role
 
 
+@strawberry.type(
+    description="Why a person who looks after the deployment acts in an organization that is not "
+    "theirs, and until when."
+)
+class Visit:
+    reason: str = strawberry.field(description="As they gave it.")
+    expires_at: datetime = strawberry.field(description="When it ends by itself.")
+
+    @strawberry.field(description="The organization.")
+    async def organization(self, info: Info) -> OrganizationType:
+        return own_organization(info)
+
+
 @strawberry.type(description="Who sent the request.")
 class Viewer(ViewerFields):
     platform_admin: bool = strawberry.field(
@@ -90,6 +94,19 @@ class Viewer(ViewerFields):
     @strawberry.field(description="The person; for an API key, who made it.")
     async def user(self, info: Info) -> User:
         return await own_user(info)
+
+    @strawberry.field(description="How they want pages to be; for an API key, who made it.")
+    async def preferences(self, info: Info) -> Preferences:
+        found = (await own_user(info)).member.user
+        return Preferences(
+            theme=Theme(found.theme),
+            shortcuts=found.shortcuts,
+            language=found.language or None,
+        )
+
+    @strawberry.field(description="The languages that pages can be in.")
+    async def languages(self) -> list[Language]:
+        return known_languages()
 
     @strawberry.field(description="The organization that the credential acts for.")
     async def organization(self, info: Info) -> OrganizationType:
@@ -101,6 +118,11 @@ class Viewer(ViewerFields):
     async def memberships(self, info: Info) -> list[ViewerMembership]:
         found = await queries.list_belongings(actor_of(info))
         return [ViewerMembership(belonging=belonging) for belonging in found]
+
+    @strawberry.field(description="Why they act where they do not belong; null if they belong.")
+    def visit(self, info: Info) -> Visit | None:
+        found = actor_of(info).visit
+        return None if found is None else Visit(reason=found.reason, expires_at=found.expires_at)
 
     @strawberry.field(description="The credential itself.")
     def credential(self, info: Info) -> Credential:
@@ -124,7 +146,11 @@ class Query:
 
 async def own_user(info: Info) -> User:
     """Return the person who asks now; for an API key, who made it."""
-    user_id: UUID | None = actor_of(info).user_id
+    actor = actor_of(info)
+    if actor.visit is not None:
+        member = await queries.get_visitor(actor)
+        return User(uuid=member.user.id, member=member)
+    user_id: UUID | None = actor.user_id
     found = None if user_id is None else await info.context.loaders.load(load_users, user_id)
     if found is None:
         raise NotFound

@@ -40,7 +40,15 @@ class WebhookAttempt:
     duration_ms: int = strawberry.field(description="How long it took.")
 
 
-@strawberry.type(description="One event for one webhook. It is kept for 14 days.")
+@strawberry.type(description="A header of a request.")
+class SentHeader:
+    name: str = strawberry.field(description="Its name.")
+    value: str = strawberry.field(description="What it says.")
+
+
+@strawberry.type(
+    description="One event for one webhook. It is kept for 14 days, if nothing else is set."
+)
 class WebhookCall(Node):
     row: strawberry.Private[tables.WebhookCall]
 
@@ -152,6 +160,10 @@ class WebhookReplay(Node):
     @strawberry.field(description="The states of the calls that are replayed.")
     def states(self) -> list[CallState]:
         return [CallState(each) for each in self.row.states]
+
+    @strawberry.field(description="Also calls for what happened and was never called for.")
+    def missed(self) -> bool:
+        return self.row.missed
 
     @strawberry.field(description="How many calls were made so far.")
     def replayed(self) -> int:

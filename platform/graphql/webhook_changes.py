@@ -24,7 +24,7 @@ from .context import Info, actor_of
 from .nodes import parse_id
 from .payloads import shaped_for, stored_document
 from .scalars import Url
-from .webhook_calls import WebhookCall, WebhookReplay, call_type, replay_type
+from .webhook_calls import SentHeader, WebhookCall, WebhookReplay, call_type, replay_type
 from .webhooks import Webhook, webhook_type
 
 
@@ -58,7 +58,8 @@ class CreateWebhookInput:
         description="`https` and a public address, without user name; at most 2048 characters."
     )
     events: list[str] = strawberry.field(
-        description="Types such as `message.bounced`, `message.*`, or `*`."
+        description="Types such as `message.bounced`, `message.*`, or `*`; in Postal's format also "
+        "what Postal calls them, such as `MessageBounced`."
     )
     description: str | None = strawberry.field(
         default=None, description=f"A note of at most {LONGEST_DESCRIPTION} characters."
@@ -146,12 +147,20 @@ class ReplayWebhookCallInput:
 @strawberry.input(description="Calls to make once more.")
 class ReplayWebhookCallsInput:
     webhook_id: strawberry.ID = strawberry.field(description="Id or UUID of the webhook.")
-    since: datetime = strawberry.field(description="Calls made from then on; 14 days at most.")
+    since: datetime = strawberry.field(
+        description="Calls made from then on; as far back as they are kept."
+    )
     until: datetime | None = strawberry.field(
         default=None, description="Calls made before that; left out, before now."
     )
     states: list[CallState] | None = strawberry.field(
-        default=None, description="DEAD, DELIVERED or both; left out, DEAD."
+        default=None,
+        description="DEAD, DELIVERED or both; left out, DEAD. With `missed`, none is fine, too.",
+    )
+    missed: bool = strawberry.field(
+        default=False,
+        description="Also call for what happened and was never called for: while the webhook was "
+        "off, or wanted other events than now. Nothing from before it was made.",
     )
 
 
@@ -179,6 +188,9 @@ class DeleteWebhookPayload:
 class TestWebhookPayload:
     call: WebhookCall = strawberry.field(description="The call, with its only attempt.")
     succeeded: bool = strawberry.field(description="The receiver answered 2xx.")
+    headers: list[SentHeader] = strawberry.field(
+        description="Headers of ours that were sent; those of your own are not shown again."
+    )
 
 
 @strawberry.type(description="A call that is made once more.")
@@ -256,7 +268,11 @@ class Mutation:
             event=input.event,
             shape=shaped_for(lambda _: actor_of(info)),
         )
-        return TestWebhookPayload(call=call_type(done.call), succeeded=done.tried.succeeded)
+        return TestWebhookPayload(
+            call=call_type(done.call),
+            succeeded=done.tried.succeeded,
+            headers=[SentHeader(name=name, value=v) for name, v in done.tried.headers.items()],
+        )
 
     @strawberry.mutation(
         description="Make a call once more, with the same event id; one that waits is made at "
@@ -285,6 +301,7 @@ class Mutation:
             since=input.since,
             until=input.until,
             states=[CallState.DEAD] if input.states is None else input.states,
+            missed=input.missed,
         )
         return ReplayWebhookCallsPayload(replay=replay_type(row))
 

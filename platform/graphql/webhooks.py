@@ -11,6 +11,8 @@ import strawberry
 from ..core.actor import Actor
 from ..messages.rules import Stream
 from ..webhooks import queries, tables
+from ..webhooks.checking import MOST_HEADERS
+from ..webhooks.formats import triable_events
 from ..webhooks.rules import DisabledReason, PayloadFormat
 from .context import Info, actor_of
 from .enums import describe_enum
@@ -24,6 +26,7 @@ from .webhook_calls import (
     call_type,
     replay_type,
 )
+from .webhook_signatures import ReceivedHeaderInput, WebhookSignatureCheck, signature_check
 
 describe_enum(
     DisabledReason,
@@ -41,6 +44,10 @@ describe_enum(
         "STANDARD": "JSON with id, type, timestamp and data, signed by Standard Webhooks.",
         "POSTAL": "Postal's JSON, signed with the key at `/.well-known/jwks.json`; at most six "
         "attempts. Events that Postal does not have make no call.",
+        "POSTAGEAPP": "PostageApp's JSON of version 1.1, with its signature in it. Events that "
+        "PostageApp does not have make no call.",
+        "POSTAGEAPP_1_0": "The same of version 1.0: each variable is a key of its own.",
+        "POSTAGEAPP_FORM": "The keys of version 1.0 as a form.",
     },
     name="WebhookFormat",
 )
@@ -207,6 +214,25 @@ class Webhook(Node):
         return to_connection(
             found, call_type, count=lambda: queries.count_calls(actor, self.row.id, where=where)
         )
+
+    @strawberry.field(description="Types of events that `testWebhook` can send in its format.")
+    def triable_events(self) -> list[str]:
+        return list(triable_events(self.row))
+
+    @strawberry.field(
+        description="A call as its receiver got it, checked step by step with what the webhook "
+        "signs with now. Needs `webhooks:write`."
+    )
+    async def signature_check(
+        self,
+        info: Info,
+        headers: Annotated[
+            list[ReceivedHeaderInput],
+            strawberry.argument(description=f"As they came, at most {MOST_HEADERS}."),
+        ],
+        body: Annotated[str, strawberry.argument(description="As it came, byte by byte.")],
+    ) -> WebhookSignatureCheck:
+        return await signature_check(actor_of(info), self.row, headers, body)
 
     @strawberry.field(description="What was asked to be replayed, the newest first.")
     async def replays(

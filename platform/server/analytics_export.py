@@ -21,6 +21,7 @@ from ..core.actor import Actor, known
 from ..core.errors import OperationError
 from ..graphql.context import Context
 from ..graphql.execute import Document, execute
+from ..graphql.export_pages import EVENTS, MESSAGES, List
 from ..rest_compat.bodies import Request, request_of
 from ..rest_compat.dialects import POSTMTA
 from ..rest_compat.gate import Gate, admit, as_refused
@@ -28,6 +29,9 @@ from ..rest_compat.postmta import analytics_files as files
 from ..rest_compat.route import Call, Fault, Refused
 
 log = logging.getLogger(__name__)
+
+LISTS = {"MESSAGES": MESSAGES, "EVENTS": EVENTS}
+"""Datasets that are read page by page."""
 
 
 class BrokenOff(Exception):
@@ -76,11 +80,11 @@ async def _serve(gate: Gate, request: Request, receive: Receive, send: Send) -> 
         if paged is None:
             await _send(send, files.written(files.sums(call, data), delimiter))
         else:
-            document, filters, columns = paged
             window = {"createdAfter": period["from"], "createdBefore": period["to"]}
-            await _send(send, files.written(iter([columns]), delimiter))
-            walking = _Walk(gate, request, document, filters | window)
-            await _stream(walking, call, delimiter, receive, send)
+            meant = LISTS[call.query["dataset"]]
+            await _send(send, files.written([meant.header], delimiter))
+            walking = _Walk(gate, request, meant, paged | window)
+            await _stream(walking, delimiter, receive, send)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -88,15 +92,15 @@ class _Walk:
     """Pages of messages, asked for one after the other."""
 
     def __init__(
-        self, gate: Gate, request: Request, document: Document, filters: Mapping[str, Any]
+        self, gate: Gate, request: Request, meant: List, filters: Mapping[str, Any]
     ) -> None:
         self._gate, self._request = gate, request
-        self._document, self._filters = document, filters
+        self._meant, self._filters = meant, filters
         self._after: str | None = None
         self.is_done = False
 
     async def next(self) -> Any:
-        """Return the messages of the next page.
+        """Return the lines of the next page.
 
         Raises:
             BrokenOff: whoever asked may not read them any more, or the database is away.
@@ -104,21 +108,20 @@ class _Walk:
         try:
             actor = known(await self._gate.authenticate(self._request.scope))
             variables = {"filter": self._filters, "first": files.PAGE, "after": self._after}
-            data = await _run(self._document, variables, self._request, actor)
+            data = await _run(self._meant.document, variables, self._request, actor)
         except (Refused, OperationError) as refused:
             raise BrokenOff(str(as_refused(refused).message)) from refused
-        page = data["organization"]["messages"]
+        page = data["organization"][self._meant.field]
         self._after = page["pageInfo"]["endCursor"]
         self.is_done = not page["pageInfo"]["hasNextPage"]
-        return page["nodes"]
+        return self._meant.lines(page["nodes"])
 
 
-async def _stream(walking: _Walk, call: Call, delimiter: str, receive: Receive, send: Send) -> None:
+async def _stream(walking: _Walk, delimiter: str, receive: Receive, send: Send) -> None:
     left = asyncio.create_task(_until_left(receive))
     try:
         while not walking.is_done and not left.done():
-            nodes = await walking.next()
-            await _send(send, files.written(files.lines(call, nodes), delimiter))
+            await _send(send, files.written(await walking.next(), delimiter))
     finally:
         left.cancel()
 

@@ -10,11 +10,14 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from litestar import Litestar, Request, Response, asgi
+from litestar import Litestar, MediaType, Request, Response, asgi
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from ..blocklists.catalogue import check_settings
+from ..core import row_security
 from ..core.database import close_pool, start_pool
 from ..core.measuring import share_in
 from ..core.queue import close_queue, open_queue
@@ -22,7 +25,8 @@ from ..core.settings import Settings, settings
 from ..core.tracing import start_tracing, stop_tracing
 from ..dashboard import serving as dashboard
 from ..dashboard.faults import page_of_status
-from ..dashboard.pages import ACTIONS, PAGES
+from ..dashboard.pages import ACTIONS, PAGES, PASSAGES
+from ..dashboard.visit import Door
 from ..events.feed import FEED
 from ..graphql.answers import Authenticate
 from ..graphql.documents import Documents, Taken
@@ -30,10 +34,13 @@ from ..graphql.execute import check_documents
 from ..graphql.http import GraphQLOverHttp
 from ..graphql.trusted import read_trusted
 from ..graphql.websocket import PATIENCE, GraphQLOverWebSocket, Patience
+from ..protection.catalogue import all_rules
+from ..requests.noting import NOTEBOOK
 from ..rest_compat import dialects
 from ..rest_compat import handlers as rest_compat
 from ..rest_compat.gate import Gate, Meter
 from ..rest_compat.openapi import openapi_handler
+from ..rest_compat.postageapp.dialect import wrong_version
 from ..security import idempotency, limits, seen, uses
 from ..tracking.work.erasing import ERASED
 from ..tracking.work.recording import RECORDER
@@ -45,6 +52,7 @@ from .edge import Edge, broken, failure
 from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
+from .serving_checks import offer_checks
 from .suppression_export import SUPPRESSIONS
 from .tracking import Tracking
 from .web import LEAVE
@@ -72,19 +80,18 @@ def build_app(
 
     Raises:
         DocumentsBroken: a document of the code or a trusted one does not fit the schema.
-        SettingsError: the file of trusted documents cannot be read.
+        SettingsError: the file of trusted documents cannot be read, or a blocklist is not known.
     """
     found = found or settings()
-    check_documents()
-    documents = Documents(
-        trusted=read_trusted(found.trusted_documents), takes=Taken(found.documents)
-    )
+    _check(found)
+    documents = _documents(found)
     sockets = GraphQLOverWebSocket(
         authenticate, documents, meter=meter, origins=_origins(found), patience=patience
     )
     graphql = GraphQLOverHttp(
         authenticate,
         meter=meter,
+        strangers=partial(limits.take_stranger, per_minute=found.strangers_per_minute),
         documents=documents,
         introspection_is_public=found.environment == "development",
     )
@@ -114,7 +121,7 @@ def build_app(
             analytics_export_handler(gate),
             *unsubscribe.build_handlers(),
             *billing.build_handlers(authenticate),
-            *dashboard.build_handlers(PAGES, ACTIONS, dashboard.Door(auth.enter, found.public_url)),
+            *_pages(found, documents),
         ],
         lifespan=[_connections] if opens_pool else [],
         on_startup=[partial(_leave_on_signal, leave)],
@@ -124,7 +131,27 @@ def build_app(
         # Logging is started once for the whole process, by `core/logs.py`.
         logging_config=None,
     )
-    return Edge(Tracking(_without_options(app)), found)
+    return Edge(Tracking(_without_options(app)), found, after_slash=AFTER_SLASH)
+
+
+def _documents(found: Settings) -> Documents:
+    """Return the documents of clients, none of which is known yet but those that are trusted."""
+    return Documents(trusted=read_trusted(found.trusted_documents), takes=Taken(found.documents))
+
+
+def _pages(found: Settings, documents: Documents) -> list[HTTPRouteHandler]:
+    """Return the dashboard; its explorer takes the documents that every client's are."""
+
+    def explorer(authenticate: Authenticate) -> ASGIApp:
+        over_http = GraphQLOverHttp(
+            authenticate, documents=documents, introspection_is_public=False
+        )
+        # It is asked over HTTP alone.
+        return cast("ASGIApp", over_http)
+
+    admit_stranger = partial(auth.admit_stranger, per_minute=found.strangers_per_minute)
+    door = Door(auth.enter, admit_stranger, found.public_url, explorer)
+    return dashboard.build_handlers(PAGES, ACTIONS, PASSAGES, door)
 
 
 def _gate(authenticate: Authenticate, meter: Meter) -> Gate:
@@ -150,6 +177,21 @@ def _without_options(app: ASGIApp) -> ASGIApp:
     return serve
 
 
+AFTER_SLASH = (
+    *sorted({route.path for route in dialects.POSTAL.routes}),
+    *(f"{each.prefix}/" for each in dialects.POSTAGEAPP),
+)
+"""How paths begin that clients put behind a host which ends in a slash; their servers take it."""
+
+
+def _check(found: Settings) -> None:
+    """Check the code's documents and the lists of the settings, and offer the doctor's checks."""
+    all_rules()
+    check_documents()
+    check_settings(found)
+    offer_checks(found)
+
+
 def _origins(found: Settings) -> frozenset[str]:
     parts = urlsplit(found.public_url)
     return found.websocket_origins | {f"{parts.scheme}://{parts.netloc}".lower()}
@@ -168,6 +210,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
     start_tracing("web")
     url = os.environ.get("POSTLANE_DATABASE_URL") or settings().database_url
     await start_pool(url, size=POOL_SIZE, wait_seconds=POOL_SECONDS)
+    await row_security.start(url, size=POOL_SIZE)
     await open_queue(url)
     await ERASED.start()
     try:
@@ -177,6 +220,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
         await _flush_hits()
         await uses.flush()
         await seen.flush()
+        await NOTEBOOK.flush()
         await close_queue()
         await close_pool()
         stop_tracing()
@@ -195,6 +239,8 @@ def _http_failure(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     status = error.status_code
     if status >= 500:
         return _bug(request, error)
+    if status == 404 and (told := wrong_version(request.url.path)) is not None:
+        return Response(told, status_code=409, media_type=MediaType.JSON)
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
     message, headers = error.detail, dict(error.headers or {})
     if status == 404:

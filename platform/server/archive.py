@@ -12,10 +12,14 @@ from pathlib import Path
 
 from .faults import CommandFailed
 
-FORMAT = 1
+FORMAT = 2
+"""What is written; 1, which held the secret key in the clear, is read as well."""
 MANIFEST = "manifest.json"
 DUMP = "database.dump"
 SECRET = "secret_key"
+"""Of format 1."""
+WRAPPED = "secret_keys.wrapped"
+"""Encrypted with a passphrase; not there unless one was given."""
 CHUNK_BYTES = 1 << 20
 LARGEST_MANIFEST_BYTES = 10_000_000
 
@@ -30,6 +34,8 @@ class Manifest:
     postgresql: int
     migrations: Sequence[str]
     sha256: Mapping[str, str]
+    secret_key: str = ""
+    """Tells which it was, not what it is."""
 
 
 def write(path: Path, manifest: Manifest, members: Mapping[str, Path]) -> None:
@@ -76,7 +82,7 @@ def opened(path: Path, folder: Path) -> Iterator[tuple[Manifest, Mapping[str, Pa
     except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise CommandFailed(f"{path} is not a backup that can be read: {said}.") from error
-    if DUMP not in members or SECRET not in members:
+    if DUMP not in members or (manifest.format == 1 and SECRET not in members):
         raise CommandFailed(f"{path} is not a whole backup: a part is missing.")
     yield manifest, members
 
@@ -101,13 +107,13 @@ def _read_manifest(tar: tarfile.TarFile) -> Manifest:
     if file is None or info.size > LARGEST_MANIFEST_BYTES:
         raise ValueError("its manifest is not a file")
     manifest = Manifest(**json.loads(file.read()))
-    if manifest.format != FORMAT:
-        raise ValueError(f"it has format {manifest.format}, and this Postlane reads {FORMAT}")
+    if manifest.format not in (1, FORMAT):
+        raise ValueError(f"it has format {manifest.format}, and this Postlane reads 1 and {FORMAT}")
     return manifest
 
 
 def _unpack(tar: tarfile.TarFile, name: str, folder: Path, manifest: Manifest) -> Path:
-    if name not in (DUMP, SECRET):
+    if name not in (DUMP, SECRET, WRAPPED):
         raise ValueError(f"it has an unknown part {name!r}")
     source = tar.extractfile(name)
     if source is None:

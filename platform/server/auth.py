@@ -16,6 +16,7 @@ from litestar.types import HTTPScope
 
 from ..core.actor import Actor, ActorKind, Origin, Permission, ProjectId, Role
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
+from ..exports.pages import Asking
 from ..graphql.errors import UNREACHABLE
 from ..rest_compat.gate import ADMISSION_SECONDS
 from ..security import limits
@@ -44,6 +45,12 @@ async def authenticate(scope: HTTPScope) -> Actor | None:
         NotAuthenticated: a credential is malformed, unknown or over, or there are two.
         NotPermitted: the person is disabled, or the key may not be used from there.
     """
+    actor = await _authenticated(scope)
+    _remember(scope, actor)
+    return actor
+
+
+async def _authenticated(scope: HTTPScope) -> Actor | None:
     origin = origin_of(scope)
     bearer = _bearer(_values(scope, b"authorization"))
     keys = _values(scope, b"x-api-key")
@@ -67,7 +74,15 @@ async def authenticate_key(scope: HTTPScope, key: str) -> Actor:
         NotAuthenticated: it is malformed, unknown or over.
         NotPermitted: it may not be used from there.
     """
-    return await actor_from_api_key(key, origin_of(scope))
+    actor = await actor_from_api_key(key, origin_of(scope))
+    _remember(scope, actor)
+    return actor
+
+
+def _remember(scope: HTTPScope, actor: Actor | None) -> None:
+    """Let the log of requests know whose key it was."""
+    if actor is not None and actor.kind is ActorKind.API_KEY:
+        scope["state"]["caller"] = actor
 
 
 async def actor_from_bearer(text: str, origin: Origin) -> Actor:
@@ -95,18 +110,42 @@ async def enter(scope: HTTPScope, token: str, *, slug: str | None) -> Actor:
     """
     try:
         async with asyncio.timeout(ADMISSION_SECONDS):
-            actor = await actor_from_token(token, origin_of(scope), slug=slug)
-            rate = await limits.take(actor)
+            origin = origin_of(scope)
+            actor = await actor_from_token(token, origin, slug=slug)
+            # Who is only looked at again, while a page is followed, has not asked again.
+            rate = None if origin.is_repeated else await limits.take(actor)
     except UNREACHABLE as error:
         log.error("a session could not be looked up: %r", error)
         raise Unavailable from error
+    _require_left(rate)
+    return actor
+
+
+async def admit_stranger(scope: HTTPScope, *, per_minute: int) -> None:
+    """Count a request of nobody in particular, which a page is to be made for.
+
+    Raises:
+        LimitReached: its network asks too often.
+        Unavailable: nothing can be counted now.
+    """
+    try:
+        async with asyncio.timeout(ADMISSION_SECONDS):
+            rate = await limits.take_stranger(
+                scope["state"]["client_address"], per_minute=per_minute
+            )
+    except UNREACHABLE as error:
+        log.error("a stranger could not be counted: %r", error)
+        raise Unavailable from error
+    _require_left(rate)
+
+
+def _require_left(rate: limits.RateState | None) -> None:
     if rate is not None and (wait := rate.retry_after_seconds) is not None:
         raise LimitReached(
             f"Too many requests; come back in {wait} seconds.",
             code=ErrorCode.RATE_LIMITED,
             retry_after_seconds=wait,
         )
-    return actor
 
 
 def actor_for_webhook(shaping: Shaping) -> Actor:
@@ -120,6 +159,19 @@ def actor_for_webhook(shaping: Shaping) -> Actor:
         permissions=frozenset(Permission(each) for each in shaping.permissions),
         project_id=None if project is None else ProjectId(project),
         request_id=f"webhook-{shaping.event.id}",
+    )
+
+
+def actor_for_export(asking: Asking) -> Actor:
+    """Return who the pages of an export are read as: its organization, with the right to read
+    what whoever asked for it might then."""
+    return Actor(
+        kind=ActorKind.PLATFORM,
+        organization_id=asking.organization_id,
+        role=Role.VIEWER,
+        permissions=frozenset(Permission(each) for each in asking.permissions),
+        project_id=asking.project_id,
+        request_id=f"export-{asking.export_id}",
     )
 
 

@@ -1,8 +1,9 @@
 """`postlane backup` and `postlane restore`: everything that must survive, in one file.
 
-That is the database, which holds DKIM keys sealed with the secret key, and the secret key.
-Left out is what makes itself again: the job queue, whose jobs are found by the sweep, and
-the counters of rate limits.
+That is the database, which holds DKIM keys sealed with the secret key, and the secret key,
+encrypted with a passphrase. Without a passphrase the key is left out, and has to be kept apart:
+a file that holds both in the clear could sign mail as every domain. Left out is also what makes
+itself again: the job queue, whose jobs are found by the sweep, and the counters of rate limits.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +20,13 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from ..core import clock
-from ..core.settings import PREFIX, Settings, load
+from ..core.settings import PREFIX, SECRET_FILE, Settings, load, stored_secrets
 from . import archive, programs
 from .connection import check_reachable, database_at_hand, without_password
-from .data_dir import SECRET_FILE, prepare, write_private
+from .data_dir import keep_secrets, prepare
 from .faults import CommandFailed
 from .migrate import known_migrations, migrate_at
+from .wrapping import name_of, read_passphrase, unwrap, wrap
 
 LEFT_OUT = ("saq_jobs", "saq_stats", "saq_versions")
 ROWS_LEFT_OUT = ("rate_buckets",)
@@ -39,20 +41,23 @@ async def back_up(arguments: argparse.Namespace) -> int:
     target: Path = arguments.file.expanduser().absolute()
     if target.exists():
         raise CommandFailed(f"{target} exists already. Choose another name.")
+    passphrase = read_passphrase(arguments.passphrase_file)
     found = load(os.environ)
+    keys = _secrets(found)
     async with database_at_hand(found) as url:
         await check_reachable(url)
         with _scratch(target.parent) as folder:
-            secret = folder / archive.SECRET
-            write_private(secret, _secret(found) + "\n")
             dump = folder / archive.DUMP
+            members = {archive.DUMP: dump}
+            if passphrase is not None:
+                members[archive.WRAPPED] = folder / archive.WRAPPED
+                members[archive.WRAPPED].write_bytes(wrap(keys, passphrase))
             major, migrations = await _describe(url)
             left_out = [f"--exclude-table={name}" for name in LEFT_OUT]
             left_out += [f"--exclude-table-data={name}" for name in ROWS_LEFT_OUT]
             await _run_program(
                 _newest("pg_dump", major), "--format=custom", *left_out, f"--file={dump}", url=url
             )
-            members = {archive.DUMP: dump, archive.SECRET: secret}
             manifest = archive.Manifest(
                 format=archive.FORMAT,
                 postlane=version("postlane"),
@@ -60,15 +65,23 @@ async def back_up(arguments: argparse.Namespace) -> int:
                 postgresql=major,
                 migrations=migrations,
                 sha256={name: archive.sha256(path) for name, path in members.items()},
+                secret_key=name_of(keys[0]),
             )
             archive.write(target, manifest, members)
     print(f"Wrote {target} ({target.stat().st_size:,} bytes).")
-    print("It holds the secret key: whoever reads it can sign mail as every domain. Keep it safe.")
+    if passphrase is not None:
+        print("It holds the secret key, encrypted with the passphrase. Keep the two apart.")
+    else:
+        print(
+            "The secret key is not in it. Keep a copy of it elsewhere, or give --passphrase-file: "
+            "without the key nothing that is sealed, such as DKIM keys, can be restored."
+        )
     return 0
 
 
 async def restore(arguments: argparse.Namespace) -> int:
     """Put a backup into an empty database, or with --force in place of what is there."""
+    passphrase = read_passphrase(arguments.passphrase_file)
     found = load(os.environ)
     prepare(found.data_dir)
     with (
@@ -80,8 +93,8 @@ async def restore(arguments: argparse.Namespace) -> int:
                 f"The backup was made by a newer Postlane ({manifest.postlane}); this one does "
                 f"not know {len(unknown)} of its migrations. Restore it with that version."
             )
-        secret = members[archive.SECRET].read_text("ascii").strip()
-        _check_secret(found, secret, force=arguments.force)
+        keys = _keys_of(members, passphrase)
+        _check_secret(found, manifest, keys, force=arguments.force)
         async with database_at_hand(found, alone=True, make=True) as url:
             await check_reachable(url)
             async with _room(url, force=arguments.force):
@@ -95,41 +108,63 @@ async def restore(arguments: argparse.Namespace) -> int:
                     url=url,
                 )
             done = await migrate_at(url)
-        if not found.secret_key:
-            write_private(found.data_dir / SECRET_FILE, secret + "\n")
+        if keys and not found.secret_key:
+            keep_secrets(found.data_dir, keys)
     print(f"Restored the backup of {manifest.created_at}.")
     if done:
         print(f"Brought it up to date with {len(done)} newer migrations.")
     return 0
 
 
-def _secret(found: Settings) -> str:
-    path = found.data_dir / SECRET_FILE
+def _secrets(found: Settings) -> tuple[str, ...]:
+    """Return the secret keys, the one in use first."""
     if found.secret_key:
-        return found.secret_key
-    if not path.is_file():
+        return (found.secret_key, *found.old_secret_keys)
+    if not (keys := stored_secrets(found.data_dir)):
         raise CommandFailed(
-            f"There is no secret key: {PREFIX}SECRET_KEY is not set and {path} is absent. Without "
-            "it the DKIM keys in the database cannot be opened, so there is nothing to back up."
+            f"There is no secret key: {PREFIX}SECRET_KEY is not set and "
+            f"{found.data_dir / SECRET_FILE} is absent. Without it the DKIM keys in the database "
+            "cannot be opened, so there is nothing to back up."
         )
-    return path.read_text("ascii").strip()
+    return keys
 
 
-def _check_secret(found: Settings, secret: str, *, force: bool) -> None:
+def _keys_of(members: Mapping[str, Path], passphrase: bytes | None) -> Sequence[str]:
+    """Return the secret keys that an archive holds; none if they were left out."""
+    if archive.SECRET in members:
+        return [members[archive.SECRET].read_text("ascii").strip()]
+    if archive.WRAPPED not in members:
+        return []
+    if passphrase is None:
+        raise CommandFailed(
+            "The backup's secret key is encrypted: say with --passphrase-file what opens it."
+        )
+    return unwrap(members[archive.WRAPPED].read_bytes(), passphrase)
+
+
+def _check_secret(
+    found: Settings, manifest: archive.Manifest, keys: Sequence[str], *, force: bool
+) -> None:
     path = found.data_dir / SECRET_FILE
-    if found.secret_key and found.secret_key != secret:
+    wanted = manifest.secret_key or name_of(keys[0])
+    given = (found.secret_key, *found.old_secret_keys) if found.secret_key else ()
+    if given and wanted not in map(name_of, given):
         raise CommandFailed(
             f"{PREFIX}SECRET_KEY is set to another key than the backup's, which its DKIM keys "
             f"need. Unset it, so that the backup's key is put into {path}, or set it to the one "
             "that was in use when the backup was made."
         )
-    if not found.secret_key and path.exists() and not force:
-        present = path.read_text("ascii").strip()
-        if present != secret:
-            raise CommandFailed(
-                f"{path} holds another secret key than the backup. Move it away if nothing needs "
-                "it any more, or use --force to replace it."
-            )
+    present = stored_secrets(found.data_dir)
+    if not keys and not given and wanted not in map(name_of, present):
+        raise CommandFailed(
+            "The backup was made without its secret key. Put the key that was in use then into "
+            f"{path}, or set {PREFIX}SECRET_KEY to it."
+        )
+    if keys and not given and present and present[0] != keys[0] and not force:
+        raise CommandFailed(
+            f"{path} holds another secret key than the backup. Move it away if nothing needs "
+            "it any more, or use --force to replace it."
+        )
 
 
 async def _describe(url: str) -> tuple[int, list[str]]:

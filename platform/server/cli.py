@@ -39,6 +39,7 @@ class Command:
     """One command; *run* is `module:function` in this package, imported when it is needed."""
 
     name: str
+    """One word, or two where the first stands before several."""
     summary: str
     run: str
     examples: tuple[str, ...]
@@ -46,6 +47,12 @@ class Command:
     detail: str = ""
 
 
+PASSPHRASE = argument(
+    "--passphrase-file",
+    type=Path,
+    metavar="FILE",
+    help="file that holds the passphrase of the backup's secret key, 16 characters or more",
+)
 COMMANDS = (
     Command(
         "up",
@@ -109,11 +116,18 @@ COMMANDS = (
     ),
     Command(
         "backup",
-        "Write everything that must survive to one file, DKIM keys and secret key included.",
+        "Write everything that must survive to one file, with its secrets encrypted.",
         "backup:back_up",
-        ("postlane backup /srv/backups/postlane-monday.tar",),
-        (argument("file", type=Path, metavar="FILE", help="a file that does not exist yet"),),
-        "The file holds secrets: it can read sealed keys and sign as every domain.",
+        (
+            "postlane backup --passphrase-file /etc/postlane/passphrase /srv/monday.tar",
+            "postlane backup /srv/tuesday.tar",
+        ),
+        (
+            argument("file", type=Path, metavar="FILE", help="a file that does not exist yet"),
+            PASSPHRASE,
+        ),
+        "With a passphrase the secret key is in it, encrypted; without, it is not, and has to be "
+        "kept elsewhere: DKIM keys and other sealed values need it.",
     ),
     Command(
         "restore",
@@ -123,8 +137,36 @@ COMMANDS = (
         (
             argument("file", type=Path, metavar="FILE", help="a file made by `postlane backup`"),
             argument("--force", action="store_true", help="replace a database that is not empty"),
+            PASSPHRASE,
         ),
         "Refuses a database that is in use, and one that is not empty unless --force is given.",
+    ),
+    Command(
+        "rotate-keys",
+        "Encrypt everything that is encrypted at rest anew, with the secret key in use.",
+        "rotate_keys:run",
+        (
+            "postlane rotate-keys --new",
+            "postlane rotate-keys",
+            "postlane rotate-keys --compromised",
+        ),
+        (
+            argument(
+                "--new",
+                action="store_true",
+                help="only put a new secret key into the data directory, before the present one; "
+                "for installations that do not set POSTLANE_SECRET_KEY",
+            ),
+            argument(
+                "--compromised",
+                action="store_true",
+                help="the old keys are in somebody's hands: end every session at once, and let "
+                "no key that signed one so far verify any more",
+            ),
+        ),
+        "What old secret keys were used for is read as long as they are in "
+        "POSTLANE_OLD_SECRET_KEYS, or in the data directory. It runs while everything runs, may "
+        "be stopped and begun again, and signs sessions with a new key from then on.",
     ),
     Command(
         "create-organization",
@@ -188,6 +230,66 @@ COMMANDS = (
         "A host that did not answer is asked again half a minute later at the earliest.",
     ),
     Command(
+        "import postal",
+        "Take over Postal's organizations, people, keys, domains, webhooks and suppressions.",
+        "importing:run",
+        (
+            "postlane import postal --dry-run postal.sql.gz",
+            "postlane import postal --signing-key /opt/postal/config/signing.key postal.sql.gz",
+            "postlane import postal --url mysql://postal@db/postal --password-file password.txt",
+        ),
+        (
+            argument(
+                "files", nargs="*", type=Path, metavar="FILE", help="what mysqldump wrote, or gzip"
+            ),
+            argument("--url", metavar="URL", help="of its MariaDB, instead of files"),
+            argument("--password-file", type=Path, metavar="FILE", help="of the user of --url"),
+            argument("--database", metavar="NAME", help="Postal's main one in files: postal"),
+            argument(
+                "--message-database",
+                metavar="PREFIX",
+                help="what stands before -server-1 in the others; the default is the main one's",
+            ),
+            argument(
+                "--signing-key",
+                type=Path,
+                metavar="FILE",
+                help="Postal's signing.key, by which receivers check webhooks",
+            ),
+            argument(
+                "--replace-signing-key",
+                action="store_true",
+                help="even if webhooks in Postal's format are signed with another key already",
+            ),
+            argument(
+                "--dkim-identifier",
+                default="postal",
+                metavar="WORD",
+                help="Postal's dns.dkim_identifier; the default is postal",
+            ),
+            argument(
+                "--return-path-prefix",
+                default="psrp",
+                metavar="WORD",
+                help="Postal's dns.custom_return_path_prefix; the default is psrp",
+            ),
+            argument(
+                "--owner",
+                metavar="ADDRESS",
+                help="who has an account, and owns organizations of which nobody else can",
+            ),
+            argument(
+                "--join-people",
+                action="store_true",
+                help="take whoever has an account with the same address for the same person",
+            ),
+            argument("--dry-run", action="store_true", help="change nothing, and say what would"),
+            argument("--json", action="store_true", help="one JSON object instead of lines"),
+        ),
+        "What was taken over before is left alone, so it can be run again and goes on where it "
+        "was cut short. Exits with 1 if something could not be taken over.",
+    ),
+    Command(
         "print-postal-key",
         "Print the public key that checks webhooks in Postal's format.",
         "postal_key:run",
@@ -215,6 +317,10 @@ COMMANDS = (
         ("postlane print-settings",),
     ),
 )
+
+
+GROUPS = {"import": "Take over what another platform has."}
+"""What the first words of two stand for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -259,10 +365,15 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     chosen = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups = {"": chosen}
     for command in COMMANDS:
         examples = "\n".join(f"  {line}" for line in command.examples)
-        own = chosen.add_parser(
-            command.name,
+        group, _, name = command.name.rpartition(" ")
+        if group not in groups:
+            parent = chosen.add_parser(group, help=GROUPS[group], description=GROUPS[group])
+            groups[group] = parent.add_subparsers(metavar="WHAT", required=True)
+        own = groups[group].add_parser(
+            name,
             help=command.summary,
             description=f"{command.summary} {command.detail}".strip(),
             epilog=f"example:\n{examples}",

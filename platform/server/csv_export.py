@@ -6,10 +6,7 @@ whoever loses them loses the rest of the file, too.
 """
 
 import asyncio
-import csv
-import io
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,20 +18,17 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from ..core.actor import Actor, known
+from ..core.csv_lines import csv_lines
 from ..core.errors import OperationError
 from ..graphql.context import Context
-from ..graphql.execute import Document, execute
+from ..graphql.execute import execute
+from ..graphql.export_pages import Line, List
 from ..rest_compat.bodies import Request, request_of
 from ..rest_compat.dialects import POSTMTA
 from ..rest_compat.gate import Gate, admit, as_refused
 from ..rest_compat.route import Fault, Refused
 
 PAGE = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet calculate a cell, or fetch what it names.
-
-Source: OWASP, CSV Injection.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +37,13 @@ class Export:
 
     name: str
     """Of the file, and of the address without its ending."""
-    document: Document
-    """Takes `filter`, `first` and `after`."""
-    field: str
-    """Of the organization."""
+    list: List
     filters: Mapping[str, str]
     """Parameters of the address, and what the schema's filter calls them."""
-    columns: Mapping[str, str]
-    """Headers of the file, and the fields that stand under them."""
     incomplete: str
     """Said at the end of a file that does not end there."""
     enums: frozenset[str] = frozenset()
     """Filters whose values are names of an enum."""
-    to_text: Callable[[str, Any], str] | None = None
-    """Writes the value of a field otherwise than as it is."""
-
-    def row(self, node: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the cells of one entry, of which none is a formula to a spreadsheet."""
-        return tuple(_cell(self._text(field, node[field])) for field in self.columns.values())
-
-    def _text(self, field: str, value: Any) -> str:
-        if value is not None and self.to_text is not None:
-            return self.to_text(field, value)
-        return "" if value is None else str(value)
 
 
 def export_handler(export: Export, gate: Gate) -> ASGIRouteHandler:
@@ -108,9 +86,9 @@ async def _stream(
 ) -> None:
     left = asyncio.create_task(_until_left(receive))
     try:
-        await _send(send, [tuple(export.columns)])
+        await _send(send, [export.list.header])
         while True:
-            await _send(send, [export.row(node) for node in page["nodes"]])
+            await _send(send, export.list.lines(page["nodes"]))
             if not page["pageInfo"]["hasNextPage"] or left.done():
                 return
             try:
@@ -161,27 +139,15 @@ async def _page(
 ) -> Any:
     context = Context(actor=actor, request_id=request.request_id, source_address=request.address)
     variables = {"filter": dict(where), "first": PAGE, "after": after}
-    result = await execute(export.document, variables, context)
+    result = await execute(export.list.document, variables, context)
     if result.errors or result.data is None:
         first = result.errors[0]
         raise Refused(first.code, first.message, details=first.details, in_our_words=True)
-    return result.data["organization"][export.field]
+    return result.data["organization"][export.list.field]
 
 
-def as_json(value: Any) -> str:
-    """Return a value of any kind as the text of a cell."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-async def _send(send: Send, rows: list[tuple[str, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    body = text.getvalue().encode()
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+async def _send(send: Send, rows: Sequence[Line]) -> None:
+    await send({"type": "http.response.body", "body": csv_lines(rows), "more_body": True})
 
 
 async def _start(

@@ -4,12 +4,12 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..core.settings import SECRET_FILE, stored_secrets
 from .faults import CommandFailed
 
-SECRET_FILE = "secret_key"
 LOCK_FILE = "up.lock"
 SECRET_BYTES = 32
 
@@ -71,8 +71,20 @@ def ensure_secret(folder: Path) -> bool:
     path = folder / SECRET_FILE
     if path.exists():
         return False
-    write_private(path, secrets.token_hex(SECRET_BYTES) + "\n")
+    renew_secret(folder)
     return True
+
+
+def renew_secret(folder: Path) -> int:
+    """Put a new secret key before those that *folder* holds, and return how many there are now."""
+    keys = (secrets.token_hex(SECRET_BYTES), *stored_secrets(folder))
+    keep_secrets(folder, keys)
+    return len(keys)
+
+
+def keep_secrets(folder: Path, keys: Sequence[str]) -> None:
+    """Write the secret keys of *folder*, the one in use first."""
+    write_private(folder / SECRET_FILE, "\n".join(keys) + "\n")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..billing.work import count_stuck
 from ..core import clock
 from ..core.crypto import SealBroken, unseal
 from ..core.database import fetch
@@ -83,8 +84,8 @@ async def sealed_keys() -> Sequence[Finding]:
             fault(
                 "sealed keys",
                 "The secret key does not open the DKIM keys in the database.",
-                "Set POSTLANE_SECRET_KEY to the one that was in use when they were made; it is "
-                "in every backup.",
+                "Put the one that was in use when they were made into POSTLANE_OLD_SECRET_KEYS; "
+                "backups with a passphrase hold it.",
             )
         ]
     return [ok("sealed keys", f"The secret key opens the DKIM keys ({len(rows)} tried).")]
@@ -120,6 +121,27 @@ async def credits() -> Sequence[Finding]:
             "or they were restored in part. The ledger (credit_entries) is the record: restore "
             "the others from the same backup as it, or, where an organization has too little, "
             "give it the difference with the mutation grantCredits and report the rest.",
+        )
+    ]
+
+
+async def collecting() -> Sequence[Finding]:
+    """Check that every invoice that is due can be charged and booked."""
+    [table] = await fetch(
+        "SELECT count(*) = 1 AS made FROM pg_attribute "
+        "WHERE attrelid = to_regclass('invoices') AND attname = 'stuck_since'"
+    )
+    if not table["made"]:
+        return []
+    stuck = await count_stuck()
+    if not stuck:
+        return [ok("billing", "Every invoice that is due can be collected.")]
+    return [
+        fault(
+            "billing",
+            f"{stuck} invoices that are due cannot be charged, or not booked as paid.",
+            "Each is tried again every quarter of an hour, and charged once: look for `an invoice "
+            "could not be collected` in the worker's log for the reason.",
         )
     ]
 

@@ -75,20 +75,29 @@ def _name_of(number: int) -> str:
 
 
 def _ensure_user() -> str:
-    try:
-        pwd.getpwnam(NAME)
-    except KeyError:
+    if not _known():
         command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "stderr", "") or str(error)
-            raise CommandFailed(
-                f"PostgreSQL does not run as root, and the user {NAME!r} could not be made: "
-                f"{said.strip()} Run Postlane as another user."
-            ) from error
-        log.info("made the system user %r for the embedded database", NAME)
+            # Another Postlane that begins on this machine may have made the user meanwhile.
+            if not _known():
+                said = getattr(error, "stderr", "") or str(error)
+                raise CommandFailed(
+                    f"PostgreSQL does not run as root, and the user {NAME!r} could not be made: "
+                    f"{said.strip()} Run Postlane as another user."
+                ) from error
+        else:
+            log.info("made the system user %r for the embedded database", NAME)
     return NAME
+
+
+def _known() -> bool:
+    try:
+        pwd.getpwnam(NAME)
+    except KeyError:
+        return False
+    return True
 
 
 def _open_way(folder: Path, user: str) -> None:

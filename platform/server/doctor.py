@@ -1,23 +1,29 @@
 """`postlane doctor`: checks what Postlane stands on, and says what to do about each fault."""
 
 import argparse
-import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from ..core.database import close_pool, start_pool
+from ..core.findings import made as _made
 from ..core.queue import close_queue
 from ..core.settings import load
-from . import counting_checks, database_checks, machine_checks, network_checks
+from . import (
+    counting_checks,
+    database_checks,
+    machine_checks,
+    network_checks,
+    protection_checks,
+    row_security,
+    webhook_checks,
+)
 from .connection import check_reachable, database_at_hand
 from .faults import CommandFailed
 from .findings import Finding, Verdict, fault
 
-Check = Callable[[], Awaitable[Sequence[Finding]]]
 SIGNS = {Verdict.OK: "ok", Verdict.WARNING: "WARNING", Verdict.FAULT: "FAULT"}
-CHECK_SECONDS = 30.0
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -29,6 +35,8 @@ async def run(arguments: argparse.Namespace) -> int:
     findings += await _made("certificate", lambda: machine_checks.certificate(found))
     findings += await _made("DNS", lambda: network_checks.dns(found))
     findings += await _made("relay", lambda: network_checks.relay(found))
+    findings += await _made("blocklists", lambda: protection_checks.blocklists(found))
+    findings += await _made("scanners", lambda: protection_checks.scanners(found))
     try:
         async with database_at_hand(found) as url:
             await check_reachable(url)
@@ -36,10 +44,13 @@ async def run(arguments: argparse.Namespace) -> int:
             try:
                 findings += await _made("database", database_checks.database)
                 findings += await _made("migrations", database_checks.migrations)
+                findings += await _made(row_security.SUBJECT, row_security.findings)
                 findings += await _made("sealed keys", database_checks.sealed_keys)
                 findings += await _made("credits", database_checks.credits)
+                findings += await _made("billing", database_checks.collecting)
                 findings += await _made("events", counting_checks.consumers)
                 findings += await _made("analytics", counting_checks.counts)
+                findings += await _made("webhooks", webhook_checks.webhooks)
                 findings += await _made("job queue", lambda: database_checks.queue(url))
                 findings += await _made("vMTAs", lambda: network_checks.vmtas(found))
             finally:
@@ -49,14 +60,6 @@ async def run(arguments: argparse.Namespace) -> int:
         findings.append(fault("database", str(error), "The checks of its contents were left out."))
     _print(findings, as_json=arguments.json)
     return int(any(each.verdict is Verdict.FAULT for each in findings))
-
-
-async def _made(subject: str, check: Check) -> Sequence[Finding]:
-    try:
-        return await asyncio.wait_for(check(), CHECK_SECONDS)
-    except Exception as error:  # an edge: one check that fails must not hide the others
-        said = str(error).strip() or type(error).__name__
-        return [fault(subject, f"The check could not be made: {said}", "See the sentence.")]
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ from ..core.logs import bound
 from ..core.measuring import Counter, Histogram
 from ..core.settings import Settings
 from ..core.tracing import Kind, span
+from ..requests.noting import NOTEBOOK, Asked
+from ..requests.rules import Api
 from .addresses import client_address
 
 log = logging.getLogger(__name__)
@@ -51,14 +53,22 @@ TOO_SLOW = "The body came too slowly."
 class Edge:
     """The outermost application: everything that is served passes through it.
 
-    For those within, `scope["state"]` holds `request_id` and `client_address`; they may put
-    `route` there, the template of the path, if Litestar does not know it.
+    For those within, `scope["state"]` holds `request_id` and `client_address`. They may put there
+    `route`, the template of the path, if Litestar does not know it; and for the log of requests
+    `caller`, whose API key it is, the `api`, the `operation` and the `code` of a refusal.
     """
 
     def __init__(
-        self, app: ASGIApp, found: Settings, *, body_seconds: float = BODY_SECONDS
+        self,
+        app: ASGIApp,
+        found: Settings,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        after_slash: Sequence[str] = (),
     ) -> None:
+        """Paths that begin like one of *after_slash* may have more slashes before them."""
         self.app = app
+        self._after_slash = tuple(each.encode() for each in after_slash)
         self._body_seconds = body_seconds
         self._trusted = found.trusted_proxies
         self._headers = dict(HEADERS)
@@ -79,14 +89,14 @@ class Edge:
             "request_id": request_id,
             "client_address": self._client_address(scope),
         }
-        began = time.perf_counter()
+        began = answered = time.perf_counter()
         status: int | None = None
         body = PunctualBody(receive, seconds=self._body_seconds)
 
         async def send_completed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 self._complete(message, request_id, is_last=body.is_late)
             await send(message)
 
@@ -96,7 +106,8 @@ class Edge:
             span("HTTP", Kind.SERVER, about=about, headers=scope["headers"]) as current,
         ):
             try:
-                if (refusal := _refusal(scope, request_id)) is not None:
+                refusal = _refusal(scope, request_id, after_slash=self._after_slash)
+                if refusal is not None:
                     await send_json(send_completed, refusal["error"]["status"], refusal)
                     return
                 await self.app(scope, body, send_completed)
@@ -108,9 +119,14 @@ class Edge:
                     await send_json(send_completed, 500, broken(request_id))
             current.note("http.route", _route(scope))
             current.note("http.response.status_code", status or 0)
-        # How long a stream of events lasts says nothing of us.
-        if status is not None and not scope["state"].get("is_endless"):
-            _measure(scope, status, time.perf_counter() - began)
+        if status is not None:
+            # How long a stream of events lasts says nothing of us.
+            is_endless = scope["state"].get("is_endless", False)
+            seconds = (answered if is_endless else time.perf_counter()) - began
+            if (caller := scope["state"].get("caller")) is not None:
+                NOTEBOOK.note(caller, _asked(scope, status), request_id=request_id, seconds=seconds)
+            if not is_endless:
+                _measure(scope, status, seconds)
 
     async def _connection(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a WebSocket."""
@@ -120,11 +136,35 @@ class Edge:
             "request_id": request_id,
             "client_address": self._client_address(scope),
         }
+        can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+        is_open = False
+
+        async def send_completed(message: Any) -> None:
+            nonlocal is_open
+            is_open = is_open or message["type"] == "websocket.accept"
+            if message["type"] == "websocket.close" and not is_open and can_answer:
+                # Left to the server, it would be a 403 without a single header.
+                await self._refuse(send, request_id)
+            else:
+                await send(message)
+
         with bound(request_id=request_id):
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, send_completed)
             except Exception:  # an edge: the server closes what is still open
                 log.exception("a connection failed")
+
+    async def _refuse(self, send: Send, request_id: str) -> None:
+        """Refuse a WebSocket before it is one."""
+        answer: Any = {
+            "type": "websocket.http.response.start",
+            "status": 403,
+            "headers": [(b"content-length", b"0")],
+        }
+        self._complete(answer, request_id, is_last=False)
+        await send(answer)
+        body: Any = {"type": "websocket.http.response.body", "body": b"", "more_body": False}
+        await send(body)
 
     def _complete(self, message: Any, request_id: str, *, is_last: bool) -> None:
         headers = list(message.get("headers", []))
@@ -178,9 +218,13 @@ class PunctualBody:
         return message
 
 
-def _refusal(scope: Any, request_id: str) -> dict[str, Any] | None:
+def _refusal(
+    scope: Any, request_id: str, *, after_slash: tuple[bytes, ...]
+) -> dict[str, Any] | None:
     """Return how to refuse a request that proxies in front may have understood otherwise."""
     path = scope.get("raw_path") or b""
+    if path.startswith(b"//") and (single := b"/" + path.lstrip(b"/")).startswith(after_slash):
+        path = single
     if b"//" in path or b"%2f" in path.lower():
         # A rule of a proxy for `/metrics` does not see `//metrics`, and we would.
         return failure(404, "not_found", "There is nothing at this address.", request_id)
@@ -227,6 +271,19 @@ def _measure(scope: Any, status: int, seconds: float) -> None:
     route, method = _route(scope), _method(scope)
     REQUESTS.add(route, method, str(status))
     REQUEST_SECONDS.observe(seconds, route)
+
+
+def _asked(scope: Any, status: int) -> Asked:
+    """Return what the log of requests says of one that was answered."""
+    state = scope["state"]
+    return Asked(
+        api=state.get("api", Api.REST),
+        method=_method(scope),
+        route=_route(scope),
+        operation=state.get("operation"),
+        status=status,
+        code=state.get("code"),
+    )
 
 
 def failure(status: int, code: str, message: str, request_id: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from cryptography.x509 import load_pem_x509_certificate
 
 from ..core import clock
-from ..core.settings import Settings
+from ..core.settings import SECRET_FILE, Settings, stored_secrets
 from .certificates import tls_context
-from .data_dir import SECRET_FILE, prepare
+from .data_dir import prepare
 from .faults import CommandFailed
 from .findings import Finding, fault, ok, warning
 
@@ -38,7 +38,7 @@ async def secret_key(found: Settings) -> Sequence[Finding]:
             ]
         if path.stat().st_mode & 0o077:
             return [fault(subject, f"Other users may read {path}.", f"chmod 600 {path}")]
-        secret = path.read_text("ascii").strip()
+        secret = next(iter(stored_secrets(found.data_dir)), "")
     if len(secret) < 32 or len(set(secret)) < LEAST_DIFFERENT_CHARACTERS:
         return [
             fault(

@@ -25,6 +25,7 @@ from ..core import clock
 from ..core.actor import Permission
 from ..core.errors import ErrorCode, NotPermitted, OperationError, Unavailable
 from ..core.settings import Network, Settings
+from ..core.tenants import acting_for
 from ..graphql.errors import is_unreachable
 from ..graphql.scalars import write_time
 from ..rest_compat.bodies import Request, request_of
@@ -126,7 +127,8 @@ async def _visible(request: Request, gate: Gate, found: Settings) -> list[Metric
             "The API key is for one project, and metrics are the whole organization's.",
             code=ErrorCode.INSUFFICIENT_SCOPE,
         )
-    return await series_of(actor)
+    with acting_for([actor.organization_id]):
+        return await series_of(actor)
 
 
 def is_operators(request: Request, networks: Sequence[Network], *, is_behind_proxy: bool) -> bool:

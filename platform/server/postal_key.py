@@ -10,7 +10,6 @@ from ..core.logs import start_logging
 from ..core.settings import settings
 from ..webhooks.postal_keys import postal_key
 from .connection import open_database
-from .migrate import require_current
 
 HOUR = "public, max-age=3600"
 
@@ -28,6 +27,9 @@ async def jwks() -> Response[dict[str, Any]]:
 
 async def run(arguments: argparse.Namespace) -> int:
     """Print the public key in the forms that receivers are given."""
+    # Migrations bring much with them that a web process, which imports this file, never needs.
+    from .migrate import require_current
+
     start_logging(form=settings().log_format, level="warning")
     async with open_database():
         await require_current()

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from ..core import clock
 from ..core.settings import settings
 from ..graphql.scalars import write_time
+from .export_download import download
 from .health import KEPT_SECONDS, Check, Health, HealthMonitor, HealthStatus
 from .postal_key import jwks
 
@@ -56,7 +57,7 @@ def build_handlers(monitor: HealthMonitor) -> list[HTTPRouteHandler]:
         headers = {"Retry-After": str(math.ceil(KEPT_SECONDS))}
         return Response(_body(monitor, found), status_code=503, headers=headers)
 
-    return [health, front, robots, icon, jwks]
+    return [health, front, robots, icon, jwks, download]
 
 
 @route("/", http_method=READ, media_type=MediaType.HTML, sync_to_thread=False)
@@ -64,7 +65,10 @@ def front() -> Response[str]:
     """Say what this is, and where to go."""
     return Response(
         FRONT.format(url=settings().public_url),
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        headers={
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+            "frame-ancestors 'none'"
+        },
     )
 
 

@@ -24,6 +24,9 @@ from ..events.queries import EventTotal, count_events
 from ..events.rules import EXITS, EventType
 from ..events.work import count_all_events
 from ..mail.outcome import BounceClass, Verdict
+from ..protection.catalogue import all_rules
+from ..protection.queries import count_begun
+from ..protection.work import count_all_begun
 from ..vmtas.plans import find_warmups
 from ..vmtas.queries import all_vmtas
 from ..vmtas.rules import VmtaStatus
@@ -60,7 +63,8 @@ async def series_of(actor: Actor) -> list[Metric]:
     credits = await consumed_credits(actor)
     warming = await _warmups(vmtas, of=actor.organization_id)
     calls = await count_attempts(actor)
-    return [*_counted(totals, vmtas, credits, await oldest_due(actor), calls), *warming]
+    counted = _counted(totals, vmtas, credits, await oldest_due(actor), calls)
+    return [*counted, *warming, _blocks(await count_begun(actor))]
 
 
 async def all_series() -> list[Metric]:
@@ -77,7 +81,8 @@ async def all_series() -> list[Metric]:
     warming = await _warmups(vmtas, of=None)
     calls = await count_all_attempts()
     counted = _counted(totals, vmtas, credits, oldest, calls)
-    return [*counted, *warming, size, *await _lags(), *measured()]
+    blocks = _blocks(await count_all_begun())
+    return [*counted, *warming, blocks, size, *await _lags(), *measured()]
 
 
 async def _lags() -> list[Metric]:
@@ -183,6 +188,15 @@ def _calls(counts: Mapping[str, int]) -> Metric:
     )
     for result in ("delivered", "failed"):
         found.add_metric([result], counts.get(result, 0))
+    return found
+
+
+def _blocks(counts: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(
+        f"{PREFIX}auto_blocks", "Blocks that rules began; dry runs do not count.", labels=["rule"]
+    )
+    for key in all_rules():
+        found.add_metric([key], counts.get(key, 0))
     return found
 
 

@@ -6,14 +6,16 @@ import logging
 import signal
 import ssl
 
+from ..core import row_security
 from ..core.actor import Actor, Origin
 from ..core.database import close_pool, start_pool
+from ..core.errors import NotAuthenticated
 from ..core.logs import start_logging
 from ..core.queue import close_queue, open_queue
 from ..core.settings import PREFIX, Settings, settings
 from ..core.tracing import start_tracing, stop_tracing
 from ..graphql.execute import check_documents
-from ..security import limits, uses
+from ..security import abuse, limits, uses
 from ..security.credentials import actor_from_api_key
 from ..smtp.listener import InboundListener, Listener, SubmissionListener
 from .certificates import tls_context
@@ -41,6 +43,7 @@ async def run(arguments: argparse.Namespace) -> int:
     check_documents()
     start_tracing("smtp")
     await start_pool(url, size=POOL_SIZE)
+    await row_security.start(url, size=POOL_SIZE)
     await open_queue(url)
     listeners: list[Listener] = []
     try:
@@ -63,6 +66,7 @@ async def _start(found: Settings, tls: ssl.SSLContext | None) -> list[Listener]:
             hostname=found.hostname,
             tls=tls,
             once_by_message_id=found.smtp_once == "message_id",
+            tell=refused,
         )
         listeners.append(submission)
         if found.smtp_listen is not None:
@@ -72,7 +76,7 @@ async def _start(found: Settings, tls: ssl.SSLContext | None) -> list[Listener]:
             await submission.start(found.smtps_listen, encrypted=True)
             log.info("SMTP submission, encrypted, at %s", found.smtps_listen)
     if found.inbound_listen is not None:
-        inbound = InboundListener(hostname=found.hostname, tls=tls)
+        inbound = InboundListener(hostname=found.hostname, tls=tls, tell=refused)
         listeners.append(inbound)
         await inbound.start(found.inbound_listen)
         log.info("inbound SMTP at %s", found.inbound_listen)
@@ -84,14 +88,24 @@ async def admit(key: str, address: str | None) -> Actor:
 
     Raises:
         NotAuthenticated: the key is malformed, unknown or over.
-        NotPermitted: it may not be used from there.
+        NotPermitted: it may not be used from there, or nobody may sign in from there now.
         TooManyRequests: its rate is spent.
     """
-    actor = await actor_from_api_key(key, Origin(address))
+    await abuse.require_not_blocked(address)
+    try:
+        actor = await actor_from_api_key(key, Origin(address))
+    except NotAuthenticated:
+        await abuse.note_address(abuse.Kind.SMTP_AUTH, address)
+        raise
     rate = await limits.take(actor)
     if rate is not None:
         rate.require()
     return actor
+
+
+async def refused(address: str, count: int) -> None:
+    """Write down that so many commands of a conversation with an address were refused."""
+    await abuse.note_address(abuse.Kind.SMTP_REFUSALS, address, count=count)
 
 
 async def _told_to_stop() -> None:

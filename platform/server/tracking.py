@@ -1,25 +1,27 @@
 """The pixel and the links in tracked mail: answered at once, written down afterwards.
 
-They are served in front of everything else, since nothing of it concerns them: no sign-in, no
-limits, no database.
+They are served in front of everything else, since nothing of it concerns them: no sign-in and no
+database. Nobody is refused; what one network asks for too often is not written down any more.
 """
 
 import re
-from datetime import timedelta
+from datetime import datetime
 from http import HTTPStatus
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from ..core import clock
+from ..core.ids import new_id
 from ..tracking.machines import HitKind
 from ..tracking.tokens import Mark, read_click, read_open
 from ..tracking.work.erasing import ERASED, Erased
 from ..tracking.work.linking import CLICK_PATH, OPEN_PATH
 from ..tracking.work.recording import RECORDER, Noted, Recorder
+from ..tracking.work.repeats import Repeats
 from .edge import failure, send_json
 
-LIVE = timedelta(days=365)
+LIVE_SECONDS = 365 * 24 * 60 * 60
 """How long a link leads somewhere."""
 PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
@@ -60,6 +62,7 @@ class Tracking:
         self._app = app
         self._recorder = recorder
         self._erased = erased
+        self._repeats = Repeats()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -83,8 +86,9 @@ class Tracking:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         if is_get:
             mark = read_open(token.removesuffix(".gif"))
-            if mark is not None and not self._erased.covers(mark) and _is_live(mark):
-                self._recorder.note(_noted(scope, HitKind.OPEN, mark))
+            now = clock.now()
+            if mark is not None and not self._erased.covers(mark) and _is_live(mark, now):
+                self._note(scope, HitKind.OPEN, mark, now)
 
     async def _click(self, scope: HTTPScope, send: Send, token: str) -> None:
         """Send whoever asks to where the link leads."""
@@ -95,28 +99,34 @@ class Tracking:
         if mark is None or not SAFE_TARGET.fullmatch(mark.url):
             await _refuse(scope, send, 404)
             return
-        if not _is_live(mark) or self._erased.covers(mark):
+        now = clock.now()
+        if not _is_live(mark, now) or self._erased.covers(mark):
             await _refuse(scope, send, 410)
             return
         headers = [(b"location", mark.url.encode("ascii")), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 302, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         if scope["method"] == "GET":
-            self._recorder.note(_noted(scope, HitKind.CLICK, mark))
+            self._note(scope, HitKind.CLICK, mark, now)
+
+    def _note(self, scope: HTTPScope, kind: HitKind, mark: Mark, now: datetime) -> None:
+        hit = _noted(scope, kind, mark, now)
+        if not self._repeats.is_one(kind, mark, hit.address, now=now.timestamp()):
+            self._recorder.note(hit)
 
 
-def _is_live(mark: Mark) -> bool:
-    return clock.now().timestamp() < mark.made_at + LIVE.total_seconds()
+def _is_live(mark: Mark, now: datetime) -> bool:
+    return now.timestamp() < mark.made_at + LIVE_SECONDS
 
 
-def _noted(scope: HTTPScope, kind: HitKind, mark: Mark) -> Noted:
+def _noted(scope: HTTPScope, kind: HitKind, mark: Mark, now: datetime) -> Noted:
     agent = purpose = b""
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            agent = value
+            agent = value[:2_000]
         elif name in PURPOSES:
-            purpose = value
-    return Noted(kind, mark, agent[:2_000], scope["state"]["client_address"], purpose[:200])
+            purpose = value[:200]
+    return Noted(new_id(), now, kind, mark, agent, scope["state"]["client_address"], purpose)
 
 
 async def _may_ask(scope: HTTPScope, send: Send) -> bool:
@@ -141,7 +151,10 @@ async def _refuse(scope: HTTPScope, send: Send, status: int) -> None:
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(page)).encode()),
-        (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        (
+            b"content-security-policy",
+            b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": page, "more_body": False})

@@ -1,5 +1,6 @@
 """One-click unsubscribes, and a page for people who open the link."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, post, route
@@ -7,6 +8,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
+from ..security.errors import TooManyRequests
 from ..tracking.work import BY_PAGE, ONE_CLICK, PATH, unsubscribe
 
 PAGE = """<!doctype html>
@@ -64,11 +66,20 @@ async def leave(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
     Source: RFC 8058 section 3.2.
     """
     is_by_page = await request.body() == BUTTON
-    if await unsubscribe(token, method=BY_PAGE if is_by_page else ONE_CLICK):
+    try:
+        is_good = await unsubscribe(token, method=BY_PAGE if is_by_page else ONE_CLICK)
+    except TooManyRequests as refusal:
+        body = "<p>This link was used often just now. Try again in a minute.</p>"
+        again = {"Retry-After": str(refusal.retry_after_seconds)}
+        return _page("Too many requests", body, status=429, headers=again)
+    if is_good:
         return _page("You are unsubscribed", "<p>You can close this page.</p>")
     body = "<p>Ask the sender to take you off the list.</p>"
     return _page("This link is not valid", body, status=404)
 
 
-def _page(title: str, body: str, *, status: int = 200) -> Response[str]:
-    return Response(PAGE.format(title=title, body=body), status_code=status, headers=HEADERS)
+def _page(
+    title: str, body: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response[str]:
+    text = PAGE.format(title=title, body=body)
+    return Response(text, status_code=status, headers={**HEADERS, **(headers or {})})

@@ -1,7 +1,9 @@
 """The web processes: Granian with the Litestar application."""
 
 import argparse
+import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import resource
@@ -14,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from ..core import row_security
 from ..core.garbage import settle_down
 from ..core.logs import start_logging
 from ..core.settings import settings
@@ -71,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes; what is being answered then is answered first."""
     found = settings()
     start_logging(form=found.log_format, level=found.log_level)
-    os.environ["POSTLANE_DATABASE_URL"] = require_database(found)
+    os.environ["POSTLANE_DATABASE_URL"] = url = require_database(found)
+    asyncio.run(row_security.try_out(url))
     ensure_free(found.listen, setting="POSTLANE_LISTEN")
     server = Server(
         __name__,
@@ -107,26 +111,31 @@ def room_for_connections() -> int:
 
 
 def preload() -> None:
-    """Import the application in the process that the workers are forked from.
+    """Build the application in the process that the workers are forked from.
 
-    What is imported before the fork is in memory once for all of them. Frozen, so that the
+    What is there before the fork is in memory once for all of them. Frozen, so that the
     collector does not touch, and so copy, those pages.
     """
-    from . import app, auth  # noqa: F401
-
+    build()
     settle_down()
 
 
-def application() -> "Edge":
-    """Return the application; called once in each web worker."""
+@functools.cache
+def build() -> "Edge":
+    """Return the application, built once; it begins to work when a worker starts it."""
     from ..security import limits
     from .app import build_app
     from .auth import authenticate
 
+    return build_app(authenticate=authenticate, meter=limits.take)
+
+
+def application() -> "Edge":
+    """Return the application; called once in each web worker."""
     # Until the application listens to it, it would end the worker.
     signal.signal(LEAVE, signal.SIG_IGN)
     main = multiprocessing.parent_process()
     if main is not None and main.pid is not None:
         # A worker whose main process was killed would hold the port for ever.
         end_with_parent(signal.SIGTERM, parent=main.pid)
-    return build_app(authenticate=authenticate, meter=limits.take)
+    return build()
