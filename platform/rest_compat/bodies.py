@@ -1,14 +1,17 @@
 """Reading a request: headers, the body under its limit, and JSON that is really JSON."""
 
 import asyncio
+import base64
 import re
 import time
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from litestar.types import HTTPScope, Receive
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from ..core.errors import ErrorCode
 from .route import Fault, Refused
@@ -46,6 +49,10 @@ class Request:
     is_abandoned: bool = False
     """The client may still be sending a body that nobody wants."""
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    """The body, where a dialect reads it before it is known who asks."""
+    read: Any = None
+    """What such a dialect made of it."""
     began: float = field(default_factory=time.perf_counter)
     """By the stopwatch, for dialects that tell how long it took."""
 
@@ -145,6 +152,29 @@ async def _chunks(request: Request, receive: Receive, limit_bytes: int) -> Any:
             return
 
 
+def is_compressed(request: Request) -> bool:
+    """Say whether a body is compressed by gzip; any other encoding is nobody's here."""
+    return request.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+def inflated(body: bytes, limit_bytes: int) -> bytes:
+    """Return a body that was compressed by gzip, of which no more than *limit_bytes* is made.
+
+    Raises:
+        Refused: it becomes larger, or is not whole.
+    """
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = reader.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise Refused(Fault.INVALID_JSON, "The body is not compressed by gzip.") from error
+    if len(found) > limit_bytes:
+        raise too_large(limit_bytes)
+    if not reader.eof or reader.unused_data:
+        raise Refused(Fault.INVALID_JSON, "The compressed body is not whole.")
+    return found
+
+
 async def let_finish(receive: Receive) -> None:
     """Read what a client goes on sending although it is refused, so that it gets the answer.
 
@@ -183,6 +213,45 @@ def read_json(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused(Fault.INVALID_JSON, "The body must be a JSON object.")
     return value
+
+
+def is_form(content_type: str) -> bool:
+    """Say whether a `Content-Type` header is a multipart form."""
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+def read_file(body: bytes, content_type: str) -> dict[str, Any]:
+    """Return the one file of a multipart form as JSON would have it, without what is not there.
+
+    Raises:
+        Refused: it is no form, or has more than one file.
+    """
+    _, options = parse_options_header(content_type)
+    files: list[tuple[MultipartSegment, list[bytes]]] = []
+    chunks: list[bytes] = []
+    try:
+        parser = PushMultipartParser(options.get("boundary", ""), max_segment_count=20)
+        for event in (*parser.parse(body), *parser.parse(b"")):
+            if isinstance(event, MultipartSegment):
+                chunks = []
+                if event.name == "file":
+                    files.append((event, chunks))
+            elif event:
+                chunks.append(bytes(event))
+    except (MultipartError, ValueError) as error:
+        message = f"The body is no multipart form: {error}."
+        raise Refused(Fault.INVALID_REQUEST, message) from error
+    if len(files) > 1:
+        raise Refused(Fault.INVALID_REQUEST, "Send one file at a time, as the part `file`.")
+    if not files:
+        return {}
+    segment, found = files[0]
+    content = base64.b64encode(b"".join(found)).decode("ascii")
+    return {
+        "filename": segment.filename,
+        "content": content,
+        "content_type": segment.content_type,
+    }
 
 
 def idempotency_key(request: Request) -> str | None:

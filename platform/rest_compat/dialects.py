@@ -1,7 +1,10 @@
 """Every foreign API that is spoken here, in the order in which a request is offered to them."""
 
 from .fields import JsonSchema
+from .handlers import Dialect
 from .openapi import describe
+from .postageapp.dialect import VERSIONS, PostageAppDialect
+from .postageapp.routes import ROUTES as POSTAGEAPP_ROUTES
 from .postal.dialect import PostalDialect
 from .postal.routes import ROUTES as POSTAL_ROUTES
 from .postmta.dialect import ERRORS, PostmtaDialect
@@ -11,7 +14,8 @@ from .postmta.shapes import SAMPLES
 
 POSTMTA = PostmtaDialect(POSTMTA_ROUTES)
 POSTAL = PostalDialect(POSTAL_ROUTES)
-DIALECTS = (POSTAL, POSTMTA)
+POSTAGEAPP = tuple(PostageAppDialect(version, POSTAGEAPP_ROUTES) for version in VERSIONS)
+DIALECTS: tuple[Dialect, ...] = (POSTAL, *POSTAGEAPP, POSTMTA)
 """PostMTA's comes last: it takes whatever no other dialect of its prefix claims."""
 
 

@@ -5,11 +5,12 @@ runs, which decides the rest. The first failure answers.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from litestar import asgi
@@ -17,6 +18,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from ..core.actor import Actor
 from ..core.errors import ErrorCode, OperationError
 from ..graphql.context import Context
 from ..graphql.execute import Result, execute
@@ -26,14 +28,18 @@ from .bodies import (
     check_size,
     discard_body,
     idempotency_key,
+    inflated,
+    is_compressed,
     let_finish,
     read_body,
     request_of,
 )
 from .gate import Gate, admit, as_refused, refuse_once, tell_window
-from .route import MIB, Call, CompatRoute, Fault, IdForm, Refused
+from .route import MIB, Call, CompatRoute, Fault, IdForm, KeyReach, Refused
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _ID_FORMS: dict[IdForm, re.Pattern[str]] = {
@@ -46,6 +52,9 @@ _ID_FORMS: dict[IdForm, re.Pattern[str]] = {
 
 LARGE_BYTES = 2**20
 """From this size on a body is read in a thread."""
+
+STRANGERS_INFLATED = 3
+"""Compressed bodies that are held inflated at once while it is not known yet who sent them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +73,20 @@ class Dialect(Protocol):
 
     prefix: str
     """The path that all its routes begin with, such as `/api/v1`."""
+    api: str
+    """What the log of requests calls it: a value of its `Api`."""
     routes: Sequence[CompatRoute]
     suffix: str
     """What may stand behind each path and means nothing, such as `.json`."""
+
+    reads_first: bool
+    """Who asks is said in the body, which is read before anything else is looked at."""
+
+    inflates: bool
+    """Bodies may be compressed by gzip."""
+
+    def open(self, request: Request) -> None:
+        """Read the body, in a dialect that reads it first, or raise Refused."""
 
     def speaks(self, request: Request) -> bool:
         """Say whether a request is in this dialect; those of a prefix are asked in order."""
@@ -139,16 +159,17 @@ class Table:
 def build_handlers(dialects: Sequence[Dialect], gate: Gate) -> list[ASGIRouteHandler]:
     """Return one handler for each path prefix; dialects of one prefix are told apart by headers."""
     prefixes = dict.fromkeys(dialect.prefix for dialect in dialects)
+    strangers = asyncio.Semaphore(STRANGERS_INFLATED)
     return [
         asgi(prefix, is_mount=True, copy_scope=False)(
-            _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate)
+            _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate, strangers)
         )
         for prefix in prefixes
     ]
 
 
 def _endpoint(
-    tables: Sequence[Table], gate: Gate
+    tables: Sequence[Table], gate: Gate, strangers: asyncio.Semaphore
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -157,7 +178,7 @@ def _endpoint(
         request = request_of(scope)
         table = next((t for t in tables if t.dialect.speaks(request)), tables[-1])
         try:
-            reply = await _answer(table, gate, request, receive)
+            reply = await _answer(table, _Turn(gate, request, receive, strangers))
         except ClientGone:
             return
         if request.is_abandoned:
@@ -167,26 +188,33 @@ def _endpoint(
     return handle
 
 
-async def _answer(table: Table, gate: Gate, request: Request, receive: Receive) -> Reply:
+async def _answer(table: Table, turn: "_Turn") -> Reply:
     dialect, route = table.dialect, None
+    request = turn.request
     try:
+        request.scope["state"]["api"] = dialect.api
         route, path = table.find(request)
         request.scope["state"]["route"] = route.path
         try:
-            return await _run(dialect, route, path, _Turn(gate, request, receive))
+            return await _run(dialect, route, path, turn)
         finally:
-            await tell_window(gate, request, route.window)
+            await tell_window(turn.gate, request, route.window)
     except ClientGone:
         raise
     except (Refused, OperationError) as refused:
+        # Under no other name: one that outlives this block would keep its traceback, and with
+        # that a body of tens of megabytes, until the collector comes by.
+        request.scope["state"]["code"] = as_refused(refused).code.value
         try:
             if request.has_body:
-                await discard_body(request, receive, route.body_limit_bytes if route else MIB)
+                limit_bytes = route.body_limit_bytes if route else MIB
+                await discard_body(request, turn.receive, limit_bytes)
         except Refused as larger:
             return dialect.failure(larger, request, route)
         return dialect.failure(as_refused(refused), request, route)
     except Exception:  # an edge: the client gets an id, the log the rest
         log.exception("a compatible route failed", extra={"path": request.path})
+        request.scope["state"]["code"] = ErrorCode.INTERNAL.value
         bug = Refused(ErrorCode.INTERNAL, "Something went wrong on our side.")
         return dialect.failure(bug, request, route)
 
@@ -196,15 +224,20 @@ class _Turn:
     gate: Gate
     request: Request
     receive: Receive
+    strangers: asyncio.Semaphore
+    """Taken while a body is inflated whose sender is not known yet."""
 
 
 async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], turn: _Turn) -> Reply:
     request = turn.request
     check_size(request, route.body_limit_bytes)
     dialect.accept(request, route)
-    actor = None
-    if not route.is_public:
-        actor = await admit(turn.gate, request, key=dialect.key(request))
+    if dialect.reads_first:
+        actor = await _read_and_admit(dialect, turn, route)
+    else:
+        actor = await _admit(dialect, turn, route)
+    if actor is not None:
+        _check_reach(route, actor)
         if route.is_closed_while_suspended and actor.suspended:
             raise Refused(ErrorCode.ORGANIZATION_SUSPENDED, "The organization is suspended.")
         if route.permission is not None:
@@ -218,20 +251,19 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
         source_address=request.address,
         user_agent=request.headers.get("user-agent") or "",
     )
-    body = b""
-    if route.body is not None:
+    body = request.body
+    if dialect.reads_first:
+        pass
+    elif route.body is not None:
         body = await read_body(request, turn.receive, route.body_limit_bytes)
+        body = await _inflated(dialect, request, body, route)
     elif request.has_body:
         await discard_body(request, turn.receive, route.body_limit_bytes)
     try:
         if route.is_idempotent:
             context.idempotency_key = idempotency_key(request)
-        if len(body) > LARGE_BYTES:
-            # Reading megabytes would keep the loop from everybody else's requests.
-            call = await asyncio.to_thread(dialect.read, request, route, path, body)
-        else:
-            call = dialect.read(request, route, path, body)
-        variables = route.variables(call)
+        call = await _in_its_place(dialect.read, request, route, path, body, size=len(body))
+        variables = await _in_its_place(route.variables, call, size=len(request.body))
         context.idempotency_mark = call.mark
     except Refused as refused:
         if route.target is not None:
@@ -247,6 +279,56 @@ async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], tu
     except Refused as refused:
         raise route.refused(refused, call) if route.refused else refused from None
     return dialect.success(request, route, data, call)
+
+
+async def _admit(dialect: Dialect, turn: _Turn, route: CompatRoute) -> Actor | None:
+    """Return who asks, or None where that does not matter."""
+    if route.is_public:
+        return None
+    return await admit(turn.gate, turn.request, key=dialect.key(turn.request))
+
+
+async def _read_and_admit(dialect: Dialect, turn: _Turn, route: CompatRoute) -> Actor | None:
+    """Read the body, and return who asks by it.
+
+    A stranger's few kilobytes may inflate to the limit of a body: they do so a few at a time,
+    until it is known whose they are, and of those that are refused nothing stays.
+    """
+    request = turn.request
+    body = await read_body(request, turn.receive, route.body_limit_bytes)
+    may_grow = dialect.inflates and is_compressed(request)
+    async with turn.strangers if may_grow else contextlib.nullcontext():
+        request.body = await _inflated(dialect, request, body, route)
+        try:
+            await _in_its_place(dialect.open, request, size=len(request.body))
+            return await _admit(dialect, turn, route)
+        except BaseException:
+            request.body = b""
+            raise
+
+
+async def _inflated(dialect: Dialect, request: Request, body: bytes, route: CompatRoute) -> bytes:
+    """Return the body, inflated where that is done: in a thread, as it may become large."""
+    if not dialect.inflates or not is_compressed(request):
+        return body
+    return await asyncio.to_thread(inflated, body, route.body_limit_bytes)
+
+
+def _check_reach(route: CompatRoute, actor: Actor) -> None:
+    """Do nothing unless the route is for the other kind of key."""
+    is_bound = actor.project_id is not None
+    if route.reach is not None and is_bound is not (route.reach is KeyReach.PROJECT):
+        raise Refused(ErrorCode.INVALID_API_KEY, "The API key is not for this method.")
+
+
+async def _in_its_place(work: Callable[..., T], *arguments: Any, size: int) -> T:
+    """Return what *work* returns; what is large is done in a thread.
+
+    Reading megabytes would keep the loop from everybody else's requests.
+    """
+    if size > LARGE_BYTES:
+        return await asyncio.to_thread(work, *arguments)
+    return work(*arguments)
 
 
 def _data(result: Result) -> Any:

@@ -139,11 +139,18 @@ def _operation(route: CompatRoute, words: Words) -> JsonSchema:
         media: JsonSchema = {"schema": route.body.schema()}
         if example := route.body.example():
             media["example"] = example
-        found["requestBody"] = {
-            "required": not route.body_is_optional,
-            "content": {"application/json": media},
-        }
+        content: JsonSchema = {"application/json": media}
+        if route.takes_file:
+            content["multipart/form-data"] = {"schema": _FORM}
+        found["requestBody"] = {"required": not route.body_is_optional, "content": content}
     return found
+
+
+_FORM: JsonSchema = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "required": ["file"],
+}
 
 
 def operation_id(route: CompatRoute) -> str:

@@ -64,6 +64,13 @@ class Call:
     """Stands for what the body held that could not be read, for repeats to be known by."""
 
 
+class KeyReach(StrEnum):
+    """How far a key has to reach: what a key of the other kind may not call."""
+
+    PROJECT = "project"
+    ORGANIZATION = "organization"
+
+
 Variables = Callable[[Call], dict[str, Any]]
 Answer = Callable[[Any, Call], Any]
 
@@ -95,6 +102,8 @@ class CompatRoute:
     """A suspended organization may not even read here."""
     is_public: bool = False
     """No credential is asked for."""
+    reach: KeyReach | None = None
+    """Which kind of key may call it; None is either."""
     window: str | None = None
     """The limit per network address that its answers tell of."""
     ids: Mapping[str, "IdForm"] = field(default_factory=dict)
@@ -106,6 +115,8 @@ class CompatRoute:
     body: Fields | None = None
     body_is_optional: bool = False
     body_limit_bytes: int = MIB
+    takes_file: bool = False
+    """A multipart form with one file will do, too: as `filename`, `content` and `content_type`."""
     refused: Callable[[Refused, Call], Refused] | None = None
     """Puts a refusal of the document into terms of the request."""
     is_idempotent: bool = False

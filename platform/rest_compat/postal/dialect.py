@@ -23,6 +23,7 @@ HTTP_STATUSES: Mapping[ErrorCode | Fault, int] = {
     ErrorCode.PAYLOAD_TOO_LARGE: 413,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.QUOTA_EXCEEDED: 429,
+    ErrorCode.SCANNER_UNAVAILABLE: 503,
     ErrorCode.DNS_UNAVAILABLE: 503,
     ErrorCode.SERVICE_UNAVAILABLE: 503,
     ErrorCode.TIME_LIMIT: 503,
@@ -81,11 +82,17 @@ class PostalDialect:
     """Postal's way of asking and answering."""
 
     prefix = PREFIX
+    api = "postal"
     suffix = ".json"
+    reads_first = False
+    inflates = True
 
     def __init__(self, routes: Sequence[CompatRoute]) -> None:
         self.routes = routes
         self._paths = {route.path.removeprefix(PREFIX).strip("/") for route in routes}
+
+    def open(self, request: Request) -> None:
+        """Nothing is read before it is known who asks."""
 
     def speaks(self, request: Request) -> bool:
         """Whatever brings the header; and what brings no credential at all, to our paths."""

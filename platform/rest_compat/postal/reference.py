@@ -16,7 +16,8 @@ from .shapes import SOURCE, STATES
 
 HEAD = f"""# Postal's HTTP API
 
-Written by `make docs` from the routes themselves; do not edit.
+Written by `make docs` from the routes themselves; do not edit. A whole installation is taken over
+as [Moving from Postal](../moving-from-postal.md) says.
 
 The API is that of Postal 3.3, documented at <{SOURCE}>. A client needs another host name and
 nothing else: its key goes on standing in `X-Server-API-Key`, in any of the forms that keys have
@@ -27,31 +28,36 @@ Each action takes {", ".join(f"`{method}`" for method in METHODS)}, with or with
 slash behind its path. Parameters are a JSON object with the query merged in, or JSON in the field
 `params` of a form or of the query. What is answered is
 `{{"status", "time", "flags", "data"}}` with HTTP 200, also for errors.
+
+What is not named as different is the same: parameters and the forms in which they come, the order
+of checks, codes and sentences, keys and their order, types and their writing.
 """
 
 EVERYWHERE = (
-    "Any host name is served; Postal refuses all but its own.",
+    "Any host name is served; Postal refuses all but its own. Customers may have names of their "
+    "own for it.",
+    "A path with two slashes in a row is not there, as in `//api/v1/send/message`: a proxy's rule "
+    "for a path would not see it. Take the slash away at the end of the client's host.",
     "A key of an organization that is suspended reads nothing, as with Postal, although it could "
     "over our other APIs.",
     "JSON in `params` that is broken, and values of a wrong type, are a `parameter-error`; Postal "
-    "answers HTTP 500. A text with the digits of an `id` is taken.",
-    "There are limits per key: beyond, HTTP 429 with `Retry-After`, and a body over 35 MiB is "
-    "HTTP 413. Both have the envelope. Where a part of the service is down, it is HTTP 503.",
+    "answers HTTP 500, from which no client learns what is wrong. A text with the digits of an "
+    "`id` is taken.",
+    "There are limits per key, so that one customer does not slow down the others: beyond, HTTP "
+    "429 with `Retry-After`, and a body over 35 MiB is HTTP 413. Both have the envelope. Where a "
+    "part of the service is down, it is HTTP 503, which clients and proxies try again.",
     "Numbers of messages count in all projects together, so that there are gaps.",
-    "A key without the scope for an action is refused as `AccessDenied`.",
+    "A key without the scope for an action is refused as `AccessDenied`. There are no kinds of "
+    "keys: one that was for SMTP sends here, too, and reads nothing.",
     "Paths that both APIs have are Postal's where `X-Server-API-Key` is sent, and "
     "[PostMTA's](postmta.md) otherwise.",
 )
-NOT_SERVED = (
-    "Keys of 24 letters and digits are taken, as Postal makes them; shorter ones of old "
-    "installations are not.",
-)
-
 
 WEBHOOKS = """## Webhooks
 
-They are webhooks with the format `POSTAL`, made with `createWebhook` in GraphQL as
-[Webhooks](../webhooks.md#in-postals-format) shows; Postal has no API for them.
+They are webhooks with the format `POSTAL`, made in the dashboard, or with `createWebhook` in
+GraphQL as [Webhooks](../webhooks.md#in-postals-format) shows; Postal has no API for them. Their
+`events` may be Postal's or ours.
 
 | Postal's | Ours |
 |---|---|
@@ -68,13 +74,15 @@ Envelope, keys and their order, both signatures, the number of attempts and thei
 Postal's. The public key is at `/.well-known/jwks.json`; `postlane print-postal-key` prints it as
 the `p=` value of a DKIM record. Where it differs:
 
-- `SendLimitApproaching` and `SendLimitExceeded` are never sent.
+- `SendLimitApproaching` and `SendLimitExceeded` are never sent: there is no limit per hour.
 - `DomainDNSError` comes once when a domain breaks and once when it may send no more, instead of
-  every hour. Its `server` is the organization where the domain belongs to no project.
-- What `simulateDelivery` makes of sandbox mail is told as of live mail.
+  every hour, since receivers do not need to be told twice. Its `server` is the organization where
+  the domain belongs to no project.
+- What `simulateDelivery` makes of sandbox mail is told as of live mail, to try receivers with.
 - Mail that came back is not kept: `bounce` has the `id` 0, an empty `token` and no subject.
 - `details` are sentences of ours.
-- `User-Agent` is `Postlane`, and URLs have no user name.
+- `User-Agent` is `Postlane`, and URLs have no user name, because they stand in logs: a header
+  `Authorization` does the same, and the import makes it of one.
 - The key is not that of a DKIM record: it signs no mail.
 - What waits is sent to the URL as it is then, and not while the webhook is off. It is switched off
   when it has failed for five days, but not by `410 Gone`.
@@ -141,5 +149,5 @@ def _states() -> str:
 
 
 def _differences() -> str:
-    lines: Iterator[str] = (f"- {each}" for each in (*EVERYWHERE, *NOT_SERVED))
+    lines: Iterator[str] = (f"- {each}" for each in EVERYWHERE)
     return "\n".join(["## Differences of all actions", "", *lines, ""])

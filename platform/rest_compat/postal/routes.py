@@ -203,20 +203,25 @@ _ACTIONS = (
         shape=RECEIPT,
         refused=_not_sent,
         differences=(
-            "`message_id` ends in the sender's domain instead of the installation's, and its UUID "
-            "is of version 7.",
-            "The mail has no Received field, and only as many levels of parts as it needs.",
-            "There is no permission to be let in by `sender` or by a domain for any sender.",
-            "Recipients that are no addresses are not in To and Cc.",
+            "`message_id` ends in the sender's domain instead of the installation's, as all mail "
+            "here does, so that it shows nobody's platform; and its UUID is of version 7.",
+            "The field Received names no client, as in Postal's privacy mode: where a program runs "
+            "is none of a recipient's business. The mail has only as many levels of parts as it "
+            "needs, because some programs show a mail of one text in a multipart as an attachment.",
+            "There is no permission to be let in by `sender` or by a domain for any sender: From "
+            "is what people see, and what DMARC judges.",
+            "Recipients that are no addresses are not in To and Cc, where receivers refuse them.",
             "Header fields that Postal would write twice or wrongly are left out: `Content-*`, "
             "`MIME-Version`, `Received`, `Return-Path`, `DKIM-Signature`, `ARC-*`, "
-            "`BIMI-Selector`, and names that are none. Line breaks in values become spaces.",
-            "A `Date` of one's own is kept in UTC.",
-            "A tag is cut at 64 characters, and a subject at 998.",
+            "`BIMI-Selector`, and names that are none. Line breaks in values become spaces, so "
+            "that nobody adds fields by them.",
+            "A `Date` of one's own is kept in UTC, in which all times are kept.",
+            "A tag is cut at 64 characters, and a subject at 998, because they stand in lines "
+            "and indexes.",
             "Together with its files a message has at most 25 MiB: beyond, `MessageTooLarge`; "
-            "there are at most 200 header fields of 64 KiB.",
+            "there are at most 200 header fields of 64 KiB. Most receivers take no more.",
             "Where credits are used up, sending is refused as `InsufficientCredits` instead of "
-            "being held.",
+            "being held, so that the program hears of it.",
         ),
     ),
     CompatRoute(
@@ -239,12 +244,14 @@ _ACTIONS = (
         shape=RECEIPT,
         refused=_raw_not_sent,
         differences=(
-            "Bcc and Return-Path are taken out of the message, and its lines end in CRLF.",
+            "Bcc and Return-Path are taken out of the message, because recipients would read "
+            "them, and its lines end in CRLF, as SMTP asks.",
             "A message that cannot be sent safely is refused as `parameter-error`: with a NUL, a "
             "carriage return alone, a line over 998 octets, one field twice, a multipart type "
-            "without its parts, or more than 100 parts within parts.",
-            "From has exactly one address.",
-            "There are at most 1,000 recipients, and 25 MiB.",
+            "without its parts, or more than 100 parts within parts. Servers on the way read such "
+            "mail in different ways, which lets senders smuggle.",
+            "From has exactly one address, as DMARC demands.",
+            "There are at most 1,000 recipients, and 25 MiB, for one request is one transaction.",
         ),
     ),
     CompatRoute(
@@ -262,12 +269,14 @@ _ACTIONS = (
         refused=_not_found,
         differences=(
             "Bodies, header fields, files and `raw_message` need a key with `messages:write`, "
-            "and each reading is noted in the audit log.",
-            "They are the message as it was handed in: without signature, links and pixel.",
-            "Nothing is inspected yet: `inspection` is that of mail which was not.",
+            "and each reading is noted in the audit log, because they are people's letters.",
+            "They are the message as it was handed in, which is what is kept: without signature, "
+            "links and pixel.",
+            "Mail that goes out is not inspected: `inspection` says so, as it does in Postal "
+            "unless that is switched on.",
             "`hold_expiry` is null for recipients on the suppression list, whose hold does not "
             "end by itself.",
-            "Mail that came in is no part of it.",
+            "Mail that came in is no part of it, because none is kept.",
         ),
     ),
     CompatRoute(
@@ -289,8 +298,9 @@ _ACTIONS = (
         is_list=True,
         refused=_not_found,
         differences=(
-            "`details` are sentences of ours.",
-            "There are other intervals between attempts, and mail is given up after three days.",
+            "`details` are sentences of ours; Postal's are its own, and may change.",
+            "There are other intervals between attempts, and mail is given up after three days, "
+            "by the schedule that holds for all mail here.",
         ),
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.errors import Detail, DetailCode, ErrorCode
-from ..bodies import Request, accepts_json, is_json, read_json
+from ..bodies import Request, accepts_json, is_form, is_json, read_file, read_json
 from ..fields import Findings, snake_case
 from ..handlers import Reply
 from ..parameters import Params, Unreadable
@@ -39,6 +39,12 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.SECOND_FACTOR_SETUP_REQUIRED: (403, "second_factor_setup_required"),
     ErrorCode.SECOND_FACTOR_WRONG: (401, "second_factor_wrong"),
     ErrorCode.SECOND_FACTOR_EXISTS: (409, "second_factor_exists"),
+    ErrorCode.PROVIDER_REFUSED: (401, "provider_refused"),
+    ErrorCode.PROVIDER_UNVERIFIED: (403, "provider_unverified"),
+    ErrorCode.PROVIDER_TAKEN: (409, "provider_taken"),
+    ErrorCode.PASSKEY_WRONG: (401, "passkey_wrong"),
+    ErrorCode.PASSKEY_EXISTS: (409, "passkey_exists"),
+    ErrorCode.PASSKEY_LIMIT_REACHED: (409, "passkey_limit_reached"),
     ErrorCode.PROJECT_ARCHIVED: (409, "project_archived"),
     ErrorCode.NOT_FOUND: (404, "not_found"),
     ErrorCode.UNKNOWN_CREDIT_TYPE: (404, "unknown_credit_type"),
@@ -57,6 +63,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.SELECTOR_IN_USE: (409, "selector_in_use"),
     ErrorCode.ROTATION_IN_PROGRESS: (409, "rotation_in_progress"),
     ErrorCode.NOT_CANCELLABLE: (409, "not_cancellable"),
+    ErrorCode.NOT_RESENDABLE: (409, "not_resendable"),
     ErrorCode.MESSAGE_NOT_SANDBOX: (409, "message_not_sandbox"),
     ErrorCode.ALREADY_FINAL: (409, "already_final"),
     ErrorCode.QUEUE_HELD: (409, "queue_held"),
@@ -68,10 +75,16 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.VMTA_IN_USE: (409, "vmta_in_use"),
     ErrorCode.LAST_VMTA: (409, "last_vmta"),
     ErrorCode.AUTO_BLOCK_ACTIVE: (409, "auto_block_active"),
+    ErrorCode.RULE_LOCKED: (403, "rule_locked"),
+    ErrorCode.ADDRESS_BLOCKED: (403, "ip_blocked"),
     ErrorCode.INVALID_ACTION: (422, "invalid_action"),
     ErrorCode.REFERENCE_CONFLICT: (409, "reference_conflict"),
     ErrorCode.ALERT_LIMIT_REACHED: (409, "alert_limit_reached"),
     ErrorCode.CONFLICT: (409, "conflict"),
+    ErrorCode.TEMPLATE_EXISTS: (409, "template_exists"),
+    ErrorCode.TEMPLATE_IN_USE: (409, "template_in_use"),
+    ErrorCode.TEMPLATE_LIMIT_REACHED: (409, "template_limit_reached"),
+    ErrorCode.MESSAGE_UID_TAKEN: (409, "message_uid_taken"),
     ErrorCode.IDEMPOTENCY_IN_PROGRESS: (409, "idempotency_in_progress"),
     ErrorCode.IDEMPOTENCY_KEY_REUSE: (422, "idempotency_key_reuse"),
     ErrorCode.BATCH_REJECTED: (422, "batch_rejected"),
@@ -98,6 +111,7 @@ ERRORS: dict[ErrorCode | Fault, tuple[int, str]] = {
     ErrorCode.QUOTA_EXCEEDED: (429, "quota_exceeded"),
     ErrorCode.RATE_LIMITED: (429, "rate_limited"),
     ErrorCode.ACCOUNT_LOCKED: (429, "account_locked"),
+    ErrorCode.SCANNER_UNAVAILABLE: (503, "scanner_unavailable"),
     ErrorCode.DNS_UNAVAILABLE: (503, "dns_unavailable"),
     ErrorCode.SERVICE_UNAVAILABLE: (503, "service_unavailable"),
     ErrorCode.TIME_LIMIT: (503, "service_unavailable"),
@@ -124,10 +138,16 @@ class PostmtaDialect:
     """PostMTA's way of asking and answering."""
 
     prefix = PREFIX
+    api = "rest"
     suffix = ""
+    reads_first = False
+    inflates = False
 
     def __init__(self, routes: Sequence[CompatRoute]) -> None:
         self.routes = routes
+
+    def open(self, request: Request) -> None:
+        """Nothing is read before it is known who asks."""
 
     def speaks(self, request: Request) -> bool:
         """Every request that no other dialect of the prefix has claimed."""
@@ -140,7 +160,7 @@ class PostmtaDialect:
     def accept(self, request: Request, route: CompatRoute) -> None:
         """Refuse all that is not JSON, in either direction."""
         if route.body is not None and request.has_body:
-            _check_content_type(request)
+            _check_content_type(request, route)
         if not accepts_json(request.headers.get("accept")):
             raise Refused(Fault.NOT_ACCEPTABLE, "This endpoint answers application/json.")
 
@@ -157,8 +177,12 @@ class PostmtaDialect:
                 found.add(name, DetailCode.UNKNOWN_FIELD, "There is no such parameter.")
         if route.body is not None and (body or not route.body_is_optional):
             if body and not request.has_body:
-                _check_content_type(request)
-            value = read_json(body)
+                _check_content_type(request, route)
+            content_type = request.headers.get("content-type", "")
+            if route.takes_file and is_form(content_type):
+                value = read_file(body, content_type)
+            else:
+                value = read_json(body)
             call.body = route.body.read(value, found)
             if strict:
                 route.body.note_unknown(value, found)
@@ -189,8 +213,9 @@ class PostmtaDialect:
         return Reply(status, {"error": error}, headers)
 
 
-def _check_content_type(request: Request) -> None:
-    if not is_json(request.headers.get("content-type", "")):
+def _check_content_type(request: Request, route: CompatRoute) -> None:
+    content_type = request.headers.get("content-type", "")
+    if not is_json(content_type) and not (route.takes_file and is_form(content_type)):
         raise Refused(Fault.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json in UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(Fault.UNSUPPORTED_MEDIA_TYPE, "Send the body without a Content-Encoding.")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from ..route import CompatRoute
+from .routes.ingress import ROUTES as INGRESS
+from .routes.templates import ROUTES as TEMPLATES
 from .shapes import SOURCE
 
 ENDPOINTS = tuple(
@@ -97,23 +99,29 @@ GET    /api/v1/billing/organization
 """Method and path of all 81 endpoints, in the order of PostMTA's reference."""
 
 ELSEWHERE: Mapping[tuple[str, str], str] = {
-    ("GET", "/health"): "Served outside the API, by every web process.",
-    ("GET", "/metrics"): "Served outside the API, by every web process. There are no series of "
-    "automatic blocks. An organization's view has its mail, calls to webhooks, credits and "
-    "warm-ups; requests, connections, signatures, durations and `spool_bytes` are in the "
-    "deployment's view only. `queue_depth` has the state of the vMTA, `active` or `paused`.",
-    ("GET", "/track/open/{id}"): "Served outside the API, by every web process. `first` is told "
+    ("GET", "/health"): "Each web process answers for itself; nobody has to sign in.",
+    ("GET", "/metrics"): "Each web process answers for itself, and adds what the database says. An "
+    "organization's view has its mail, calls to webhooks, credits, blocks and warm-ups; requests, "
+    "connections, signatures, durations and `spool_bytes` are in the deployment's view only. "
+    "`queue_depth` has the state of the vMTA, `active` or `paused`.",
+    ("GET", "/track/open/{id}"): "`first` is told "
     "for people and for machines apart, and `machine` names what made a `machine_open`. It is an "
     "event some seconds after the answer.",
-    ("GET", "/track/click/{token}"): "Served outside the API, by every web process. Where the link "
+    ("GET", "/track/click/{token}"): "Where the link "
     "leads is sealed in the token, not kept on the server; an address over 2,000 characters is not "
     "rewritten. To browsers an error is a page. A delivery has at most 1,000 opens and clicks. "
     "`message.opened` with `implied` follows where opens are tracked.",
-    ("GET", "/api/v1/analytics/export"): "Served as a stream. Of `messages` and `events` a filter "
+    (
+        "GET",
+        "/api/v1/analytics/export",
+    ): "It comes as a stream. Of `messages` and `events` a filter "
     "takes one value, and an event has the provider of its recipient. The limit of a million rows "
     "counts messages.",
 }
 """Endpoints that are no part of the API, and who serves them."""
+
+EXTENSIONS = frozenset((route.method, route.path) for route in (*TEMPLATES, *INGRESS))
+"""Method and path of endpoints that PostMTA does not have."""
 
 HEAD = f"""# PostMTA's REST API
 
@@ -121,7 +129,8 @@ Written by `make docs` from the routes themselves; do not edit.
 
 PostMTA lists its endpoints at <{SOURCE}>.
 It documents methods, paths and purposes, and neither bodies nor errors; the OpenAPI document at
-`/openapi.json` says what ours are.
+`/openapi.json` says what ours are. Where nothing stands under "Differences", nothing differs from
+what it documents; what else stands there is what its users may not expect.
 """
 
 
@@ -132,7 +141,14 @@ def page(routes: Sequence[CompatRoute]) -> str:
     count = sum((m, p) in served or (m, p) in ELSEWHERE for m, p in ENDPOINTS)
     summary = f"{count} of {len(ENDPOINTS)} endpoints are served."
     table = "\n".join(["| Endpoint | State | Differences |", "|---|---|---|", *rows])
-    return f"{HEAD}\n{summary}\n\n{table}\n"
+    more = [f"| `{r.method} {r.path}` | {r.summary} |" for r in routes if key_of(r) in EXTENSIONS]
+    beyond = "\n".join(["## Beyond it", "", "| Endpoint | Does |", "|---|---|", *more])
+    return f"{HEAD}\n{summary}\n\n{table}\n\n{beyond}\n"
+
+
+def key_of(route: CompatRoute) -> tuple[str, str]:
+    """Return what an endpoint is known by."""
+    return route.method, route.path
 
 
 def _row(method: str, path: str, route: CompatRoute | None) -> str:

@@ -69,6 +69,12 @@ PLAN = word("trial", "starter", "professional", "enterprise", "self_hosted")
 KEY_STATUSES = ("active", "expired", "disabled", "rotating")
 KEY_STATUS = word(*KEY_STATUSES)
 SAMPLES = {
+    "slug": "receipt",
+    "locale": "de",
+    "layout": "frame",
+    "sender": "Shop <shop@yourdomain.com>",
+    "default": "customer",
+    "missing": ["name"],
     "url": "https://checkout.example-provider.com/c/pay/cs_test_123",
     "tax_id": None,
     "region": None,
@@ -81,6 +87,13 @@ SAMPLES = {
     "last4": "4242",
     "hosted_url": "https://mail.yourdomain.com/billing/invoices/0197a000-0000-7000-8000-000000000a01",
     "expires": "2028-04",
+    "zone": "zen.spamhaus.org",
+    "delist_url": "https://check.spamhaus.org/",
+    "ip": "203.0.113.10",
+    "file": "eicar.com",
+    "engine": "clamav",
+    "engine_version": "1.4.3",
+    "sha256": "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f",
     "country": "GB",
     "city": "London",
     "brand": "visa",

@@ -16,7 +16,7 @@ from ...route import MIB, Call, CompatRoute, Refused
 from ...times import restyle_time
 from ..dialect import ERRORS
 from ..shapes import MESSAGE_STATUS, MESSAGE_STATUSES, SOURCE, bracketed
-from .sending import MESSAGE, sent
+from .sending import MESSAGE, of_template, sent
 
 MOST_MESSAGES = 100
 _PLACE = re.compile(r"messages\[(\d+)\]")
@@ -161,7 +161,8 @@ def _in_place(refused: Refused, call: Call) -> Refused:
 
     misread = {n: m for n, m in enumerate(call.body["messages"]) if isinstance(m, Misread)}
     moved_details = [
-        Detail(BATCH.theirs(moved(d.field)), d.code, d.message) for d in refused.details
+        Detail(BATCH.theirs(of_template(moved(d.field))), d.code, d.message)
+        for d in refused.details
     ]
     if refused.code is ErrorCode.BATCH_REJECTED:
         moved_details += _misread_details(misread)
@@ -206,7 +207,7 @@ def _result(index: int, result: dict[str, Any]) -> dict[str, Any]:
     refusal = result["refusal"]
     found = [
         {
-            "field": MESSAGE.theirs(detail["field"]),
+            "field": MESSAGE.theirs(of_template(detail["field"])),
             "code": detail["code"].lower(),
             "message": detail["message"],
         }

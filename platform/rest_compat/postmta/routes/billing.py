@@ -355,6 +355,10 @@ ROUTES = (
             ErrorCode.CONTACT_SALES,
             *PLAN_CHANGES,
         ),
+        differences=(
+            "The difference of the credits comes pro rata, like that of the price, of which at "
+            "least 0.50 is charged.",
+        ),
     ),
     CompatRoute(
         method="POST",

@@ -55,7 +55,7 @@ KEY = Shape(
     "DkimKey",
     Out("id", UUID, of="uuid"),
     Out("selector"),
-    Out("algorithm", word(*ALGORITHMS)),
+    Out("algorithm", word(*ALGORITHMS, "rsa-1024")),
     Out("state", word("pending", "active", "retiring", "retired")),
     Out("created_at", TIME),
     Out("activated_at", TIME, maybe=True),

@@ -63,7 +63,7 @@ _PARTS = {
     "breakdown": f"breakdown {{ parts {{ key label share metrics {ALL_METRICS} }} }}",
     "bounce_reasons": f"bounceReasons {{ total hard soft block classes {REASON.selection()} }}",
     "trend": f"trends {TREND.selection()}",
-    "reputation": "reputation { complaintRate domainsNotEnforcingDmarc }",
+    "reputation": "reputation { listedAddresses complaintRate domainsNotEnforcingDmarc }",
 }
 
 
@@ -151,6 +151,7 @@ def _sections(found: Mapping[str, Any]) -> dict[str, Any]:
         rate = found["reputation"]["complaintRate"]
         names = found["reputation"]["domainsNotEnforcingDmarc"]
         sections["reputation"] = {
+            "listed_ips": INTEGER.write(found["reputation"]["listedAddresses"]),
             "complaint_rate": None if rate is None else NUMBER.write(rate),
             "domains_not_enforcing_dmarc": INTEGER.write(len(names)),
         }
@@ -195,8 +196,5 @@ GENERATE = CompatRoute(
         ErrorCode.RANGE_TOO_LARGE,
         ErrorCode.REPORT_TIMEOUT,
     ),
-    differences=(
-        "`reputation` has no `listed_ips`: addresses are not compared with blocklists yet. "
-        "GraphQL has the report as HTML and as PDF, too.",
-    ),
+    differences=("GraphQL has the report as HTML and as PDF, too.",),
 )

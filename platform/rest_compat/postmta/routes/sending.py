@@ -1,16 +1,17 @@
 """PostMTA's sending of one message, and what a message may say."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from ....core.actor import Permission
-from ....core.errors import DetailCode, ErrorCode
+from ....core.errors import ErrorCode
 from ....graphql.execute import Document
 from ...answers import INTEGER, TIME, UUID, Leaf, Many, Out, Shape
 from ...fields import (
     TEXT,
     Field,
     Fields,
-    Findings,
     Flag,
     FreeObject,
     Integer,
@@ -21,22 +22,12 @@ from ...fields import (
     Time,
     choice,
 )
-from ...route import MIB, CompatRoute
+from ...route import MIB, Call, CompatRoute, Refused
 from ..shapes import MESSAGE_STATUS, MODE, RECIPIENT_KIND, RECIPIENT_STATUS, SOURCE, bracketed
 
 MAILBOX = Text(longest=1_100)
 """One mailbox with its display name."""
 MAILBOXES = ListOf(MAILBOX, lone=True)
-
-
-class NoTemplate(Text):
-    """The id of a stored template, of which there are none."""
-
-    def read(self, value: Any, at: str, found: Findings) -> Any:
-        super().read(value, at, found)
-        if isinstance(value, str):
-            found.add(at, DetailCode.NOT_FOUND, "There is no template with this id.")
-        return None
 
 
 ATTACHMENT = Fields(
@@ -93,8 +84,18 @@ MESSAGE_FIELDS = (
     ),
     Field("vmta", TEXT, "Id or name of a vMTA; not together with `pool`."),
     Field("pool", TEXT, "Name of a pool; without it, the domain's."),
-    Field("template_id", NoTemplate(), "Id of a stored template."),
-    Field("template_data", FreeObject(), "What the template is filled with.", default={}),
+    Field(
+        "template_id",
+        TEXT,
+        "UUID or slug of a published template, which fills what the message does not say; not "
+        "together with `html` or `text`.",
+    ),
+    Field(
+        "template_data",
+        FreeObject(),
+        "What the template is filled with, and `locale`; 64 KiB at the most.",
+        default={},
+    ),
     Field("batch_id", Text(1, 128, r"^[A-Za-z0-9._:-]+$"), "Your name for its batch."),
     Field(
         "max_lifetime_seconds",
@@ -103,7 +104,6 @@ MESSAGE_FIELDS = (
         default=259_200,
     ),
 )
-NOT_SENT = frozenset({"templateId", "templateData"})
 MESSAGE = Fields(*MESSAGE_FIELDS, name="NewMessage")
 
 RECIPIENT = Shape(
@@ -132,8 +132,37 @@ RECEIPT = Shape(
 
 
 def sent(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message that was read without what our schema does not take."""
-    return {name: value for name, value in message.items() if name not in NOT_SENT}
+    """Return a message that was read as our schema takes it."""
+    found = dict(message)
+    template, values = found.pop("templateId", None), found.pop("templateData", None) or {}
+    if template is not None:
+        locale = values.get("locale")
+        found["template"] = {
+            "template": template,
+            "variables": values,
+            "locale": locale if isinstance(locale, str) else None,
+        }
+    return found
+
+
+_OF_TEMPLATE = re.compile(r"\btemplate(\.variables\b)?(\.(?:template|subject|html|text)\b)?")
+
+
+def of_template(path: str) -> str:
+    """Return a path of our input by which the client's fields of a template can be found."""
+    return _OF_TEMPLATE.sub(lambda m: "templateData" if m[1] else "templateId", path, count=1)
+
+
+def by_their_names(refused: Refused, call: Call) -> Refused:
+    """Return a refusal that names the fields of a template as the client does."""
+    details = [replace(detail, field=of_template(detail.field)) for detail in refused.details]
+    return Refused(
+        refused.code,
+        refused.message,
+        details=details,
+        retry_after_seconds=refused.retry_after_seconds,
+        in_our_words=refused.in_our_words,
+    )
 
 
 SEND = CompatRoute(
@@ -159,5 +188,9 @@ SEND = CompatRoute(
         ErrorCode.DOMAIN_NOT_ALLOWED,
         ErrorCode.MESSAGE_TOO_LARGE,
     ),
-    differences=("Stored templates do not exist yet: any `template_id` is not found.",),
+    refused=by_their_names,
+    differences=(
+        "`template_id` takes a slug, too; templates are written in Jinja or as `{{name}}`. "
+        "`locale` in `template_data` chooses the language.",
+    ),
 )

@@ -9,7 +9,7 @@ from ...answers import INTEGER, TIME, UUID, Fixed, Many, Out, Shape, word
 from ...fields import UUID_TEXT, Field, Fields, Flag, Integer, Object, Text, choice
 from ...route import MIB, Call, CompatRoute
 from ..shapes import BOUNCE_CLASS, EVENT_TYPES, MESSAGE_STATUS, RECIPIENT_STATUS, SOURCE
-from .sending import MESSAGE, sent
+from .sending import MESSAGE, by_their_names, sent
 
 OUTCOMES = (
     "delivered",
@@ -81,6 +81,7 @@ SIMULATE = CompatRoute(
         f"{{ simulateDelivery(input: $input) {SIMULATION.selection()} }}"
     ),
     variables=_variables,
+    refused=by_their_names,
     answer=lambda data, call: SIMULATION.write(data["simulateDelivery"]),
     shape=SIMULATION,
     refusals=(

@@ -150,9 +150,8 @@ ROUTES = (
         status=201,
         refusals=(ErrorCode.WEBHOOK_LIMIT_REACHED,),
         differences=(
-            "There are no `security.*` events yet. Beyond PostMTA's there are "
-            "`suppression.created` and `suppression.removed`. Of a header's name the case is not "
-            "kept.",
+            "Beyond PostMTA's events there are `suppression.created` and `suppression.removed`. Of "
+            "a header's name the case is not kept.",
         ),
     ),
     CompatRoute(
