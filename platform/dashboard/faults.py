@@ -6,27 +6,32 @@ from typing import Any
 from litestar import Request, Response
 
 from ..core.errors import ErrorCode
+from ..core.languages import gettext as _
+from ..core.languages import marked as N_
+from ..core.languages import speak, wished
 from .policy import HEADERS
 from .render import render
 
 TITLES = {
-    400: "This request cannot be read",
-    403: "You may not do this",
-    404: "There is nothing here",
-    405: "This page takes no such request",
-    410: "This link has ended",
-    413: "This is too large",
-    422: "Something in the form is not right",
-    429: "Too many requests",
-    500: "Something went wrong on our side",
-    503: "This is not available for the moment",
+    400: N_("This request cannot be read"),
+    403: N_("You may not do this"),
+    404: N_("There is nothing here"),
+    405: N_("This page takes no such request"),
+    410: N_("This link has ended"),
+    413: N_("This is too large"),
+    422: N_("Something in the form is not right"),
+    429: N_("Too many requests"),
+    500: N_("Something went wrong on our side"),
+    503: N_("This is not available for the moment"),
 }
 NEXT = {
-    403: "Ask an owner or administrator of the organization for the role that may.",
-    404: "The address may be mistyped, or what was here is gone, or it belongs to somebody else.",
-    429: "Wait a moment, then load the page again.",
-    500: "Load the page again. If it happens again, tell us the request id.",
-    503: "Load the page again in a few seconds.",
+    403: N_("Ask an owner or administrator of the organization for the role that may."),
+    404: N_(
+        "The address may be mistyped, or what was here is gone, or it belongs to somebody else."
+    ),
+    429: N_("Wait a moment, then load the page again."),
+    500: N_("Load the page again. If it happens again, tell us the request id."),
+    503: N_("Load the page again in a few seconds."),
 }
 STATUSES = {
     ErrorCode.NOT_FOUND: 404,
@@ -46,7 +51,9 @@ STATUSES = {
 """The status of a page that cannot be shown; an id or a cursor in an address is no form."""
 
 
-PEOPLE = re.compile(r"/(login|logout|register|reset|invite|orgs|o|account|explorer|admin)(/|$)")
+PEOPLE = re.compile(
+    r"/(login|logout|register|reset|invite|orgs|o|account|explorer|gallery|admin)(/|$)"
+)
 """The addresses that people open; every other one is spoken to by programs."""
 
 
@@ -70,9 +77,9 @@ def fault_of(code: ErrorCode, sentence: str) -> Fault:
 def show_fault(fault: Fault, *, request_id: str, home: str) -> str:
     """Return the page."""
     variables = {
-        "title": TITLES.get(fault.status, TITLES[500]),
+        "title": _(TITLES.get(fault.status, TITLES[500])),
         "sentence": fault.sentence if fault.status != 500 else "",
-        "advice": NEXT.get(fault.status, ""),
+        "advice": _(NEXT.get(fault.status, "")),
         "status": fault.status,
         "request_id": request_id,
         "home": home,
@@ -86,6 +93,7 @@ def page_of_status(
     """Return the page for what Litestar refuses; None where no page was asked for."""
     if not PEOPLE.match(request.scope["path"]):
         return None
+    speak(wished(request.headers.get("accept-language", "")))
     request_id = request.scope["state"]["request_id"]
     text = show_fault(Fault(status, sentence), request_id=request_id, home="/orgs")
     return Response(

@@ -1,45 +1,74 @@
 """How values are written for people: times, counts, sizes, and states in words."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from babel.dates import format_datetime
 from markupsafe import Markup, escape
 
+from ..core.languages import SOURCE, locale_of, spoken
+from ..core.languages import gettext as _
+from ..core.languages import marked as N_
 from ..core.money import Money
 
 STATES: dict[str, tuple[str, str, str]] = {
     # state: (tone, icon, word)
-    "SCHEDULED": ("wait", "clock", "Scheduled"),
-    "QUEUED": ("wait", "hourglass", "Queued"),
-    "SENDING": ("wait", "send", "Sending"),
-    "DEFERRED": ("warn", "rotate-cw", "Deferred"),
-    "DELIVERED": ("good", "check", "Delivered"),
-    "PARTIAL": ("warn", "circle-alert", "Partly delivered"),
-    "BOUNCED": ("bad", "x", "Bounced"),
-    "EXPIRED": ("bad", "timer-off", "Expired"),
-    "SUPPRESSED": ("warn", "ban", "Suppressed"),
-    "CANCELLED": ("idle", "circle-slash", "Cancelled"),
-    "PENDING": ("wait", "hourglass", "Pending"),
-    "VERIFIED": ("good", "check", "Verified"),
-    "DEGRADED": ("warn", "triangle-alert", "Lost a record"),
-    "FAILED": ("bad", "x", "Failed"),
-    "MISMATCH": ("bad", "x", "Differs"),
-    "ERROR": ("warn", "triangle-alert", "Not answered"),
-    "DEAD": ("bad", "x", "Given up"),
-    "BACKOFF": ("warn", "rotate-cw", "Slowed down"),
-    "HELD": ("warn", "pause", "Held"),
-    "PAUSED": ("warn", "pause", "Paused"),
-    "OPEN": ("wait", "hourglass", "Open"),
-    "PAID": ("good", "check", "Paid"),
-    "VOID": ("idle", "circle-slash", "Void"),
-    "UNCOLLECTIBLE": ("bad", "x", "Not paid"),
-    "TRIALING": ("wait", "clock", "Trial"),
-    "PAST_DUE": ("bad", "triangle-alert", "Payment is due"),
-    "ACTIVE": ("good", "check", "Active"),
-    "DISABLED": ("idle", "ban", "Disabled"),
-    "SUSPENDED": ("bad", "ban", "Suspended"),
-    "EXPIRING": ("warn", "clock", "Expires soon"),
+    "SCHEDULED": ("wait", "clock", N_("Scheduled")),
+    "QUEUED": ("wait", "hourglass", N_("Queued")),
+    "SENDING": ("wait", "send", N_("Sending")),
+    "DEFERRED": ("warn", "rotate-cw", N_("Deferred")),
+    "DELIVERED": ("good", "check", N_("Delivered")),
+    "PARTIAL": ("warn", "circle-alert", N_("Partly delivered")),
+    "BOUNCED": ("bad", "x", N_("Bounced")),
+    "EXPIRED": ("bad", "timer-off", N_("Expired")),
+    "SUPPRESSED": ("warn", "ban", N_("Suppressed")),
+    "CANCELLED": ("idle", "circle-slash", N_("Cancelled")),
+    "PENDING": ("wait", "hourglass", N_("Pending")),
+    "VERIFIED": ("good", "check", N_("Verified")),
+    "DEGRADED": ("warn", "triangle-alert", N_("Lost a record")),
+    "FAILED": ("bad", "x", N_("Failed")),
+    "MISMATCH": ("bad", "x", N_("Differs")),
+    "ERROR": ("warn", "triangle-alert", N_("Not answered")),
+    "DEAD": ("bad", "x", N_("Given up")),
+    "BACKOFF": ("warn", "rotate-cw", N_("Slowed down")),
+    "HELD": ("warn", "pause", N_("Held")),
+    "SUCCEEDED": ("good", "check", N_("Succeeded")),
+    "REFUSED": ("warn", "ban", N_("Refused")),
+    "PAUSED": ("warn", "pause", N_("Paused")),
+    "OPEN": ("wait", "hourglass", N_("Open")),
+    "PAID": ("good", "check", N_("Paid")),
+    "VOID": ("idle", "circle-slash", N_("Void")),
+    "UNCOLLECTIBLE": ("bad", "x", N_("Not paid")),
+    "TRIALING": ("wait", "clock", N_("Trial")),
+    "PAST_DUE": ("bad", "triangle-alert", N_("Payment is due")),
+    "ACTIVE": ("good", "check", N_("Active")),
+    "DISABLED": ("idle", "ban", N_("Disabled")),
+    "SUSPENDED": ("bad", "ban", N_("Suspended")),
+    "BLOCKED": ("bad", "ban", N_("Blocked")),
+    "LISTED": ("bad", "triangle-alert", N_("Listed")),
+    "OK": ("good", "check", N_("Well")),
+    "WARNING": ("warn", "triangle-alert", N_("Deserves a look")),
+    "FAULT": ("bad", "x", N_("Fault")),
+    "RUNNING": ("wait", "rotate-cw", N_("Running")),
+    "DONE": ("good", "check", N_("Done")),
+    "OUTDATED": ("idle", "circle-slash", N_("Thrown away")),
+    "ON": ("good", "check", N_("On")),
+    "OFF": ("idle", "circle-slash", N_("Off")),
+    "DRY_RUN": ("wait", "circle", N_("Dry run")),
+    "NOT_LISTED": ("good", "check", N_("Not listed")),
+    "TIMEOUT": ("warn", "timer-off", N_("No answer in time")),
+    "UNSUPPORTED": ("idle", "circle-slash", N_("Lists no such thing")),
+    "CLEAN": ("good", "check", N_("Clean")),
+    "INFECTED": ("bad", "triangle-alert", N_("Infected")),
+    "UNSCANNABLE": ("warn", "circle-alert", N_("Cannot be looked into")),
+    "PASS": ("good", "check", N_("Not like spam")),
+    "WARN": ("warn", "circle-alert", N_("Near the threshold")),
+    "FAIL": ("bad", "x", N_("Spam")),
+    "PUBLISHED": ("good", "check", N_("Published")),
+    "DRAFT": ("idle", "circle", N_("Not published")),
+    "EXPIRING": ("warn", "clock", N_("Expires soon")),
 }
 """Every state that a badge shows: a colour, an icon and a word, so that none stands alone."""
 
@@ -61,16 +90,33 @@ def time(value: str | None, zone: ZoneInfo) -> Markup:
     """Return a time in the person's zone, with UTC behind it."""
     at = moment(value)
     if at is None:
-        return Markup("<span class=quiet>never</span>")
+        return Markup("<span class=quiet>{}</span>").format(_("never"))
     shown = at.astimezone(zone)
-    text = f"{shown.day} {shown:%b %Y, %H:%M}"
+    text = written(shown)
     exact = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value, exact, text)
+
+
+def written(at: datetime) -> str:
+    """Return a time to the minute, as the language that is spoken has it."""
+    if spoken() == SOURCE:
+        return f"{at.day} {at:%b %Y, %H:%M}"
+    return format_datetime(at, "d MMM y, HH:mm", locale=locale_of(spoken()))
+
+
+def translated(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return choices with their words in the language that is spoken."""
+    return {value: _(word) for value, word in choices.items()}
 
 
 def count(value: int | str | None) -> str:
     """Return a whole number with its thousands apart; no number is a dash."""
     return "–" if value is None else f"{int(value):,}".replace(",", "\u202f")
+
+
+def percent(value: float | None) -> str:
+    """Return a percentage; none of nothing is a dash."""
+    return "–" if value is None else f"{value:.1f} %"
 
 
 def money(value: dict[str, Any]) -> str:
@@ -95,7 +141,12 @@ def seconds(milliseconds: int) -> str:
 
 def words(value: str) -> str:
     """Return the name of a value of the schema as words."""
-    return value.replace("_", " ").capitalize()
+    return _(value.replace("_", " ").capitalize())
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of both, such as the choices of a field after what stands for none."""
+    return {**first, **second}
 
 
 def sentence(delivery: dict[str, Any], zone: ZoneInfo) -> Markup:
@@ -103,24 +154,24 @@ def sentence(delivery: dict[str, Any], zone: ZoneInfo) -> Markup:
     host = escape(delivery["mxHost"] or delivery["domain"])
     reply = Markup("")
     if delivery["reply"]:
-        reply = Markup(" It said: <q>{}</q>").format(delivery["reply"])
+        reply = Markup(" {}").format(Markup(_("It said: <q>{}</q>")).format(delivery["reply"]))
     state = delivery["state"]
     if state == "DELIVERED":
-        return Markup("{} took it.{}").format(host, reply)
+        return Markup(_("{} took it.{}")).format(host, reply)
     if state == "DEFERRED":
-        return Markup("{} refused it for now.{} Next try {}.").format(
+        return Markup(_("{} refused it for now.{} Next try {}.")).format(
             host, reply, time(delivery["nextAttemptAt"], zone)
         )
     if state == "BOUNCED":
-        return Markup("{} refused it for good.{} It is not tried again.").format(host, reply)
-    return Markup("{}").format(_PLAIN.get(state, words(state)))
+        return Markup(_("{} refused it for good.{} It is not tried again.")).format(host, reply)
+    return escape(_(_PLAIN[state]) if state in _PLAIN else words(state))
 
 
 _PLAIN = {
-    "SCHEDULED": "It waits for the time it is to be sent at.",
-    "QUEUED": "It waits in its queue and goes out next.",
-    "SENDING": "It is being handed over now.",
-    "EXPIRED": "It could not be delivered before its lifetime ended.",
-    "SUPPRESSED": "Nothing was sent: the address is on the suppression list.",
-    "CANCELLED": "It was cancelled before it left.",
+    "SCHEDULED": N_("It waits for the time it is to be sent at."),
+    "QUEUED": N_("It waits in its queue and goes out next."),
+    "SENDING": N_("It is being handed over now."),
+    "EXPIRED": N_("It could not be delivered before its lifetime ended."),
+    "SUPPRESSED": N_("Nothing was sent: the address is on the suppression list."),
+    "CANCELLED": N_("It was cancelled before it left."),
 }

@@ -1,5 +1,6 @@
 """What a page is, `Page`; what a form does, `Action`; one request for either, `Call`."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,11 @@ fragment Shell on Query {
   viewer {
     platformAdmin
     user { name email timezone }
+    preferences { theme shortcuts language }
+    visit { reason expiresAt organization { slug name } }
     memberships { organizationId slug name role }
   }
+  shell: organization { capturesMail }
 }
 """
 """What every page of somebody who is signed in shows around its own."""
@@ -25,6 +29,17 @@ fragment Shell on Query {
 def shown(text: str) -> Document:
     """Return the document of a page: its query, with what is around it."""
     return Document(text + SHELL)
+
+
+LARGEST_FORM = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a form."""
+
+    filename: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,10 @@ class Call:
     form: Mapping[str, str] = field(default_factory=dict)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Every value of each field of the form, for those that have several."""
+    files: Mapping[str, Upload] = field(default_factory=dict)
     actor: Actor | None = None
+    ticket: str = ""
+    """What the browser kept while it was at a provider of identities."""
 
     @property
     def slug(self) -> str:
@@ -50,8 +68,13 @@ class Call:
 
     def link(self, path: str = "", **query: str) -> str:
         """Return an address within the organization."""
+        return self.at(f"/o/{self.slug}{path}", **query)
+
+    @staticmethod
+    def at(path: str, **query: str) -> str:
+        """Return an address, with what is asked there."""
         asked = {name: value for name, value in query.items() if value}
-        return f"/o/{self.slug}{path}" + (f"?{urlencode(asked)}" if asked else "")
+        return path + (f"?{urlencode(asked)}" if asked else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,10 @@ class Done:
     session: tuple[str, int] | None = None
     """A token to keep from now on, and for how many seconds."""
     signs_out: bool = False
+    ticket: str = ""
+    """For the browser to keep for some minutes, until it is back from where it is sent."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """More variables for the page itself, where it is shown next."""
 
 
 SHOWN_ONCE = Done("")
@@ -79,12 +106,21 @@ class Trouble:
 
     @classmethod
     def of(cls, refusal: Refusal, names: Mapping[str, str]) -> "Trouble":
-        """Return a refusal of the schema in terms of the form's fields."""
+        """Return a refusal of the schema in terms of the form's fields.
+
+        A field within lists is named without its places, `texts[].html`, and what the form calls
+        it may take them, `html-{}`; any other is named by its first part.
+        """
         fields = {}
         for detail in refusal.details:
-            name = detail.field.partition("[")[0].partition(".")[0]
-            fields[names.get(name, name)] = detail.message
+            whole = _PLACE.sub("[]", detail.field)
+            first = detail.field.partition("[")[0].partition(".")[0]
+            name = names.get(whole) or names.get(first, first)
+            fields[name.format(*_PLACE.findall(detail.field))] = detail.message
         return cls(refusal.code, refusal.message, fields)
+
+
+_PLACE = re.compile(r"\[(\d+)\]")
 
 
 Variables = Callable[[Call], dict[str, Any]]
@@ -135,4 +171,22 @@ class Action:
     """Names the form among those of its page."""
     again: Callable[[Trouble, Call], dict[str, Any]] | None = None
     """More variables for the page that is shown again."""
+    is_public: bool = False
+    largest: int = LARGEST_FORM
+    """Bytes of the form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """An address that runs a mutation though it is only opened.
+
+    Somebody passes through it on the way to another site, or back from there, and it does what
+    their ticket is good for; or the mutation changes nothing. Refused, its page is shown with why.
+    """
+
+    path: str
+    document: Document
+    variables: Variables
+    page: Page
+    then: Callable[[Any, Call], Done]
     is_public: bool = False

@@ -11,7 +11,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Vary": "HX-Request, Cookie, Accept-Encoding",
+    "Vary": "HX-Request, Cookie, Accept-Encoding, Accept-Language",
 }
 """Of every page. The referrer is for us alone: it says where to come back to."""
 

@@ -6,8 +6,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2_fragments import render_block
 
+from ..core.languages import gettext, open_plural, spoken
 from . import format as formats
-from .assets import assets
+from .assets import assets, script
+from .menu import MENU
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,19 +22,31 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(gettext, open_plural, newstyle=True)  # type: ignore[attr-defined]
     environment.filters |= {
         "count": formats.count,
         "money": formats.money,
+        "percent": formats.percent,
         "size": formats.size,
         "seconds": formats.seconds,
         "words": formats.words,
+        "merged": formats.merged,
+        "translated": formats.translated,
     }
     environment.globals |= {
         "asset": assets(),
+        "menu": MENU,
         "states": formats.STATES,
         "time": formats.time,
         "sentence": formats.sentence,
+        "spoken": spoken,
+        "script": script,
+        # `trans` takes a translation for HTML, as the text around it is; what `_` answers is
+        # text, and escaped like any other value.
+        "_": gettext,
     }
     # Imports at the top of a template do not run when one block of it is rendered.
     environment.globals["ui"] = environment.get_template("_ui.html").module

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from litestar.datastructures import Cookie
 
-from ..core.crypto import digest
+from ..core.crypto import digests
 
 PURPOSE = "dashboard_form"
 FORM_FIELD = "_csrf"
 FORM_HEADER = "x-csrf-token"
+TICKET_SECONDS = 600
 
 
 class SessionCookie:
@@ -27,7 +28,11 @@ class SessionCookie:
         # Browsers take secure cookies of this machine without encryption, too.
         local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         self.is_secure = parts.scheme == "https" or local
-        self.name = "__Host-session" if self.is_secure else "session"
+        self.name = self._named("session")
+        self._ticket_name = self._named("provider")
+
+    def _named(self, name: str) -> str:
+        return f"__Host-{name}" if self.is_secure else name
 
     def read(self, cookies: Mapping[str, str]) -> str | None:
         """Return the token that a browser sent."""
@@ -35,9 +40,20 @@ class SessionCookie:
 
     def keep(self, token: str, *, seconds: int) -> Cookie:
         """Return what lets a browser keep *token*."""
+        return self._cookie(self.name, token, seconds)
+
+    def read_ticket(self, cookies: Mapping[str, str]) -> str:
+        """Return what a browser kept while it was at a provider of identities."""
+        return cookies.get(self._ticket_name, "")
+
+    def keep_ticket(self, ticket: str) -> Cookie:
+        """Return what lets a browser keep *ticket* until it is back; an empty one ends it."""
+        return self._cookie(self._ticket_name, ticket, TICKET_SECONDS if ticket else 0)
+
+    def _cookie(self, name: str, value: str, seconds: int) -> Cookie:
         return Cookie(
-            self.name,
-            value=token,
+            name,
+            value=value,
             max_age=seconds,
             path="/",
             secure=self.is_secure,
@@ -56,7 +72,7 @@ def form_token(session: str | None) -> str:
     Pages are compressed, and what is repeated in a compressed page can be guessed from its
     length; so what is fixed is hidden under a mask.
     """
-    secret = _fixed(session)
+    secret = _fixed(session)[0]
     mask = secrets.token_bytes(len(secret))
     return base64.urlsafe_b64encode(mask + _mixed(mask, secret)).decode()
 
@@ -67,11 +83,12 @@ def is_ours(token: str, session: str | None) -> bool:
         found = base64.urlsafe_b64decode(token.encode("ascii"))
     except ValueError:
         return False
-    secret = _fixed(session)
-    if len(found) != 2 * len(secret):
+    secrets_of_it = _fixed(session)
+    half = len(secrets_of_it[0])
+    if len(found) != 2 * half:
         return False
-    half = len(secret)
-    return hmac.compare_digest(_mixed(found[:half], found[half:]), secret)
+    plain = _mixed(found[:half], found[half:])
+    return any(hmac.compare_digest(plain, secret) for secret in secrets_of_it)
 
 
 def is_foreign(headers: Mapping[str, str], public_url: str) -> bool:
@@ -91,8 +108,8 @@ def is_foreign(headers: Mapping[str, str], public_url: str) -> bool:
     return theirs.netloc.lower() not in {ours.netloc.lower(), headers.get("host", "").lower()}
 
 
-def _fixed(session: str | None) -> bytes:
-    return digest(session or "nobody", purpose=PURPOSE)
+def _fixed(session: str | None) -> list[bytes]:
+    return digests(session or "nobody", purpose=PURPOSE)
 
 
 def _mixed(one: bytes, other: bytes) -> bytes:

@@ -3,34 +3,46 @@
 from typing import Any
 from zoneinfo import available_timezones
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
 from .signing_in import SIGNED_IN, code_of
 
 ORGANIZATIONS = Page(
     path="/orgs",
-    title="Organizations",
+    title=N_("Organizations"),
     template="account/organizations.html",
     document=shown("query Organizations { ...Shell }"),
 )
+
+
+THEMES = {"SYSTEM": N_("As this device"), "LIGHT": N_("Light"), "DARK": N_("Dark")}
 
 
 def _account_view(data: Any, call: Call) -> dict[str, Any]:
     return {
         "sessions": data["viewer"]["sessions"]["nodes"],
         "factor": data["viewer"]["secondFactor"],
+        "passkeys": data["viewer"]["passkeys"],
+        "identities": data["viewer"]["providerIdentities"],
+        "provider": data["signInProvider"],
         "zones": sorted(available_timezones()),
+        "themes": THEMES,
+        "languages": {each["tag"]: each["name"] for each in data["viewer"]["languages"]},
     }
 
 
 ACCOUNT = Page(
     path="/account",
-    title="Account",
+    title=N_("Account"),
     template="account/index.html",
     document=shown(
-        "query Account { ...Shell viewer { secondFactor { isSetUp isRequired recoveryCodes } "
+        "query Account { ...Shell viewer { languages { tag name } "
+        "secondFactor { hasAuthenticator isRequired recoveryCodes } "
+        "passkeys { uuid name isSynced lastUsedAt createdAt } "
+        "providerIdentities { uuid issuer email lastUsedAt } "
         "sessions(first: 50) { nodes { uuid isCurrent organizationName sourceAddress userAgent "
-        "lastUsedAt createdAt expiresAt } } } }"
+        "lastUsedAt createdAt expiresAt } } } signInProvider { name } }"
     ),
     view=_account_view,
 )
@@ -79,6 +91,23 @@ ACTIONS = (
         },
         then=lambda data, call: Done("/account?done=saved"),
         form="profile",
+    ),
+    Action(
+        path="/account/looks",
+        page=ACCOUNT,
+        document=Document(
+            "mutation UpdateLooks($input: UpdateViewerInput!) { updateViewer(input: $input) "
+            "{ __typename } }"
+        ),
+        variables=lambda call: {
+            "input": {
+                "theme": call.form["theme"] if call.form.get("theme") in THEMES else "SYSTEM",
+                "shortcuts": call.form.get("shortcuts") == "yes",
+                "language": call.form.get("language", ""),
+            }
+        },
+        then=lambda data, call: Done("/account?done=saved"),
+        form="looks",
     ),
     Action(
         path="/account/password",

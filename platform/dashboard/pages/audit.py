@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ..page import Call, Page, shown
 
 
-def _filter(call: Call) -> dict[str, Any]:
+def filter_of(call: Call) -> dict[str, Any]:
+    """Return what the address asks for, as a filter of the schema."""
     asked = {"action": "action", "target": "targetType"}
     return {theirs: call.query[ours] for ours, theirs in asked.items() if call.query.get(ours)}
 
@@ -17,14 +19,14 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
     return {
         "entries": found["nodes"],
         "search": asked,
-        "is_filtered": bool(_filter(call)),
+        "is_filtered": bool(filter_of(call)),
         "more": call.link("/audit", **asked, after=after) if after else None,
     }
 
 
 AUDIT = Page(
     path="/o/{org:str}/audit",
-    title="Audit log",
+    title=N_("Audit log"),
     template="audit/index.html",
     document=shown(
         "query Audit($filter: AuditFilterInput, $after: String) { ...Shell organization { "
@@ -32,7 +34,7 @@ AUDIT = Page(
         "user { name email } apiKeyUuid targetType targetId changes sourceAddress requestId "
         "createdAt } pageInfo { hasNextPage endCursor } } } }"
     ),
-    variables=lambda call: {"filter": _filter(call), "after": call.query.get("after") or None},
+    variables=lambda call: {"filter": filter_of(call), "after": call.query.get("after") or None},
     view=_view,
 )
 PAGES = (AUDIT,)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, shown
 
@@ -14,7 +15,7 @@ def _ref(call: Call) -> dict[str, Any]:
 
 LIST = Page(
     path="/o/{org:str}/domains",
-    title="Domains",
+    title=N_("Domains"),
     template="domains/index.html",
     document=shown(
         "query Domains($after: String) { ...Shell organization { "
@@ -62,7 +63,7 @@ def _zone_value(record: dict[str, Any]) -> str:
 
 DOMAIN = Page(
     path="/o/{org:str}/domains/{domain:str}",
-    title="Domain",
+    title=N_("Domain"),
     template="domains/domain.html",
     document=shown(
         "query Domain($ref: DomainRef!) { ...Shell organization { domain(ref: $ref) { "

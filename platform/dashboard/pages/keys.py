@@ -2,18 +2,22 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
+from . import removals
 
 SCOPES = {
-    "send": (["messages:send", "messages:read"], "Send mail, and read what became of it"),
-    "read": (["messages:read", "queues:read", "domains:read"], "Read only"),
-    "all": (["*"], "Everything that you may do"),
+    "send": (["messages:send", "messages:read"], N_("Send mail, and read what became of it")),
+    "read": (["messages:read", "queues:read", "domains:read"], N_("Read only")),
+    "all": (["*"], N_("Everything that you may do")),
 }
 
 
 def _view(data: Any, call: Call) -> dict[str, Any]:
     return {
+        **removals.shown(data["organization"]),
+        "here_again": call.link("/keys", after=call.query.get("after", "")),
         "keys": data["organization"]["apiKeys"]["nodes"],
         "more": data["organization"]["apiKeys"]["pageInfo"],
         "scopes": SCOPES,
@@ -24,15 +28,19 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
 
 KEYS = Page(
     path="/o/{org:str}/keys",
-    title="API keys",
+    title=N_("API keys"),
     template="keys/index.html",
     document=shown(
-        "query Keys($after: String) { ...Shell organization { apiKeys(first: 50, after: $after) "
+        "query Keys($after: String, $removals: Boolean!) { ...Shell organization { "
+        "apiKeys(first: 50, after: $after) "
         "{ nodes { uuid id name prefix scopes mode status expiresAt lastUsedAt lastUsedAddress "
         "createdAt requestsIn24Hours previousKey { expiresAt } } "
-        "pageInfo { hasNextPage endCursor } } } }"
+        "pageInfo { hasNextPage endCursor } } " + removals.asked("API_KEY") + " } }"
     ),
-    variables=lambda call: {"after": call.query.get("after") or None},
+    variables=lambda call: {
+        "after": call.query.get("after") or None,
+        "removals": call.may("api_keys:write"),
+    },
     view=_view,
 )
 PAGES = (KEYS,)
@@ -79,4 +87,6 @@ ACTIONS = (
         then=lambda data, call: Done(call.link("/keys", done="key-revoked")),
         form="revoke",
     ),
+    removals.remove(KEYS, "/o/{org:str}/keys/{id:str}/remove", back="/keys", subject="apiKeyId"),
+    removals.undo(KEYS, back="/keys"),
 )

@@ -2,21 +2,25 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, shown
+from . import removals
 
 ROLES = {
-    "OWNER": "Everything, and billing",
-    "ADMIN": "Everything but paying",
-    "DEVELOPER": "Send, domains, keys, webhooks",
-    "VIEWER": "Look, and change nothing",
-    "BILLING": "Credits and invoices only",
+    "OWNER": N_("Everything, and billing"),
+    "ADMIN": N_("Everything but paying"),
+    "DEVELOPER": N_("Send, domains, keys, webhooks"),
+    "VIEWER": N_("Look, and change nothing"),
+    "BILLING": N_("Credits and invoices only"),
 }
 
 
 def _view(data: Any, call: Call) -> dict[str, Any]:
     found = data["organization"]
     return {
+        **removals.shown(found),
+        "here_again": call.link("/members", after=call.query.get("after", "")),
         "members": found["members"]["nodes"],
         "more": found["members"]["pageInfo"],
         "invitations": (found.get("invitations") or {"nodes": []})["nodes"],
@@ -29,19 +33,23 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
 
 LIST = Page(
     path="/o/{org:str}/members",
-    title="Members",
+    title=N_("Members"),
     template="members/index.html",
     document=shown(
-        "query Members($after: String, $invitations: Boolean!) { ...Shell organization { "
+        "query Members($after: String, $invitations: Boolean!, $removals: Boolean!) "
+        "{ ...Shell organization { "
         "requiresSecondFactor members(first: 50, after: $after) { "
         "nodes { uuid email name role status hasSecondFactor lastLoginAt joinedAt } "
         "pageInfo { hasNextPage endCursor } } "
         "invitations(first: 50) @include(if: $invitations) "
-        "{ nodes { uuid email role expiresAt invitedBy { name } } } } }"
+        "{ nodes { uuid email role expiresAt invitedBy { name } } } "
+        + removals.asked("MEMBER")
+        + " } }"
     ),
     variables=lambda call: {
         "after": call.query.get("after") or None,
         "invitations": call.may("users:write"),
+        "removals": call.may("users:write"),
     },
     view=_view,
 )
@@ -85,17 +93,10 @@ ACTIONS = (
         then=_done("role-changed"),
         form="role",
     ),
-    Action(
-        path="/o/{org:str}/members/{user:str}/remove",
-        page=LIST,
-        document=Document(
-            "mutation RemoveMember($input: RemoveMemberInput!) { removeMember(input: $input) "
-            "{ __typename } }"
-        ),
-        variables=lambda call: {"input": {"userId": call.path["user"]}},
-        then=_done("member-removed"),
-        form="remove",
+    removals.remove(
+        LIST, "/o/{org:str}/members/{id:str}/remove", back="/members", subject="userId"
     ),
+    removals.undo(LIST, back="/members"),
     Action(
         path="/o/{org:str}/invitations/{invitation:str}/withdraw",
         page=LIST,

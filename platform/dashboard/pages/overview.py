@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
 from ..page import Call, Page, shown
 
 DOCUMENT = shown(
@@ -20,7 +22,7 @@ DOCUMENT = shown(
         delivered: messages(first: 1, filter: { statuses: [DELIVERED], mode: LIVE })
           @include(if: $messages) { nodes { uuid } }
         problems: messages(first: 5, filter: { statuses: [BOUNCED, DEFERRED, EXPIRED, PARTIAL] })
-          @include(if: $messages) { nodes { uuid subject to status createdAt } }
+          @include(if: $messages) { nodes { uuid subject to status mode createdAt recipientCount } }
         queueOverview @include(if: $queues) {
           queueDepth ready deferred inFlight scheduled held oldestMessageAt deliveryRate bounceRate
           topDestinations { domain depth }
@@ -41,20 +43,20 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
     delivered = bool((found.get("delivered") or {"nodes": []})["nodes"])
     keys = bool((found.get("apiKeys") or {"nodes": []})["nodes"])
     all_steps = [
-        ("domains:write", "Add the domain you send from", call.link("/domains"), bool(domains)),
+        ("domains:write", _("Add the domain you send from"), call.link("/domains"), bool(domains)),
         (
             "domains:write",
-            "Publish its DNS records, and let us check them",
+            _("Publish its DNS records, and let us check them"),
             call.link(f"/domains/{domains[0]['name']}") if domains else call.link("/domains"),
             bool(verified),
         ),
         (
             "messages:send",
-            "Send yourself a test message",
+            _("Send yourself a test message"),
             call.link("/messages/new"),
             delivered,
         ),
-        ("api_keys:write", "Make an API key for your program", call.link("/keys"), keys),
+        ("api_keys:write", _("Make an API key for your program"), call.link("/keys"), keys),
     ]
     steps = [(word, to, done) for needs, word, to, done in all_steps if call.may(needs)]
     return {
@@ -72,28 +74,23 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
 def _health(queues: dict[str, Any] | None, *, delivered: bool) -> tuple[str, str]:
     """Return the state of the mail in a tone and a sentence."""
     if queues is None:
-        return "idle", "Your role does not see the queues."
+        return "idle", _("Your role does not see the queues.")
     if queues["held"]:
-        return "warn", "Some queues are held: mail in them waits until they are released."
+        return "warn", _("Some queues are held: mail in them waits until they are released.")
     if queues["bounceRate"] is not None and queues["bounceRate"] > 5:
-        return "bad", "More than one in twenty messages bounces. Look at the problems below."
+        return "bad", _("More than one in twenty messages bounces. Look at the problems below.")
     if queues["deferred"]:
-        return "warn", "Mail is flowing, and some of it was refused for now and is tried again."
+        return "warn", _("Mail is flowing, and some of it was refused for now and is tried again.")
     if queues["queueDepth"]:
-        return "good", "Mail is flowing."
-    return (
-        ("good", "Everything that was sent has been dealt with.")
-        if delivered
-        else (
-            "idle",
-            "Nothing has been delivered yet.",
-        )
-    )
+        return "good", _("Mail is flowing.")
+    if delivered:
+        return "good", _("Everything that was sent has been dealt with.")
+    return "idle", _("Nothing has been delivered yet.")
 
 
 OVERVIEW = Page(
     path="/o/{org:str}",
-    title="Overview",
+    title=N_("Overview"),
     template="overview/index.html",
     document=DOCUMENT,
     variables=lambda call: {

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, shown
 
@@ -25,6 +26,7 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
         "queues": found["nodes"],
         "overview": data["organization"]["queueOverview"],
         "search": asked,
+        "here_again": call.link("/queues", **asked, after=call.query.get("after", "")),
         "is_filtered": bool(_filter(call)),
         "queue_states": STATES,
         "more": call.link("/queues", **asked, after=after) if after else None,
@@ -34,7 +36,7 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
 
 LIST = Page(
     path="/o/{org:str}/queues",
-    title="Queues",
+    title=N_("Queues"),
     template="queues/index.html",
     document=shown(
         "query Queues($filter: QueueFilter, $after: String) { ...Shell organization { "

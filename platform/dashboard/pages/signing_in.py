@@ -7,12 +7,19 @@ from urllib.parse import quote
 
 from ...core.crypto import SealBroken, seal, unseal
 from ...core.errors import ErrorCode
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, Trouble
 
 KEPT_SECONDS = 300
 """How long a password that was right waits, sealed in the form, for the second factor."""
 PURPOSE = "dashboard_sign_in"
+WAITING = (
+    ErrorCode.SECOND_FACTOR_REQUIRED,
+    ErrorCode.SECOND_FACTOR_WRONG,
+    ErrorCode.PASSKEY_WRONG,
+)
+"""The password was right, and what else is needed was not."""
 SIGNED_IN = "{ token expiresInSeconds organization { slug } }"
 
 
@@ -25,7 +32,8 @@ def _where(call: Call) -> str:
     return wanted if is_page and wanted not in ("/", "/login") else ""
 
 
-def _signed_in(data: Any, call: Call) -> Done:
+def signed_in(data: Any, call: Call) -> Done:
+    """Go where somebody wanted to go, or to their organization."""
     (found,) = data.values()
     home = f"/o/{quote(found['organization']['slug'])}"
     return Done(_where(call) or home, session=(found["token"], found["expiresInSeconds"]))
@@ -41,7 +49,17 @@ def _credentials(call: Call) -> dict[str, Any]:
         return {"email": "nobody@invalid.example", "password": ""}
     if found.pop("until") < time.time():
         return {"email": found["email"], "password": ""}
+    if call.form.get("credential"):
+        return {**found, "passkey": passkey_of(call)}
     return {**found, **code_of(call.form.get("code", ""))}
+
+
+def passkey_of(call: Call) -> dict[str, str]:
+    """Return what a device answered."""
+    return {
+        "ticket": call.form.get("ticket", ""),
+        "credential": call.form.get("credential", ""),
+    }
 
 
 def code_of(text: str) -> dict[str, str]:
@@ -54,7 +72,7 @@ def code_of(text: str) -> dict[str, str]:
 
 def _ask_for_code(trouble: Trouble, call: Call) -> dict[str, Any]:
     """Let the right password wait for the code, so that nobody types it twice."""
-    if trouble.code not in (ErrorCode.SECOND_FACTOR_REQUIRED, ErrorCode.SECOND_FACTOR_WRONG):
+    if trouble.code not in WAITING:
         return {}
     if waiting := call.form.get("waiting"):
         return {"waiting": waiting}
@@ -63,43 +81,56 @@ def _ask_for_code(trouble: Trouble, call: Call) -> dict[str, Any]:
 
 
 def _sign_in_view(data: Any, call: Call) -> dict[str, Any]:
-    return {"waiting": "", "next": _where(call), "email": call.form.get("email", "")}
+    return {
+        "waiting": "",
+        "next": _where(call),
+        "email": call.form.get("email", ""),
+        "challenge": data["passkeyChallenge"],
+        "provider": data["signInProvider"],
+        "proof": "",
+    }
 
 
 SIGN_IN = Page(
     path="/login",
-    title="Sign in",
+    title=N_("Sign in"),
     template="signing_in/sign_in.html",
+    document=Document(
+        "query SigningIn { passkeyChallenge { ticket options } signInProvider { name } }"
+    ),
     view=_sign_in_view,
     is_public=True,
 )
 REGISTER = Page(
     path="/register",
-    title="Create an account",
+    title=N_("Create an account"),
     template="signing_in/register.html",
     is_public=True,
 )
 INVITATION = Page(
     path="/invite/{token:str}",
-    title="Invitation",
+    title=N_("Invitation"),
     template="signing_in/invitation.html",
     document=Document(
         "query Invitation($token: String!) { invitationOffer(token: $token) "
-        "{ organizationName invitedBy email role expiresAt } }"
+        "{ organizationName invitedBy email role expiresAt } signInProvider { name } }"
     ),
     variables=lambda call: {"token": call.path["token"]},
-    view=lambda data, call: {"offer": data["invitationOffer"]},
+    view=lambda data, call: {
+        "offer": data["invitationOffer"],
+        "provider": data["signInProvider"],
+    },
     is_public=True,
 )
 FORGOTTEN = Page(
     path="/reset",
-    title="New password",
+    title=N_("New password"),
     template="signing_in/forgotten.html",
     is_public=True,
 )
 RESET = Page(
     path="/reset/{token:str}",
-    title="Choose a new password",
+    title=N_("Choose a new password"),
     template="signing_in/reset.html",
     is_public=True,
 )
@@ -113,7 +144,7 @@ ACTIONS = (
             f"mutation SignIn($input: LogInInput!) {{ logIn(input: $input) {SIGNED_IN} }}"
         ),
         variables=lambda call: {"input": _credentials(call)},
-        then=_signed_in,
+        then=signed_in,
         again=_ask_for_code,
         is_public=True,
     ),
@@ -133,7 +164,7 @@ ACTIONS = (
             }
         },
         names={"organizationName": "organization"},
-        then=_signed_in,
+        then=signed_in,
         is_public=True,
     ),
     Action(
@@ -152,7 +183,7 @@ ACTIONS = (
                 "timezone": call.form.get("timezone") or "UTC",
             }
         },
-        then=_signed_in,
+        then=signed_in,
         is_public=True,
     ),
     Action(

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, shown
+from . import removals
 
 REASONS = ("COMPLAINT", "HARD_BOUNCE", "MANUAL", "UNSUBSCRIBE", "SOFT_BOUNCE_COOLING")
 
 
-def _filter(call: Call) -> dict[str, Any]:
+def filter_of(call: Call) -> dict[str, Any]:
+    """Return what the address asks for, as a filter of the schema."""
     asked: dict[str, Any] = {}
     if address := call.query.get("address", "").strip():
         asked["address"] = address
@@ -23,8 +26,10 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
     after = found["pageInfo"]["endCursor"] if found["pageInfo"]["hasNextPage"] else None
     return {
         "suppressions": found["nodes"],
+        **removals.shown(data["organization"]),
+        "here_again": call.link("/suppressions", **asked, after=call.query.get("after", "")),
         "search": asked,
-        "is_filtered": bool(_filter(call)),
+        "is_filtered": bool(filter_of(call)),
         "reasons": REASONS,
         "more": call.link("/suppressions", **asked, after=after) if after else None,
         "can_change": call.may("messages:write"),
@@ -34,15 +39,20 @@ def _view(data: Any, call: Call) -> dict[str, Any]:
 
 LIST = Page(
     path="/o/{org:str}/suppressions",
-    title="Suppressions",
+    title=N_("Suppressions"),
     template="suppressions/index.html",
     document=shown(
-        "query Suppressions($filter: SuppressionFilter, $after: String) { ...Shell organization { "
+        "query Suppressions($filter: SuppressionFilter, $after: String, $removals: Boolean!) "
+        "{ ...Shell organization { "
         "suppressions(filter: $filter, first: 50, after: $after) { "
         "nodes { uuid address reason description stream expiresAt createdAt } "
-        "pageInfo { hasNextPage endCursor } } } }"
+        "pageInfo { hasNextPage endCursor } } " + removals.asked("SUPPRESSION") + " } }"
     ),
-    variables=lambda call: {"filter": _filter(call), "after": call.query.get("after") or None},
+    variables=lambda call: {
+        "filter": filter_of(call),
+        "after": call.query.get("after") or None,
+        "removals": call.may("messages:write"),
+    },
     view=_view,
 )
 PAGES = (LIST,)
@@ -64,15 +74,11 @@ ACTIONS = (
         then=lambda data, call: Done(call.link("/suppressions", done="suppression-added")),
         form="add",
     ),
-    Action(
-        path="/o/{org:str}/suppressions/{id:str}/remove",
-        page=LIST,
-        document=Document(
-            "mutation RemoveSuppression($input: RemoveSuppressionInput!) "
-            "{ removeSuppression(input: $input) { __typename } }"
-        ),
-        variables=lambda call: {"input": {"suppression": {"id": call.path["id"]}}},
-        then=lambda data, call: Done(call.link("/suppressions", done="suppression-removed")),
-        form="remove",
+    removals.remove(
+        LIST,
+        "/o/{org:str}/suppressions/{id:str}/remove",
+        back="/suppressions",
+        subject="suppressionId",
     ),
+    removals.undo(LIST, back="/suppressions"),
 )

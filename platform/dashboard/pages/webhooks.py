@@ -2,28 +2,47 @@
 
 from typing import Any
 
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
+from ...core.languages import ngettext
 from ...graphql.execute import Document
 from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
 
 COMMON = (
-    ("message.*", "Everything that happens to messages"),
-    ("message.delivered", "Delivered"),
-    ("message.bounced", "Bounced"),
-    ("message.complained", "Complained"),
-    ("message.opened", "Opened"),
-    ("message.clicked", "Clicked"),
-    ("message.unsubscribed", "Unsubscribed"),
-    ("*", "Everything"),
+    ("message.*", N_("Everything that happens to messages")),
+    ("message.delivered", N_("Delivered")),
+    ("message.bounced", N_("Bounced")),
+    ("message.complained", N_("Complained")),
+    ("message.opened", N_("Opened")),
+    ("message.clicked", N_("Clicked")),
+    ("message.unsubscribed", N_("Unsubscribed")),
+    ("*", N_("Everything")),
+)
+MOST_NEW = 50
+POSTALS = (
+    ("MessageSent", N_("MessageSent: delivered")),
+    ("MessageDelayed", N_("MessageDelayed: put off")),
+    ("MessageDeliveryFailed", N_("MessageDeliveryFailed: refused or given up")),
+    ("MessageHeld", N_("MessageHeld: suppressed, or in the sandbox")),
+    ("MessageBounced", N_("MessageBounced: came back")),
+    ("MessageLinkClicked", N_("MessageLinkClicked: clicked")),
+    ("MessageLoaded", N_("MessageLoaded: opened")),
+    ("DomainDNSError", N_("DomainDNSError: a domain's records are wrong")),
+)
+"""What Postal calls events, for webhooks in its format."""
+FORMATS = (
+    ("STANDARD", N_("Ours, signed as Standard Webhooks say")),
+    ("POSTAL", N_("Postal's, for receivers that were made for it")),
 )
 STATES = ("PENDING", "DELIVERED", "DEAD")
 ROW = (
-    "uuid url events description enabled disabledReason lastDeliveryAt "
+    "uuid url events format description enabled disabledReason lastDeliveryAt "
     "stats { delivered failedAttempts dead pending medianMs successRate }"
 )
 
 LIST = Page(
     path="/o/{org:str}/webhooks",
-    title="Webhooks",
+    title=N_("Webhooks"),
     template="webhooks/index.html",
     document=shown(
         "query Webhooks($after: String) { ...Shell organization { "
@@ -35,6 +54,9 @@ LIST = Page(
         "webhooks": data["organization"]["webhooks"]["nodes"],
         "more": data["organization"]["webhooks"]["pageInfo"],
         "common": COMMON,
+        "postals": POSTALS,
+        "formats": FORMATS,
+        "format": call.form.get("format", "STANDARD"),
         "url": call.form.get("url", ""),
         "can_change": call.may("webhooks:write"),
     },
@@ -52,7 +74,7 @@ def _webhook_view(data: Any, call: Call) -> dict[str, Any]:
     after = found["pageInfo"]["endCursor"] if found["pageInfo"]["hasNextPage"] else None
     at = f"/webhooks/{webhook['uuid']}"
     return {
-        "title": "Webhook",
+        "title": _("Webhook"),
         "webhook": webhook,
         "calls": found["nodes"],
         "call_states": STATES,
@@ -60,12 +82,18 @@ def _webhook_view(data: Any, call: Call) -> dict[str, Any]:
         "is_filtered": bool(_filter(call)),
         "more": call.link(at, state=call.query.get("state", ""), after=after) if after else None,
         "can_change": call.may("webhooks:write"),
+        "is_first": not call.query.get("after"),
+        "newer": call.link(
+            f"{at}/newer",
+            state=call.query.get("state", ""),
+            since=found["pageInfo"]["startCursor"] or "",
+        ),
     }
 
 
 WEBHOOK = Page(
     path="/o/{org:str}/webhooks/{webhook:str}",
-    title="Webhook",
+    title=N_("Webhook"),
     template="webhooks/webhook.html",
     document=shown(
         "query Webhook($id: ID!, $filter: WebhookCallFilter, $after: String) { ...Shell "
@@ -74,7 +102,7 @@ WEBHOOK = Page(
         "calls(filter: $filter, first: 25, after: $after) { nodes { uuid event messageUuid state "
         "test attemptCount nextAttemptAt createdAt deliveredAt request "
         "attempts { number at status reply error durationMs } } "
-        "pageInfo { hasNextPage endCursor } } } } }"
+        "pageInfo { hasNextPage startCursor endCursor } } } } }"
     ),
     variables=lambda call: {
         "id": call.path["webhook"],
@@ -83,7 +111,36 @@ WEBHOOK = Page(
     },
     view=_webhook_view,
 )
-PAGES = (LIST, WEBHOOK)
+
+
+def _newer_view(data: Any, call: Call) -> dict[str, Any]:
+    found = data["organization"]["webhook"]["calls"]
+    n = len(found["nodes"])
+    told = ngettext("%(n)s new call, show", "%(n)s new calls, show", n)
+    if found["pageInfo"]["hasPreviousPage"]:
+        told = _("%(n)s or more new calls, show", n=n)
+    back = call.link(f"/webhooks/{call.path['webhook']}", state=call.query.get("state", ""))
+    return {"count": n, "told": told, "back": back}
+
+
+NEWER = Page(
+    path="/o/{org:str}/webhooks/{webhook:str}/newer",
+    title=N_("New calls"),
+    template="newer.html",
+    document=shown(
+        "query NewCalls($id: ID!, $filter: WebhookCallFilter, $last: Int, $since: String) "
+        "{ ...Shell organization { webhook(id: $id) { calls(filter: $filter, last: $last, "
+        "before: $since) { nodes { uuid } pageInfo { hasPreviousPage } } } } }"
+    ),
+    variables=lambda call: {
+        "id": call.path["webhook"],
+        "filter": _filter(call),
+        "last": MOST_NEW,
+        "since": call.query.get("since") or None,
+    },
+    view=_newer_view,
+)
+PAGES = (LIST, WEBHOOK, NEWER)
 
 
 def _back(note: str) -> Any:
@@ -101,12 +158,13 @@ ACTIONS = (
         page=LIST,
         document=Document(
             "mutation AddWebhook($input: CreateWebhookInput!) "
-            "{ made: createWebhook(input: $input) { secret webhook { uuid url } } }"
+            "{ made: createWebhook(input: $input) { secret webhook { uuid url format } } }"
         ),
         variables=lambda call: {
             "input": {
                 "url": call.form.get("url", "").strip(),
                 "events": list(call.chosen.get("events", ())) or ["message.*"],
+                "format": "POSTAL" if call.form.get("format") == "POSTAL" else "STANDARD",
             }
         },
         then=lambda data, call: SHOWN_ONCE,

@@ -1,6 +1,10 @@
 // What pages do beyond plain links and forms. Everything works without it, if less smoothly.
 "use strict";
 
+// Texts are English here. A file for another language ends with what these are in it.
+let texts = {};
+const _ = (text, values = {}) => (texts[text] || text).replace(/%\((\w+)\)s/g, (place, name) => values[name]);
+
 const statusLine = () => document.getElementById("status");
 
 function announce(text) {
@@ -13,21 +17,44 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = document.body.dataset.csrf || "";
 });
 
-document.addEventListener("htmx:sendError", () => announce("There is no connection. Nothing was changed."));
-document.addEventListener("htmx:timeout", () => announce("The answer takes too long. Load the page again."));
+document.addEventListener("htmx:sendError", () => announce(_("There is no connection. Nothing was changed.")));
+document.addEventListener("htmx:timeout", () => announce(_("The answer takes too long. Load the page again.")));
 document.addEventListener("htmx:responseError", (event) =>
-  announce(`The server refused this (${event.detail.xhr.status}). Load the page again.`));
+  announce(_("The server refused this (%(status)s). Load the page again.", { status: event.detail.xhr.status })));
 
-document.addEventListener("htmx:afterSwap", (event) => settle(event.detail.target));
+document.addEventListener("htmx:beforeSwap", (event) => keepPlace(event.detail.target));
+document.addEventListener("htmx:afterSwap", (event) => {
+  findPlace(event.detail.target);
+  settle(event.detail.target);
+});
+
+// What is opened or scrolled in a part of the page stays so when the part is shown anew.
+const places = new WeakMap();
+
+function keepPlace(part) {
+  places.set(part, {
+    open: new Set([...part.querySelectorAll("details[open][data-key]")].map((d) => d.dataset.key)),
+    left: [...part.querySelectorAll(".scroll")].map((s) => s.scrollLeft),
+  });
+}
+
+function findPlace(part) {
+  const place = places.get(part);
+  if (!place) return;
+  for (const each of part.querySelectorAll("details[data-key]")) {
+    each.open = place.open.has(each.dataset.key) || each.open;
+  }
+  [...part.querySelectorAll(".scroll")].forEach((s, n) => { s.scrollLeft = place.left[n] || 0; });
+}
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
-    announce("Copied.");
+    announce(_("Copied."));
   } catch {
-    announce("The browser does not let this page copy. Select the text instead.");
+    announce(_("The browser does not let this page copy. Select the text instead."));
   }
 });
 
@@ -51,7 +78,7 @@ function ask(question) {
   text.textContent = question;
   const choices = document.createElement("form");
   choices.method = "dialog";
-  for (const [value, word] of [["no", "Leave it"], ["yes", "Yes, do it"]]) {
+  for (const [value, word] of [["no", _("Leave it")], ["yes", _("Yes, do it")]]) {
     const button = document.createElement("button");
     button.type = "submit";
     button.value = value;
@@ -71,17 +98,6 @@ function ask(question) {
   });
 }
 
-// "/" goes to the search of the page, unless somebody types.
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-  const search = document.querySelector("[data-search]");
-  if (search) {
-    event.preventDefault();
-    search.focus();
-  }
-});
-
 function settle(root) {
   for (const field of root.querySelectorAll("[data-timezone]")) {
     field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
@@ -91,3 +107,4 @@ function settle(root) {
 }
 
 settle(document);
+document.querySelector(".side [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });

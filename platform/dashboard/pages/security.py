@@ -1,0 +1,190 @@
+"""Security: what rules have stopped and why, which rules there are, and how every part is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.languages import marked as N_
+from ...graphql.execute import Document
+from ..page import Action, Call, Done, Page, shown
+
+SCOPES = {
+    "DOMAIN": N_("Domains"),
+    "VMTA": N_("vMTAs"),
+    "QUEUE": N_("Queues"),
+    "API_KEY": N_("API keys"),
+    "SOURCE_IP": N_("Networks"),
+}
+ACTIONS_TAKEN = {
+    "BLOCK_SENDING": N_("The domain sends nothing"),
+    "PAUSE_VMTA": N_("The vMTA is paused"),
+    "HOLD_QUEUE": N_("The queue is held"),
+    "DISABLE_API_KEY": N_("The API key is switched off"),
+    "BLOCK_IP": N_("Nobody signs in from there"),
+    "ALERT_ONLY": N_("Nothing is stopped; it is told"),
+}
+METRICS = {
+    "HARD_BOUNCE_RATE": (N_("of what ended bounced hard"), "%"),
+    "COMPLAINT_RATE": (N_("of what was delivered was complained about"), "%"),
+    "BLOCK_RATE": (N_("of the attempts were blocked by receivers"), "%"),
+    "SEVERE_LISTINGS": (N_("listings of its address that many receivers refuse"), ""),
+    "DEFERRAL_RATE": (N_("of the attempts were refused for now"), "%"),
+    "VOLUME_RATIO": (N_("times the mail of a usual hour"), ""),
+    "FAILED_SIGN_INS": (N_("wrong passwords, codes and keys"), ""),
+    "INFECTED_MESSAGES": (N_("messages with a virus"), ""),
+    "MAIL_AUTH_FAILURE_RATE": (N_("of the attempts failed authentication"), "%"),
+    "SPAMTRAP_HITS": (N_("bounces that name a spam trap"), ""),
+    "SMTP_ABUSE": (N_("commands that were refused"), ""),
+    "FORGED_SENDERS": (N_("messages from domains of others"), ""),
+}
+GRACES = {
+    "3600": N_("an hour"),
+    "14400": N_("four hours"),
+    "86400": N_("a day"),
+    "0": N_("no time"),
+}
+"""How long a rule leaves alone what was released, in seconds."""
+
+
+def _scope(call: Call) -> str:
+    asked = call.query.get("scope", "")
+    return asked if asked in SCOPES else ""
+
+
+def _blocks_view(data: Any, call: Call) -> dict[str, Any]:
+    found = data["organization"]
+    page = found["autoBlocks"]["pageInfo"]
+    after = page["endCursor"] if page["hasNextPage"] else None
+    scope = _scope(call)
+    return {
+        "blocks": found["autoBlocks"]["nodes"],
+        "rules": {rule["key"]: rule["name"] for rule in found["autoBlockRules"]},
+        "reputation": found["reputation"],
+        "scopes": SCOPES,
+        "actions_taken": ACTIONS_TAKEN,
+        "graces": GRACES,
+        "scope": scope,
+        "link_of": lambda block: _link(block, call),
+        "here_again": call.link("/security", scope=scope, after=call.query.get("after", "")),
+        "more": call.link("/security", scope=scope, after=after) if after else None,
+        "can_change": call.may("security:write"),
+        "refused": call.path.get("block", ""),
+        "values": {"note": call.form.get("note", ""), "grace": call.form.get("grace", "")},
+    }
+
+
+def _link(block: Mapping[str, Any], call: Call) -> str | None:
+    """Return where what is stopped is shown; None: nowhere, or not to who asks."""
+    places = {
+        "DOMAIN": ("domains:read", f"/domains/{block['targetName']}"),
+        "VMTA": ("vmtas:read", f"/vmtas/{block['targetId']}"),
+        "QUEUE": ("queues:read", "/queues"),
+        "API_KEY": ("api_keys:read", "/keys"),
+    }
+    needs, path = places.get(block["scope"], ("", ""))
+    return call.link(path) if path and call.may(needs) else None
+
+
+BLOCKS = Page(
+    path="/o/{org:str}/security",
+    title=N_("Security"),
+    template="security/index.html",
+    document=shown(
+        """
+        query Security($filter: AutoBlockFilter, $after: String) { ...Shell organization {
+          reputation { score delivered hardBounced blocked complained policy }
+          autoBlockRules { key name }
+          autoBlocks(filter: $filter, first: 25, after: $after) {
+            nodes { uuid ruleKey scope targetId targetName action status metricValue threshold
+              sampleSize reason evidence triggeredAt expiresAt }
+            pageInfo { hasNextPage endCursor }
+          }
+        } }
+        """
+    ),
+    variables=lambda call: {
+        "filter": {"scope": _scope(call)} if _scope(call) else None,
+        "after": call.query.get("after") or None,
+    },
+    view=_blocks_view,
+)
+STATUS = Page(
+    path="/o/{org:str}/security/status",
+    title=N_("How security is"),
+    template="security/status.html",
+    document=shown(
+        """
+        query SecurityStatus { ...Shell organization { securityStatus {
+          overall greylistingEnabled greylistingPending blocklists failingBlocklists
+          blocklistsHealthy listedAddresses lastSweepAt autoBlockEnabled rulesEnabled rulesTotal
+          activeBlocks certificateExpiresAt minimumTlsVersion updatedAt
+          spamScanner { enabled healthy engine version problem }
+          virusScanner { enabled healthy engine version signaturesUpdatedAt problem }
+        } } }
+        """
+    ),
+    view=lambda data, call: {"status": data["organization"]["securityStatus"]},
+)
+RULES = Page(
+    path="/o/{org:str}/security/rules",
+    title=N_("Rules"),
+    template="security/rules.html",
+    document=shown(
+        "query SecurityRules { ...Shell organization { autoBlockRules { key name metric threshold "
+        "windowSeconds minimumVolume scope action durationSeconds enabled dryRun locked "
+        "triggered30d lastTriggeredAt } reputation { policy } } }"
+    ),
+    view=lambda data, call: {
+        "rules": data["organization"]["autoBlockRules"],
+        "policy": data["organization"]["reputation"]["policy"],
+        "scopes": SCOPES,
+        "metrics": METRICS,
+        "actions_taken": ACTIONS_TAKEN,
+        "can_change": call.may("security:write"),
+    },
+)
+PAGES = (BLOCKS, STATUS, RULES)
+
+
+def _resolve(call: Call) -> dict[str, Any]:
+    grace = call.form.get("grace", "")
+    return {
+        "input": {
+            "blockId": call.path["block"],
+            "note": call.form.get("note", "").strip() or None,
+            "graceSeconds": int(grace) if grace in GRACES else 3600,
+        }
+    }
+
+
+def _switch(call: Call) -> dict[str, Any]:
+    asked: dict[str, Any] = {"rule": call.path["rule"]}
+    for field, name in (("enabled", "enabled"), ("dry", "dryRun")):
+        if call.form.get(field) in ("yes", "no"):
+            asked[name] = call.form[field] == "yes"
+    return {"input": asked}
+
+
+ACTIONS = (
+    Action(
+        path="/o/{org:str}/security/blocks/{block:str}/resolve",
+        page=BLOCKS,
+        document=Document(
+            "mutation ResolveBlock($input: ResolveAutoBlockInput!) "
+            "{ resolveAutoBlock(input: $input) { __typename } }"
+        ),
+        variables=_resolve,
+        then=lambda data, call: Done(call.link("/security", done="block-resolved")),
+        form="resolve",
+    ),
+    Action(
+        path="/o/{org:str}/security/rules/{rule:str}",
+        page=RULES,
+        document=Document(
+            "mutation SwitchRule($input: SwitchAutoBlockRuleInput!) "
+            "{ switchAutoBlockRule(input: $input) { __typename } }"
+        ),
+        variables=_switch,
+        then=lambda data, call: Done(call.link("/security/rules", done="rule-switched")),
+        form="switch",
+    ),
+)
