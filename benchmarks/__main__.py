@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import analytics, edges, engine, postfix, tracking, webhooks
+from . import analytics, dialects, edges, engine, postfix, protection, tracking, walls, webhooks
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
 
@@ -54,6 +54,7 @@ def main() -> None:
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
     tracked = asyncio.run(tracking.measure(requests=min(chosen.messages, 3000)))
     counted = asyncio.run(analytics.measure(large=chosen.large))
+    looked_up = asyncio.run(protection.measure())
     calls = asyncio.run(webhooks.measure(runs=chosen.runs, calls=chosen.messages))
     report = (
         summary(figures)
@@ -61,7 +62,11 @@ def main() -> None:
         | tracking.summary(tracked)
         | analytics.summary(counted)
         | webhooks.summary(calls)
+        | protection.summary(looked_up)
     )
+    report |= walls.summary(asyncio.run(walls.measure()))
+    spoken = asyncio.run(dialects.measure(runs=chosen.runs, messages=chosen.messages))
+    report |= dialects.summary(spoken)
     report |= engine.measure(messages=min(chosen.messages, 2000), is_large=chosen.large)
     print_table(report)
     print(json.dumps(report))

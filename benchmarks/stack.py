@@ -113,6 +113,16 @@ class Stack:
             made = await _post(client, "/api/v1/api-keys", {"name": "Bench", "scopes": ["*"]})
             self.key = made["key"]
 
+    async def project_key(self) -> str:
+        """Return a new API key that is bound to the project `default`."""
+        projects = "{ organization { projects(first: 1) { nodes { id } } } }"
+        found = await self._graphql(projects, {})
+        create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key } }"
+        project = found["organization"]["projects"]["nodes"][0]["id"]
+        given = {"name": "Bench", "scopes": ["*"], "projectId": project}
+        key: str = (await self._graphql(create, {"input": given}))["createApiKey"]["key"]
+        return key
+
     async def delivered(self) -> int:
         """Return how many deliveries of the benchmark are delivered; reads the ledger of events."""
         return await self._count("DELIVERED")
@@ -129,14 +139,18 @@ class Stack:
             "query ($s: [MessageStatus!]) { organization { messages(first: 1, "
             "filter: { statuses: $s }) { nodes { uuid } } } }"
         )
+        data = await self._graphql(document, {"s": [status]})
+        return len(data["organization"]["messages"]["nodes"])
+
+    async def _graphql(self, document: str, variables: dict[str, Any]) -> Any:
         url = f"http://{self.web[0]}:{self.web[1]}/graphql"
         async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
             answer = await client.post(
                 url,
-                json={"query": document, "variables": {"s": [status]}},
+                json={"query": document, "variables": variables},
                 headers={"Authorization": f"Bearer {self._token}"},
             )
-        return len(answer.json()["data"]["organization"]["messages"]["nodes"])
+        return answer.json()["data"]
 
     def memory(self) -> dict[str, int]:
         """Return the proportional memory of each of our Python processes, in bytes."""

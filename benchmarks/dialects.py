@@ -1,0 +1,154 @@
+"""What a foreign API costs beside PostMTA's: the same mail over the same connections, in turn.
+
+python -m benchmarks.dialects                  three runs of 3,000 messages each
+python -m benchmarks.dialects --runs 1 --messages 500
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .client import Connection, flood
+from .stack import Stack, message
+
+CONNECTIONS = 32
+SIZE_BYTES = 2000
+TARGET = 0.9
+"""Of what PostMTA's `messages/send` accepts in the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How one API takes a message."""
+
+    path: str
+    head: Callable[[str], str]
+    """From the key to its header, if it stands in one."""
+    body: Callable[[Mapping[str, Any], str], dict[str, Any]]
+    """From PostMTA's fields and the key to the body."""
+
+
+POSTMTA = Sending(
+    "/api/v1/messages/send", lambda key: f"X-API-Key: {key}\r\n", lambda m, key: dict(m)
+)
+OTHERS = {
+    "postal_send_message": Sending(
+        "/api/v1/send/message",
+        lambda key: f"X-Server-API-Key: {key}\r\n",
+        lambda m, key: {
+            "from": m["from"],
+            "to": m["to"],
+            "subject": m["subject"],
+            "plain_body": m["text"],
+        },
+    ),
+    "postageapp_send_message": Sending(
+        "/v.1.1/send_message",
+        lambda key: "",
+        lambda m, key: {
+            "api_key": key,
+            "uid": uuid.uuid4().hex,
+            "arguments": {
+                "recipients": m["to"],
+                "headers": {"from": m["from"], "subject": m["subject"]},
+                "content": {"text/plain": m["text"]},
+            },
+        },
+    ),
+}
+"""By the name of the benchmark. Another API is one entry more."""
+
+
+@dataclass(slots=True)
+class Rates:
+    """Messages accepted in a second, run by run."""
+
+    postmta: list[float] = field(default_factory=list)
+    others: dict[str, list[float]] = field(default_factory=dict)
+
+
+async def measure(*, runs: int, messages: int) -> Rates:
+    """Send the same number of messages by each API, in turn, and return the rates."""
+    found = Rates(others={name: [] for name in OTHERS})
+    async with Stack() as stack:
+        # PostageApp sends with keys of a project only, so that all do.
+        stack.key = await stack.project_key()
+        for sending in (POSTMTA, *OTHERS.values()):
+            await _check(stack, sending)
+            await flood(stack.web, _requests(stack, sending, 200), connections=8)
+        for _ in range(runs):
+            found.postmta.append(await _rate(stack, POSTMTA, messages))
+            for name, sending in OTHERS.items():
+                found.others[name].append(await _rate(stack, sending, messages))
+    return found
+
+
+def summary(found: Rates) -> dict[str, Any]:
+    """Return the entries of the report."""
+    return {
+        name: {
+            "value": round(statistics.median(rates), 1),
+            "unit": "messages/s",
+            "ratio": round(
+                statistics.median(
+                    ours / theirs for ours, theirs in zip(rates, found.postmta, strict=True)
+                ),
+                3,
+            ),
+            "against": f"PostMTA's messages/send in the same run; {TARGET:g} is wanted",
+            "runs": len(rates),
+        }
+        for name, rates in found.others.items()
+    }
+
+
+async def _rate(stack: Stack, sending: Sending, count: int) -> float:
+    seconds, _ = await flood(stack.web, _requests(stack, sending, count), connections=CONNECTIONS)
+    while await stack.waiting():  # noqa: ASYNC110 it is another process that changes it
+        await asyncio.sleep(0.1)
+    return count / seconds
+
+
+async def _check(stack: Stack, sending: Sending) -> None:
+    """Raise unless the API takes a message: some answer 200 to a refusal, too."""
+    connection = await Connection.open(*stack.web)
+    status, body = await connection.send(_requests(stack, sending, 1)[0])
+    connection.close()
+    if status >= 300 or json.loads(body).get("status") in ("error", "parameter-error"):
+        raise RuntimeError(f"{sending.path} answered {status}: {body[:500]!r}")
+
+
+def _requests(stack: Stack, sending: Sending, count: int) -> list[bytes]:
+    host = f"{stack.web[0]}:{stack.web[1]}"
+    return [
+        _request(sending, message(number, size_bytes=SIZE_BYTES), host, stack.key)
+        for number in range(count)
+    ]
+
+
+def _request(sending: Sending, fields: Mapping[str, Any], host: str, key: str) -> bytes:
+    body = json.dumps(sending.body(fields, key)).encode()
+    head = (
+        f"POST {sending.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"{sending.head(key)}Accept: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dialects")
+    parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--messages", type=int, default=3000, help="messages in each run")
+    chosen = parser.parse_args()
+    found = asyncio.run(measure(runs=chosen.runs, messages=chosen.messages))
+    print(json.dumps(summary(found)))
+
+
+if __name__ == "__main__":
+    main()
