@@ -22,10 +22,15 @@ from postlane.core.actor import (
     UserId,
 )
 from postlane.core.crypto import digest
+from postlane.core.database import fetch
 from postlane.core.ids import new_id, new_token
 from postlane.domains.tables import Domain
+from postlane.ingress.rules import new_address_token
+from postlane.ingress.tables import IngressMail, IngressMailbox
+from postlane.protection.tables import Block
+from postlane.requests.tables import ApiRequest
 from postlane.security.rules import API_KEY_PURPOSE, KeyFormat, new_secret
-from postlane.security.tables import ApiKey, ApiKeySecret, SignInSession
+from postlane.security.tables import ApiKey, ApiKeySecret, Passkey, ProviderIdentity, SignInSession
 from postlane.suppressions.tables import Suppression
 from postlane.vmtas.tables import Pool
 from postlane.webhooks.rules import PAYLOAD_VERSIONS
@@ -118,6 +123,26 @@ async def make_actor(
     )
 
 
+def make_block(organization_id: UUID, target_id: str, **values: Any) -> Block:
+    """Return a block that is still to be saved: a rule has told of something, and stops nothing."""
+    return Block(
+        **{
+            "organization_id": organization_id,
+            "rule_key": "volume_spike",
+            "scope": "api_key",
+            "target_id": target_id,
+            "target_name": "Key",
+            "action": "alert_only",
+            "status": "active",
+            "metric_value": 11.0,
+            "threshold": 10.0,
+            "sample_size": 1000,
+            "reason": "Volume against the usual 11 over 1 hour (threshold 10).",
+        }
+        | values
+    )
+
+
 async def make_session(actor: Actor, **values: Any) -> SignInSession:
     """Make a session of the person who is *actor*."""
     session = SignInSession(
@@ -132,6 +157,25 @@ async def make_session(actor: Actor, **values: Any) -> SignInSession:
     )
     await session.save()
     return session
+
+
+async def make_passkey(actor: Actor) -> Passkey:
+    """Make a passkey of the person who is *actor*, which no device holds."""
+    id = new_id()
+    passkey = Passkey(
+        id=id, user_id=actor.user_id, credential_id=id.bytes, public_key=b"none", name="Phone"
+    )
+    await passkey.save()
+    return passkey
+
+
+async def make_identity(actor: Actor) -> ProviderIdentity:
+    """Let a provider that does not exist sign in the person who is *actor*."""
+    identity = ProviderIdentity(
+        user_id=actor.user_id, issuer="https://id.example", subject=str(new_id())
+    )
+    await identity.save()
+    return identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +245,45 @@ async def make_suppression(organization_id: Any, address: str, **values: Any) ->
     )
     await row.save()
     return row
+
+
+def make_api_request(organization_id: UUID, api_key_id: UUID) -> ApiRequest:
+    """Return a line of the log of requests."""
+    return ApiRequest(
+        organization_id=organization_id,
+        api_key_id=api_key_id,
+        api="rest",
+        method="GET",
+        route="/api/v1/messages",
+        status=200,
+        outcome="succeeded",
+        request_id="one",
+        microseconds=1_500,
+    )
+
+
+async def make_ingress_mailbox(organization_id: UUID, uid: str) -> tuple[UUID, int, UUID]:
+    """Make a mailbox into which a mail came; return its id, its number, and the mail's id."""
+    row = IngressMailbox(
+        organization_id=organization_id,
+        uid=uid,
+        token=new_address_token(),
+        url="https://program.example/mail",
+        sealed_secret=sealed(new_webhook_secret()),
+    )
+    await IngressMailbox.insert(row)
+    mail = IngressMail(
+        organization_id=organization_id,
+        mailbox_id=row.id,
+        source="smtp",
+        sender="ada@example.net",
+        subject="Hello",
+        size_bytes=5,
+        state="delivered",
+    )
+    await mail.save()
+    rows = await fetch("SELECT number FROM ingress_mailboxes WHERE id = {}", row.id)
+    return row.id, rows[0]["number"], mail.id
 
 
 async def make_webhook(organization: Organization, url: str) -> tuple[UUID, UUID, UUID]:

@@ -14,6 +14,8 @@ import pytest
 
 TOOLS = Path(__file__).parent / "tools"
 """The npm packages that tests use; `tests/run.py` installs them."""
+LIGHTHOUSE = TOOLS / "lighthouse"
+"""Lighthouse, apart from the others: it needs two hundred packages."""
 FIGURE = "figure"
 """Under this name a test records, as a property, a line that the run closes with."""
 
@@ -50,7 +52,27 @@ POSTFIX = Part("postfix", "postfix", "a real mail server as the receiver")
 SMTP_SOURCE = Part("smtp-source", "postfix", "a load of mail by SMTP")
 POSTGREY = Part("postgrey", "postgrey", "a receiver that greylists")
 SWAKS = Part("swaks", "swaks libnet-ssleay-perl", "a real mail client's dialogues")
-PARTS = (REDIS, NODE, NPM, CURL, CHROMIUM, POSTFIX, SMTP_SOURCE, POSTGREY, SWAKS)
+RSPAMD = Part("rspamd", "rspamd", "spam scores")
+CLAMD = Part("clamd", "clamav-daemon", "virus scans")
+MARIADB = Part("mariadbd", "mariadb-server", "the database of a Postal that is taken over")
+DOVECOT = Part("dovecot", "dovecot-imapd", "mailboxes on somebody's IMAP server")
+JAVA = Part("java", "default-jre-headless", "pages by the Nu validator of HTML")
+PARTS = (
+    REDIS,
+    NODE,
+    NPM,
+    CURL,
+    CHROMIUM,
+    POSTFIX,
+    SMTP_SOURCE,
+    POSTGREY,
+    SWAKS,
+    RSPAMD,
+    CLAMD,
+    MARIADB,
+    DOVECOT,
+    JAVA,
+)
 
 
 def needs(part: Part) -> pytest.MarkDecorator:
@@ -60,11 +82,18 @@ def needs(part: Part) -> pytest.MarkDecorator:
     )
 
 
-def needs_npm_package(name: str) -> pytest.MarkDecorator:
-    """Return the mark of a test that is skipped where `tests/tools` lacks npm's *name*."""
+def skip_without(part: Part) -> None:
+    """Skip the test that is running where *part* is missing."""
+    if part.path() is None:
+        pytest.skip(f"{part.program} is missing: {part.how} ({part.purpose})")
+
+
+def needs_npm_package(name: str, *, folder: Path = TOOLS) -> pytest.MarkDecorator:
+    """Return the mark of a test that is skipped where *folder* lacks npm's *name*."""
+    place = folder.relative_to(TOOLS.parents[1])
     return pytest.mark.skipif(
-        NODE.path() is None or not (TOOLS / "node_modules" / name).is_dir(),
-        reason=f"npm's {name} is missing: {NODE.how} npm, then npm ci --prefix tests/tools",
+        NODE.path() is None or not (folder / "node_modules" / name).is_dir(),
+        reason=f"npm's {name} is missing: {NODE.how} npm, then npm ci --prefix {place}",
     )
 
 

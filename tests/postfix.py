@@ -1,4 +1,4 @@
-"""Debian's Postfix as a receiver: an instance of its own under a folder of its own.
+"""Debian's Postfix as a receiver and as a client: an instance of its own in a folder of its own.
 
 The system's instance and its configuration are neither read nor changed. Mail for
 `@dest.example` lands in one folder; what the local part asks for:
@@ -7,7 +7,8 @@ The system's instance and its configuration are neither read nor changed. Mail f
     full                 is refused at RCPT, as a mailbox over its quota is
     anything else        is taken; at `grey_port` only after postgrey has had it wait
 
-Who has no mailbox is refused at RCPT.
+Who has no mailbox is refused at RCPT. What is handed over at `out_port` it sends to `bounces_to`,
+whosever it is, and tries again every few seconds if it is put off.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ from tests.parts import POSTFIX, POSTGREY, needs
 START_SECONDS = 30.0
 GREY_SECONDS = 1
 """How long postgrey has mail wait that it has not seen before."""
+RETRY_SECONDS = 2
+"""How long it waits before it tries again what was put off."""
 KNOWN = ("ada", "bob", "late", "full")
 """Who has a mailbox at `dest.example`, beside `user0` to `user99`."""
 
@@ -50,6 +53,9 @@ mynetworks = 192.0.2.0/24
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
 relayhost = [127.0.0.1]:{bounces_to}
+queue_run_delay = {retry}s
+minimal_backoff_time = {retry}s
+maximal_backoff_time = {retry}s
 virtual_mailbox_domains = dest.example
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = texthash:{folder}/mailboxes
@@ -68,6 +74,8 @@ smtpd_client_connection_count_limit = 0
 MASTER = """
 {port} inet n - n - - smtpd
 {grey_port} inet n - n - - smtpd -o smtpd_recipient_restrictions=$greylisting
+{out_port} inet n - n - - smtpd -o mynetworks=127.0.0.0/8
+    -o smtpd_recipient_restrictions=permit_mynetworks,reject
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -99,7 +107,7 @@ class Postfix:
     """A running instance; *bounces_to* is the port on loopback that all its mail goes to."""
 
     def __init__(self, folder: Path, *, bounces_to: int) -> None:
-        self.port, self.grey_port = _free_ports(2)
+        self.port, self.grey_port, self.out_port = _free_ports(3)
         self._folder = folder
         self._bounces_to = bounces_to
         self._process: asyncio.subprocess.Process | None = None
@@ -167,6 +175,7 @@ class Postfix:
         main = MAIN.format(
             folder=self._folder,
             bounces_to=self._bounces_to,
+            retry=RETRY_SECONDS,
             uid=owner.st_uid,
             gid=owner.st_gid,
         )
@@ -176,7 +185,7 @@ class Postfix:
         )
         (self._folder / "conf" / "main.cf").write_text(main.lstrip())
         (self._folder / "conf" / "master.cf").write_text(
-            MASTER.format(port=self.port, grey_port=self.grey_port).lstrip()
+            MASTER.format(port=self.port, grey_port=self.grey_port, out_port=self.out_port).lstrip()
         )
 
 

@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.parts import NODE, NPM, PARTS, THE_81, TOOLS, Part
+from tests.parts import LIGHTHOUSE, NODE, NPM, PARTS, THE_81, TOOLS, Part
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTED = ROOT / ".pytest_cache" / "v" / THE_81
-LONGEST_SECONDS = 30 * 60
+LONGEST_SECONDS = 60 * 60
 """A run that takes longer hangs; it is ended, with the place where it hangs."""
-SHARED = ("-n", "2", "--dist", "loadfile")
-"""Two processes share the files of tests: many of them wait for processes, not for a core.
+SHARED = ("-n", "3", "--dist", "loadfile")
+"""Three processes share the files of tests: many of them wait for processes, not for a core.
 
 Each has servers of its own. A file is never split, so that its fixtures are made once.
 """
@@ -69,7 +69,8 @@ def install_parts(*, allowed: bool) -> None:
     for part in missing:
         print(f"Missing: {part.program}, for {part.purpose}. To get it: {part.how}", flush=True)
     if NODE.path() and NPM.path():
-        npm_install()
+        npm_install(TOOLS)
+        npm_install(LIGHTHOUSE)
 
 
 def apt_install(parts: Sequence[Part]) -> None:
@@ -101,17 +102,20 @@ def leave_unconfigured(packages: Sequence[str]) -> None:
         subprocess.run(["debconf-set-selections"], input=answer, text=True, check=False)
 
 
-def npm_install() -> None:
-    """Install the locked packages of `tests/tools`, unless that is done already."""
-    lock, done = TOOLS / "package-lock.json", TOOLS / "node_modules" / ".package-lock.json"
+def npm_install(folder: Path) -> None:
+    """Install the locked packages of *folder*, unless that is done already."""
+    lock, done = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not lock.is_file():
         return
     if done.is_file() and done.stat().st_mtime >= lock.stat().st_mtime:
         return
-    command = ("npm", "ci", "--prefix", str(TOOLS), "--no-audit", "--no-fund", "--ignore-scripts")
+    command = ("npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts")
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if result.returncode:
-        print(f"npm ci --prefix tests/tools failed:\n{result.stderr[-2000:]}", flush=True)
+        print(
+            f"npm ci --prefix {folder.relative_to(ROOT)} failed:\n{result.stderr[-2000:]}",
+            flush=True,
+        )
 
 
 def run_checks() -> list[str]:

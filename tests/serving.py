@@ -29,19 +29,23 @@ class Web:
 
 
 @asynccontextmanager
-async def web_process(database_url: str, **settings: str) -> AsyncIterator[str]:
+async def web_process(
+    database_url: str, *, port: int | None = None, **settings: str
+) -> AsyncIterator[str]:
     """Run `postlane web` for the body, with this run's secrets, and give its URL.
 
     *settings* are those of the product, in lower case.
     """
-    async with running_web(database_url, **settings) as web:
+    async with running_web(database_url, port=port, **settings) as web:
         yield web.url
 
 
 @asynccontextmanager
-async def running_web(database_url: str, **settings: str) -> AsyncIterator[Web]:
+async def running_web(
+    database_url: str, *, port: int | None = None, **settings: str
+) -> AsyncIterator[Web]:
     """Do the same, and give the process, too."""
-    port = _free_port()
+    port = port or free_port()
     given = {
         "database_url": database_url,
         "listen": f"127.0.0.1:{port}",
@@ -59,7 +63,7 @@ async def running_web(database_url: str, **settings: str) -> AsyncIterator[Web]:
         stdin=asyncio.subprocess.DEVNULL,
     )
     try:
-        await _listening(port, within=30)
+        await _listening(port, within=120)
         yield Web(f"http://127.0.0.1:{port}", process)
     finally:
         if process.returncode is None:
@@ -70,7 +74,7 @@ async def running_web(database_url: str, **settings: str) -> AsyncIterator[Web]:
 @asynccontextmanager
 async def served(app: Any, *, http: HTTP1Settings = HTTP) -> AsyncIterator[str]:
     """Serve *app* on a free port of the loopback interface, and give its URL."""
-    port = _free_port()
+    port = free_port()
     server = Server(
         app,
         address="127.0.0.1",
@@ -90,7 +94,8 @@ async def served(app: Any, *, http: HTTP1Settings = HTTP) -> AsyncIterator[str]:
         await running
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -11,6 +11,7 @@ Of the sender or the recipient, whichever is at that step; what follows a `+` do
     drop-after-data      takes the message and hangs up without saying so
     slow-2s              answers the end of the content after two seconds
     greylist             refuses the first attempt with a 450
+    closed               refuses with a 451 for as long as the sink `is_closed`
 
 Runs in a thread of a test (`Sink`), or by itself for tests that kill processes and for
 benchmarks: `python -m tests.sink --port 2525 --log accepted.jsonl` appends one line of JSON for
@@ -36,7 +37,7 @@ from .certificates import Certificate, make_certificate
 
 _BEHAVIOUR = re.compile(
     r"(?P<code>[45][0-9][0-9])-at-(?P<step>mail|rcpt|data)|drop-(?P<drop>at-rcpt|at-data|after-data)"
-    r"|slow-(?P<seconds>[0-9.]+)s|(?P<greylist>greylist)"
+    r"|slow-(?P<seconds>[0-9.]+)s|(?P<greylist>greylist)|(?P<closed>closed)"
 )
 _TEXTS = {
     421: "4.7.0 Too many messages from your address, try again later",
@@ -82,6 +83,7 @@ class Manner:
     messages_per_connection: int | None = None
     login: tuple[str, str] | None = None
     delay: float = 0.0
+    is_closed: bool = False
     certificate_names: tuple[str, ...] = ("sink.example", "localhost")
     certificate_expired: bool = False
 
@@ -153,7 +155,7 @@ class Sink:
         self.messages.clear()
         self.book = Book(self.messages.append)
 
-    async def received(self, count: int, *, within: float = 10.0) -> list[Received]:
+    async def received(self, count: int, *, within: float = 60.0) -> list[Received]:
         """Return the messages once there are *count*, or fail."""
         deadline = time.monotonic() + within
         while len(self.messages) < count:
@@ -326,6 +328,8 @@ class _Talk(asyncio.Protocol):
         elif behaviour.get("greylist") and not self._book.seen_by_greylist[match[1]]:
             self._book.seen_by_greylist[match[1]] += 1
             self._say("450 4.7.1 Greylisted, please try again in a minute")
+        elif behaviour.get("closed") and self._manner.is_closed:
+            self._refuse(451)
         elif not self._fails(match[1], "rcpt"):
             self._recipients.append(match[1])
             self._say("250 2.1.5 OK")

@@ -5,10 +5,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from postlane.core.database import DB
+from postlane.core.tenants import SETTING
 
-OF_NO_REQUEST = ("typeinfo_tree", "current_setting('jit')", "set_config('jit'", "pg_notify")
-"""What asyncpg asks for itself, once for each connection, and the news of events, which go
-out a moment after what happened."""
+OF_NO_REQUEST = (
+    "typeinfo_tree",
+    "current_setting('jit')",
+    "set_config('jit'",
+    "pg_notify",
+    "INSERT INTO api_requests",
+    f"SET {SETTING}",
+)
+"""What asyncpg asks for itself, once for each connection, the news of events and the log of
+requests, which follow a moment after what happened, and whose a connection is, said when its
+tenant changes."""
 
 
 @contextmanager
@@ -37,8 +46,8 @@ def _noting(call: Callable[[str, Sequence[Any]], None]) -> Iterator[None]:
         connection.add_query_logger(note)
 
     assert DB.pool is not None
-    # The pool calls this for each connection that it hands out.
-    holders = DB.pool._holders
+    # The pools call this for each connection that they hand out.
+    holders = [*DB.pool._holders, *(DB.tenant_pool._holders if DB.tenant_pool else ())]
     before = [holder._setup for holder in holders]
     for holder in holders:
         holder._setup = watch

@@ -5,7 +5,14 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 from docs.__main__ import CHANGELOG, FRAGMENTS, KINDS, generated, release_notes
+from graphql import parse, validate
+
+from postlane.blocklists.catalogue import check_settings, known_lists
+from postlane.core.settings import settings
+from postlane.graphql.schema import CORE
+from postlane.protection.catalogue import all_rules
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -16,6 +23,26 @@ PAGES = sorted(
 def name_of(path: Path) -> str:
     """Return how *path* is called in a failure."""
     return path.relative_to(ROOT).as_posix()
+
+
+BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS = [
+    (name_of(path), text)
+    for path in PAGES
+    for language, text in BLOCK.findall(path.read_text("utf-8"))
+    if language == "graphql"
+]
+RUN = {
+    "README.md": "tests/test_getting_started.py",
+    "docs/domains.md": "tests/journeys/test_pages.py",
+    "docs/getting-started.md": "tests/test_getting_started.py",
+    "docs/moving-from-postageapp.md": "tests/journeys/test_pages.py",
+    "docs/moving-from-postal.md": "tests/journeys/test_moving_from_postal.py",
+    "docs/moving-from-postmta.md": "tests/journeys/test_pages.py",
+    "docs/scaling.md": "tests/server/test_scaling.py",
+    "docs/sending.md": "tests/journeys/test_pages.py",
+}
+"""The pages that show commands, and what runs them."""
 
 
 def test_the_made_parts_are_current() -> None:
@@ -98,3 +125,59 @@ def test_the_front_page_is_short_and_gives_the_two_commands() -> None:
     assert len(lines) <= 150
     assert any("make run" in line for line in lines)
     assert any("make test" in line for line in lines)
+
+
+def test_every_document_that_a_page_shows_fits_the_schema() -> None:
+    faults = [
+        (page, fault.message)
+        for page, document in DOCUMENTS
+        for fault in validate(CORE, parse(document))
+    ]
+
+    assert len(DOCUMENTS) > 15
+    assert faults == []
+
+
+def test_every_page_with_commands_is_run() -> None:
+    with_commands = {
+        name_of(path)
+        for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        if any(language == "sh" for language, _ in BLOCK.findall(path.read_text("utf-8")))
+    }
+
+    assert with_commands == set(RUN)
+    absent = [
+        page for page, test in RUN.items() if page.split("/")[-1] not in (ROOT / test).read_text()
+    ]
+    assert absent == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+    assert {name for name in pages if f"({name})" not in index} == set()
+
+
+def test_the_settings_files_that_a_page_shows_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = [
+        text
+        for language, text in BLOCK.findall((ROOT / "docs" / "security.md").read_text("utf-8"))
+        if language == "toml"
+    ]
+    for name, text in zip(("blocklists_file", "auto_block_file"), shown, strict=True):
+        (tmp_path / name).write_text(text, "utf-8")
+        monkeypatch.setenv(f"POSTLANE_{name.upper()}", str(tmp_path / name))
+    settings.cache_clear()
+    try:
+        check_settings(settings())
+        known = known_lists()
+        rule = all_rules()["high_bounce_rate"]
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+
+    assert {"zen.dq.spamhaus.net", "bl.example.com"} <= set(known)
+    assert (rule.threshold, rule.locked) == (3, True)

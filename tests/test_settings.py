@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from postlane.core.settings import PREFIX, Address, Settings, SettingsError, load
+from postlane.accounts.rules import Plan
+from postlane.core.settings import PLANS, PREFIX, Address, Settings, SettingsError, load
 
 ROOT = Path(__file__).resolve().parents[1]
 DECLARED = fields(Settings)
@@ -25,6 +26,12 @@ def test_every_setting_is_read_or_says_that_it_is_not() -> None:
     unread = [each for each in DECLARED if not re.search(rf"\.{each.name}\b", code)]
     told = [each for each in unread if "ot part of this version" in each.metadata["meaning"]]
     assert unread == told
+
+
+def test_plans_have_the_names_that_organizations_are_on() -> None:
+    assert list(PLANS) == [plan.value for plan in Plan]
+    found = load({"POSTLANE_KEEP_DAYS_BY_PLAN": " trial.messages=7, trial.contents=0 "})
+    assert found.keep_days_by_plan == {("trial", "messages"): 7, ("trial", "contents"): 0}
 
 
 def test_every_default_parses() -> None:
@@ -55,6 +62,13 @@ def test_nothing_set_keeps_mail_and_listeners_on_this_machine() -> None:
         ("PAYMENT", "stripe", "POSTLANE_PAYMENT=stripe needs POSTLANE_STRIPE_SECRET_KEY."),
         ("STRIPE_SECRET_KEY", "sk_test_1", "POSTLANE_STRIPE_SECRET_KEY and POSTLANE_STRIPE_WEB"),
         ("LEDGER_DAYS", "89", "POSTLANE_LEDGER_DAYS='89' is not valid: write 90 to 36500."),
+        ("KEEP_DAYS_BY_PLAN", "gold.audit=30", "POSTLANE_KEEP_DAYS_BY_PLAN='gold.audit=30' is not"),
+        (
+            "KEEP_DAYS_BY_PLAN",
+            "trial.messages=31",
+            "POSTLANE_KEEP_DAYS_BY_PLAN has trial.messages=31",
+        ),
+        ("KEEP_DAYS_BY_PLAN", "trial.calls=0", "POSTLANE_KEEP_DAYS_BY_PLAN has trial.calls=0: a "),
         ("SECRET_KEY", "short", "POSTLANE_SECRET_KEY needs at least 32 characters."),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "POSTLANE_TRUSTED_PROXIES='10.0.0.1/8' is not valid: "),
         ("ENV_FILE", "/nowhere/at/all", "POSTLANE_ENV_FILE=/nowhere/at/all cannot be read: "),

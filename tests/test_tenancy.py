@@ -5,6 +5,7 @@ The places are found by walking the schema. A new field that takes an id fails h
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,17 +19,20 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLList,
-    GraphQLNonNull,
     GraphQLObjectType,
     get_named_type,
     get_nullable_type,
 )
 
+from postlane.blocklists.tables import Listing
+from postlane.bulk.tables import BulkAction
 from postlane.core import clock
 from postlane.core.actor import Actor, ActorKind, ApiKeyId, OrganizationId
 from postlane.core.database import fetch
+from postlane.delivery.tables import CapturedMessage
 from postlane.delivery.work import roll_up
 from postlane.domains.tables import DomainCheck
+from postlane.exports.tables import Export
 from postlane.graphql.context import Context
 from postlane.graphql.documents import prepare
 from postlane.graphql.execute import Result
@@ -37,7 +41,9 @@ from postlane.graphql.nodes import global_id, registered
 from postlane.graphql.scalars import write_time
 from postlane.graphql.schema import CORE
 from postlane.messages.tables import Erasure
+from postlane.removals.tables import Removal
 from postlane.suppressions.tables import SuppressionImport
+from postlane.templates.tables import Template, TemplateVersion
 from postlane.tracking.tables import TrackingChoice
 from postlane.vmtas.tables import Pool, Vmta
 from tests.billing.setup import make_invoice
@@ -46,24 +52,53 @@ from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
+    make_api_request,
+    make_block,
     make_domain,
+    make_identity,
+    make_ingress_mailbox,
     make_membership,
     make_organization,
+    make_passkey,
     make_project,
     make_session,
     make_suppression,
     make_webhook,
 )
+from tests.people import PASSWORD
 
-TEXT_REFERENCES = frozenset({"vmta", "pool", "defaultPool", "targetId"})
-"""Fields that refer to something by a plain string."""
+TEXT_REFERENCES = frozenset(
+    {
+        "allowedDomains",
+        "defaultPool",
+        "layout",
+        "number",
+        "pool",
+        "reassignTo",
+        "targetId",
+        "template",
+        "vmta",
+    }
+)
+"""Fields that refer to something by a plain string or number; `test_texts.py` knows the others."""
 
 MESSAGE = {"to": ["ada@example.net"], "subject": "Hello", "text": "Hello there."}
 
+NUMBER = "SELECT number FROM projects WHERE id = {}"
+VERSION = {"texts": [{"text": "{{ content }}"}]}
+
 KINDS = {
     "Mutation.archiveProject(input.projectId)": "Project",
+    "Mutation.archiveProject(input.project.id)": "Project",
+    "Mutation.archiveProject(input.project.number)": "Project number",
+    "Mutation.archiveProject(input.project.uid)": "Project uid",
+    "Mutation.updateProject(input.project.id)": "Project",
+    "Mutation.updateProject(input.project.number)": "Project number",
+    "Mutation.updateProject(input.project.uid)": "Project uid",
     "Mutation.restoreProject(input.projectId)": "Project",
     "Billing.invoice(id)": "Invoice",
+    "Mutation.cancelBulkAction(input.bulkActionId)": "BulkAction",
+    "Mutation.cancelExport(input.exportId)": "Export",
     "Mutation.cancelMessage(input.id)": "Message",
     "Mutation.changeRole(input.userId)": "User",
     "Mutation.chooseTracking(input.projectId)": "Project",
@@ -72,7 +107,39 @@ KINDS = {
     "Mutation.createDomain(input.defaultPool)": "Pool name",
     "Mutation.addSuppression(input.projectId)": "Project",
     "Mutation.importSuppressions(input.projectId)": "Project",
+    "Mutation.createApiKey(input.allowedDomains)": "Domain uuid",
     "Mutation.createApiKey(input.projectId)": "Project",
+    "Mutation.createTemplate(input.projectId)": "Project",
+    "Mutation.deleteTemplate(input.template.id)": "Template",
+    "Mutation.deleteTemplate(input.template.slug)": "Template slug",
+    "Mutation.previewTemplate(input.template.id)": "Template",
+    "Mutation.previewTemplate(input.template.slug)": "Template slug",
+    "Mutation.publishTemplate(input.template.id)": "Template",
+    "Mutation.publishTemplate(input.template.slug)": "Template slug",
+    "Mutation.renameTemplate(input.template.id)": "Template",
+    "Mutation.renameTemplate(input.template.slug)": "Template slug",
+    "Mutation.saveTemplate(input.template.id)": "Template",
+    "Mutation.saveTemplate(input.template.slug)": "Template slug",
+    "Mutation.createTemplate(input.version.layout)": "Template slug",
+    "Mutation.saveTemplate(input.version.layout)": "Template uuid",
+    "Mutation.previewTemplate(input.draft.layout)": "Template slug",
+    "Mutation.sendMessage(input.template.template)": "Template slug",
+    "Mutation.sendPersonalMessage(input.template)": "Template uuid",
+    "Mutation.simulateDelivery(input.message.template.template)": "Template uuid",
+    "Mutation.createIngressMailbox(input.projectId)": "Project",
+    "Mutation.updateIngressMailbox(input.mailbox.id)": "IngressMailbox",
+    "Mutation.updateIngressMailbox(input.mailbox.number)": "IngressMailbox number",
+    "Mutation.updateIngressMailbox(input.mailbox.uid)": "IngressMailbox uid",
+    "Mutation.lookIntoIngressMailbox(input.mailbox.id)": "IngressMailbox",
+    "Mutation.lookIntoIngressMailbox(input.mailbox.number)": "IngressMailbox number",
+    "Mutation.lookIntoIngressMailbox(input.mailbox.uid)": "IngressMailbox uid",
+    "Mutation.deleteIngressMailbox(input.mailbox.id)": "IngressMailbox",
+    "Mutation.deleteIngressMailbox(input.mailbox.number)": "IngressMailbox number",
+    "Mutation.deleteIngressMailbox(input.mailbox.uid)": "IngressMailbox uid",
+    "Organization.ingressMailbox(ref.id)": "IngressMailbox",
+    "Organization.ingressMailbox(ref.number)": "IngressMailbox number",
+    "Organization.ingressMailbox(ref.uid)": "IngressMailbox uid",
+    "Organization.ingressMails(mailbox)": "IngressMailbox",
     "Mutation.createWebhook(input.projectId)": "Project",
     "Mutation.updateWebhook(input.webhookId)": "Webhook",
     "Mutation.deleteWebhook(input.webhookId)": "Webhook",
@@ -84,13 +151,23 @@ KINDS = {
     "Mutation.deleteDomain(input.domain.id)": "Domain",
     "Mutation.deleteDomain(input.domain.name)": "Domain name",
     "Mutation.endSession(input.sessionId)": "Session",
+    "Mutation.renamePasskey(input.passkeyId)": "Passkey",
+    "Mutation.removePasskey(input.passkeyId)": "Passkey",
+    "Mutation.unlinkProvider(input.identityId)": "ProviderIdentity",
     "Mutation.grantCredits(input.organization.id)": "Organization",
     "Mutation.grantCredits(input.organization.slug)": "Organization slug",
     "Mutation.markInvoicePaid(input.invoiceId)": "Invoice",
     "Mutation.removeMember(input.userId)": "User",
     "Mutation.removeSuppression(input.suppression.address)": "Suppression address",
     "Mutation.removeSuppression(input.suppression.id)": "Suppression",
+    "Mutation.removeLater(input.subject.suppressionId)": "Suppression",
+    "Mutation.removeLater(input.subject.apiKeyId)": "ApiKey",
+    "Mutation.removeLater(input.subject.userId)": "User",
+    "Mutation.undoRemoval(input.removalId)": "Removal",
     "Mutation.resendInvitation(input.invitationId)": "Invitation",
+    "Mutation.resendMessage(input.id)": "Message",
+    "Mutation.resolveAutoBlock(input.blockId)": "AutoBlock",
+    "Mutation.setReputationPolicy(input.organizationId)": "Organization",
     "Mutation.flushQueue(input.queue)": "Queue",
     "Mutation.holdQueue(input.queue)": "Queue",
     "Mutation.releaseQueue(input.queue)": "Queue",
@@ -122,21 +199,26 @@ KINDS = {
     "Mutation.resumeVmta(input.vmta.name)": "Vmta name",
     "Mutation.checkVmta(input.vmta.id)": "Vmta",
     "Mutation.checkVmta(input.vmta.name)": "Vmta name",
+    "Mutation.deleteVmta(input.reassignTo)": "Vmta uuid",
     "Mutation.deleteVmta(input.vmta.id)": "Vmta",
     "Mutation.deleteVmta(input.vmta.name)": "Vmta name",
     "Organization.vmtaQueues(ref.id)": "Vmta",
     "Organization.vmtaQueues(ref.name)": "Vmta name",
     "Organization.apiKey(id)": "ApiKey",
+    "Organization.apiRequests(filter.apiKeyId)": "ApiKey",
     "Organization.auditLog(filter.apiKeyId)": "ApiKey",
     "Organization.auditLog(filter.targetId)": "Message uuid",
     "Organization.auditLog(filter.userId)": "User",
+    "Organization.capturedMessage(id)": "Captured message",
     "Organization.delivery(id)": "Delivery",
+    "Organization.deliveryByNumber(number)": "Delivery number",
     "Organization.domain(ref.id)": "Domain",
     "Organization.domain(ref.name)": "Domain name",
     "Organization.domainChecks(domain.id)": "Domain",
     "Organization.domainChecks(domain.name)": "Domain name",
     "Organization.member(id)": "User",
     "Organization.message(id)": "Message",
+    "Organization.messageByNumber(number)": "Message number",
     "Organization.messages(filter.apiKey)": "ApiKey",
     "Organization.messages(filter.domain)": "Domain",
     "Organization.messages(filter.pool)": "Pool name",
@@ -148,6 +230,8 @@ KINDS = {
     "Organization.queues(filter.pool)": "Pool name",
     "Organization.queues(filter.vmta)": "Vmta uuid",
     "Organization.vmta(ref.id)": "Vmta",
+    "Organization.template(ref.id)": "Template",
+    "Organization.template(ref.slug)": "Template slug",
     "Organization.webhook(id)": "Webhook",
     "Organization.vmta(ref.name)": "Vmta name",
     "Organization.vmtas(filter.pool)": "Pool name",
@@ -155,22 +239,36 @@ KINDS = {
     "Query.nodes(ids)": "Domain",
     "Subscription.messageEvents(messageId)": "Message",
     "Subscription.messageEvents(projectId)": "Project",
+    "Subscription.organizationChanges(messageIds)": "Message",
     "Subscription.queueChanges(filter.pool)": "Pool name",
     "Subscription.queueChanges(filter.vmta)": "Vmta uuid",
     "Subscription.queueChanges(queueId)": "Queue",
 }
 """What each place refers to: a type, or another way to name one of its objects."""
 
+FILTERED = ("apiKey", "domain", "pool", "vmta")
+EXPORTED = (
+    *(f"{subject}.{field}" for subject in ("messages", "events") for field in FILTERED),
+    *(f"auditLog.{field}" for field in ("apiKeyId", "targetId", "userId")),
+)
+
 NO_REFERENCES = frozenset(
     {
+        *(f"Mutation.startExport(input.subject.{each})" for each in EXPORTED),
+        "Mutation.createVmta(input.allowedDomains)",
+        *(f"Mutation.startBulkAction(input.filter.{each})" for each in FILTERED),
         "Mutation.createVmta(input.pool)",
+        "Mutation.updateProject(input.allowedDomains)",
+        "Mutation.updateVmta(input.allowedDomains)",
         "Mutation.updateVmta(input.pool)",
         "VmtaQueues.queues(filter.pool)",
         "Webhook.calls(filter.message)",
         "VmtaQueues.queues(filter.vmta)",
     }
 )
-"""Labels that make a pool of one's own, and filters within what a reference has found."""
+"""Labels that make a pool of one's own, names that are compared with, and filters: within what a
+reference has found, and of lists that are read later, with the same rights as `Organization`
+shows them."""
 
 PERSONAL = frozenset(
     {
@@ -178,11 +276,17 @@ PERSONAL = frozenset(
         "changePassword",
         "createOrganization",
         "endSession",
+        "removePasskey",
+        "renamePasskey",
+        "unlinkProvider",
         "switchOrganization",
         "updateViewer",
     }
 )
 """What only a person does."""
+
+OWN_ALONE = frozenset({"Passkey", "ProviderIdentity", "Session"})
+"""Kinds of objects that only the person sees whose they are."""
 
 
 def given(field: str, world: "World") -> dict[str, Any]:
@@ -192,10 +296,26 @@ def given(field: str, world: "World") -> dict[str, Any]:
         "changeRole": {"role": "VIEWER"},
         "chooseTracking": {"address": "ada@example.net", "opens": False},
         "createApiKey": {"name": "Key", "scopes": ["messages:read"]},
+        "deleteVmta": {"vmta": {"name": world.names["Vmta name"]}},
         "createDomain": {"name": f"other-{world.domain}"},
+        "createTemplate": {"slug": "another", "version": VERSION},
+        "previewTemplate": {"draft": VERSION},
+        "publishTemplate": {"number": 1},
+        "renameTemplate": {"name": "Renamed"},
+        "saveTemplate": {"template": {"slug": world.names["Template slug"]}, "version": VERSION},
+        "sendPersonalMessage": {
+            "from": f"shop@{world.domain}",
+            "recipients": [{"address": "ada@example.net"}],
+        },
+        "createIngressMailbox": {"url": f"https://{world.domain}/mail"},
+        "updateIngressMailbox": {"label": "Renamed"},
         "createWebhook": {"url": f"https://{world.domain}/hooks", "events": ["*"]},
         "grantCredits": {"type": "EMAIL", "amount": 1},
+        "setReputationPolicy": {"policy": "STRICT"},
         "importSuppressions": {"data": "YWRhQGV4YW1wbGUubmV0"},
+        "removePasskey": {"password": PASSWORD},
+        "renamePasskey": {"name": "Renamed"},
+        "unlinkProvider": {"password": PASSWORD},
         "replayWebhookCalls": {"since": write_time(clock.now() - timedelta(hours=1))},
         "sendMessage": MESSAGE | {"from": f"shop@{world.domain}"},
         "simulateDelivery": {"message": MESSAGE | {"from": f"shop@{world.domain}"}},
@@ -208,6 +328,11 @@ def given(field: str, world: "World") -> dict[str, Any]:
     return needed.get(field, {})
 
 
+NAMED_ONE_WAY = frozenset({"domain", "template", "vmta"})
+WHOLE = NAMED_ONE_WAY | {"version", "draft"}
+"""Objects that are needed where the reference is not in them."""
+
+
 def merged(needed: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """Return *value* with what is needed beside it; of what is left out nothing is needed.
 
@@ -215,10 +340,10 @@ def merged(needed: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """
     inner = {
         name: merged(needed[name], value[name])
-        for name in needed.keys() & value.keys() - {"domain"}
+        for name in needed.keys() & value.keys() - NAMED_ONE_WAY
         if isinstance(value[name], dict) and isinstance(needed[name], dict)
     }
-    outer = {k: v for k, v in needed.items() if not isinstance(v, dict) or k == "domain"}
+    outer = {k: v for k, v in needed.items() if not isinstance(v, dict) or k in WHOLE}
     return outer | value | inner
 
 
@@ -254,7 +379,9 @@ class Place:
         """Return the variable that holds *reference* where the path ends."""
         argument: GraphQLArgument = self.definition.args[self.path[0]]
         is_list = isinstance(get_nullable_type(argument.type), GraphQLList)
-        value: Any = [reference] if is_list else reference
+        # A number is one whether it names something or not.
+        named: Any = int(reference) if self.path[-1] == "number" else reference
+        value: Any = [named] if is_list else named
         for step in reversed(self.path[1:]):
             value = {step: value}
         if self.on == "Mutation":
@@ -281,19 +408,21 @@ def places() -> Iterator[Place]:
 
 def references(type_: GraphQLInputType, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     named = get_named_type(type_)
-    if named.name == "ID" or (named.name == "String" and path[-1] in TEXT_REFERENCES):
+    is_text = named.name in ("String", "BigInt")
+    if named.name == "ID" or (is_text and path[-1] in TEXT_REFERENCES):
         yield path
     elif isinstance(named, GraphQLInputObjectType):
         for name, field in named.fields.items():
             if named.name.endswith("Ref"):
                 yield (*path, name)
-            elif not isinstance(nullable(field.type), GraphQLList):
+            elif not is_list_of_inputs(field.type):
                 # What is in a list of inputs is the same input as in the single field.
                 yield from references(field.type, (*path, name))
 
 
-def nullable(type_: GraphQLInputType) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+def is_list_of_inputs(type_: GraphQLInputType) -> bool:
+    is_list = isinstance(get_nullable_type(type_), GraphQLList)
+    return is_list and isinstance(get_named_type(type_), GraphQLInputObjectType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,14 +458,31 @@ async def make_world(client: Client) -> World:
     await choice.save()
     erasure = Erasure(organization_id=organization.id, key="#0")
     await erasure.save()
+    export = Export(organization_id=organization.id, dataset="messages", filter={})
+    await export.save()
+    removal = Removal(
+        organization_id=organization.id,
+        kind="suppression",
+        target_id=suppression.id,
+        due_at=clock.now(),
+    )
+    await removal.save()
+    bulk = BulkAction(organization_id=organization.id, kind="retry", filter={})
+    await bulk.save()
     pool = Pool(organization_id=organization.id, name=f"pool-{domain.name}")
     await pool.save()
     vmta = Vmta(organization_id=organization.id, name=f"vmta-{domain.name}")
     await vmta.save()
+    block = make_block(organization.id, str(domain.id))
+    await block.save()
+    listing = Listing(
+        organization_id=organization.id, vmta_id=vmta.id, zone="bl.example", severity="low"
+    )
+    await listing.save()
     tomorrow = clock.now() + timedelta(days=1)
     sent = await client.data(
         """mutation ($send: SendMessageInput!, $invite: InviteMemberInput!) {
-          sendMessage(input: $send) { message { uuid deliveries { uuid } } }
+          sendMessage(input: $send) { message { uuid number deliveries { uuid number } } }
           inviteMember(input: $invite) { invitation { uuid } }
           setCreditAlert(input: {type: EMAIL, threshold: 5}) { alert { uuid } }
           setTlsRequirement(input: {domain: "bank.example", tls: VERIFIED}) {
@@ -359,15 +505,40 @@ async def make_world(client: Client) -> World:
     await roll_up()
     queues = await fetch("SELECT id FROM queues WHERE organization_id = {}", organization.id)
     member = await make_membership(organization)
-    project = await make_project(organization)
+    project = await make_project(organization, uid=f"uid of {domain.name}")
     person = await make_actor(organization)
     session = await make_session(person)
+    passkey, identity = await make_passkey(person), await make_identity(person)
     lot_id = await give(OrganizationId(organization.id), 10)
     invoice = await make_invoice(OrganizationId(organization.id))
     webhook, called, replay = await make_webhook(organization, f"https://{domain.name}/hooks")
+    box = f"box of {domain.name}"
+    mailbox, number, mail = await make_ingress_mailbox(organization.id, box)
+    template = Template(
+        organization_id=organization.id,
+        slug=f"t-{domain.name.partition('.')[0]}",
+        name="Template",
+        syntax="jinja",
+        latest=1,
+        published=1,
+    )
+    await template.save()
+    texts = {"": {"locale": None, "subject": "s", "html": None, "text": "{{ content }}x"}}
+    template_version = TemplateVersion(template_id=template.id, number=1, texts=json.dumps(texts))
+    await template_version.save()
+    captured = CapturedMessage(
+        organization_id=organization.id, envelope_from="", envelope_to="ada@example.net", data=b"x"
+    )
+    await captured.save()
+    asked = make_api_request(organization.id, key.row.id)
+    await asked.save()
     uuids = {
         "ApiKey": key.row.id,
+        "ApiRequest": asked.id,
         "AuditEntry": entries[0]["id"],
+        "AutoBlock": block.id,
+        "BlocklistListing": listing.id,
+        "BulkAction": bulk.id,
         "CreditAlert": UUID(sent["setCreditAlert"]["alert"]["uuid"]),
         "CreditEntry": credits[0]["id"],
         "CreditLotRecord": lot_id,
@@ -375,17 +546,25 @@ async def make_world(client: Client) -> World:
         "Domain": domain.id,
         "DomainCheck": check.id,
         "Erasure": erasure.id,
+        "Export": export.id,
+        "IngressMail": mail,
+        "IngressMailbox": mailbox,
         "Invitation": UUID(sent["inviteMember"]["invitation"]["uuid"]),
         "Invoice": invoice.id,
         "Message": UUID(message["uuid"]),
         "Organization": organization.id,
+        "Passkey": passkey.id,
         "Pool": pool.id,
         "Project": project.id,
+        "ProviderIdentity": identity.id,
         "Queue": queues[0]["id"],
+        "Removal": removal.id,
         "Session": session.id,
         "Suppression": suppression.id,
         "TlsRequirement": UUID(sent["setTlsRequirement"]["requirement"]["uuid"]),
         "SuppressionImport": imported.id,
+        "Template": template.id,
+        "TemplateVersion": template_version.id,
         "TrackingChoice": choice.id,
         "User": member.user_id,
         "Vmta": vmta.id,
@@ -396,10 +575,18 @@ async def make_world(client: Client) -> World:
     names = {kind: str(global_id(kind, uuid)) for kind, uuid in uuids.items()}
     names |= {f"{kind} uuid": str(uuid) for kind, uuid in uuids.items()}
     names |= {
+        "Captured message": str(captured.id),
+        "Delivery number": str(message["deliveries"][0]["number"]),
         "Domain name": domain.name,
+        "IngressMailbox number": str(number),
+        "IngressMailbox uid": f"box of {domain.name}",
+        "Message number": str(message["number"]),
         "Organization slug": organization.slug,
         "Pool name": pool.name,
+        "Project number": str((await fetch(NUMBER, project.id))[0]["number"]),
+        "Project uid": str(project.uid),
         "Suppression address": suppression.address,
+        "Template slug": template.slug,
         "Vmta name": vmta.name,
     }
     return World(actor, person, domain.name, names, uuids)
@@ -412,13 +599,14 @@ def strangers() -> list[World]:
 
 
 async def fingerprint() -> dict[str, str]:
-    """Return a digest of every table, but not of when credentials were last used.
+    """Return a digest of every table, but not of when credentials were last used, and for what.
 
     That is written a moment after the request, by a task of its own.
     """
     tables = await fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-        "AND tablename NOT LIKE 'saq%' AND tablename <> 'rate_buckets'"
+        "AND tablename NOT LIKE 'saq%' AND tablename NOT IN "
+        "('rate_buckets', 'api_requests', 'api_key_uses')"
     )
     found = {}
     for row in tables:
@@ -502,7 +690,7 @@ async def test_a_strangers_node_is_not_there(
 ) -> None:
     ours, theirs = await stranger(client, strangers), await make_world(client)
     query = "query ($id: ID!) { node(id: $id) { uuid } }"
-    asking = "person" if kind == "Session" else "actor"
+    asking = "person" if kind in OWN_ALONE else "actor"
     variables = {"id": theirs.names[kind]}
 
     found = await client.data(query, variables, actor=getattr(theirs, asking))

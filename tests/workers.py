@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 import postlane.jobs.worker
+from postlane.core import row_security
 from postlane.core.database import close_pool, start_pool
 from postlane.core.queue import close_queue, open_queue
 from postlane.server.embedded import EmbeddedDatabase
@@ -27,11 +28,16 @@ SOURCE = str(Path(postlane.jobs.worker.__file__).resolve().parents[2] / "src")
 PROGRAM = """
 import sys
 from postlane.core.logs import start_logging
+from postlane.graphql.export_pages import pages_for
 from postlane.graphql.payloads import shaped_for
 from postlane.jobs.worker import run_worker
-from postlane.server.auth import actor_for_webhook
+from postlane.server.auth import actor_for_export, actor_for_webhook
 start_logging(form="text", level="info")
-run_worker(database_url=sys.argv[1], shape=shaped_for(actor_for_webhook))
+run_worker(
+    database_url=sys.argv[1],
+    shape=shaped_for(actor_for_webhook),
+    read_page=pages_for(actor_for_export),
+)
 """
 
 
@@ -53,9 +59,11 @@ async def own_database(url: str, *, queue_url: str = "") -> AsyncIterator[str]:
     try:
         await migrate()
         await ensure_default_vmta()
+        await row_security.start(own, size=5)
         yield own
     finally:
         await _connect_to(url, url)
+        await row_security.start(url, size=10)
         await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -71,9 +79,11 @@ async def own_server(url: str, folder: Path) -> AsyncIterator[EmbeddedDatabase]:
     try:
         await migrate()
         await ensure_default_vmta()
+        await row_security.start(own, size=5)
         yield server
     finally:
         await _connect_to(url, url)
+        await row_security.start(url, size=10)
         await server.stop()
 
 
@@ -158,7 +168,8 @@ async def worker(database_url: str, folder: Path, **settings: str) -> AsyncItera
 
 
 async def _until_started(started: WorkerProcess) -> None:
-    for _ in range(200):
+    # A worker imports the whole schema: on a busy machine that takes a while.
+    for _ in range(6_000):
         if "worker started" in started.log.read_text():
             return
         assert started.process.returncode is None, started.log.read_text()

@@ -7,7 +7,7 @@ import pytest
 from postlane.core.database import fetch
 from tests.factories import make_actor
 
-from .setup import cells_of, make_mail, roll_up_all, tell
+from .setup import VMTA, cells_of, make_mail, roll_up_all, tell
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -123,6 +123,45 @@ async def test_an_attempt_that_died_with_its_worker_is_made_up_for_by_the_next()
             "latency_10": 1,
         }
     }
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_mail_that_its_first_attempt_gives_up_was_sent_all_the_same(attempt: int) -> None:
+    """With 2 a worker died over the first; what it came to, nobody said."""
+    actor = await make_actor()
+    [ada, bob] = await make_mail(actor, "ada@example.net", "bob@gmail.com", at=AT)
+    await tell(ada.queued(), bob.queued())
+    await roll_up_all()
+    began = {**VMTA, "attempt": attempt}
+    reply = {"bounce_class": "mailbox_full", "smtp_response": "452 Full"}
+    await tell(ada.event("expired", after=2, **began, **reply))
+    await tell(bob.event("cancelled", after=2, **began, cancelled_by=None))
+
+    await roll_up_all()
+
+    expired = {"accepted": 1, "sent": 1, "expired": 1, "soft_bounced": 1}
+    cancelled = {"accepted": 1, "sent": 1, "cancelled": 1}
+    both = {**expired, **cancelled, "accepted": 2, "sent": 2}
+    assert await cells_of(actor) == {"": both}
+    assert await cells_of(actor, kind="vmta") == {"tx-1": both}
+    assert await cells_of(actor, kind="recipient_domain") == {
+        "example.net": expired,
+        "gmail.com": cancelled,
+    }
+
+
+async def test_mail_that_is_given_up_later_is_not_sent_again() -> None:
+    actor = await make_actor()
+    [ada] = await make_mail(actor, "ada@example.net", at=AT)
+    await tell(ada.queued(), ada.deferred("rate_limited"))
+    await roll_up_all()
+    reply = {"bounce_class": "rate_limited", "smtp_response": "450 4.2.0 Try later"}
+    await tell(ada.event("expired", after=300, **VMTA, attempt=2, **reply))
+
+    await roll_up_all()
+
+    expected = {"accepted": 1, "sent": 1, "deferred": 1, "deferrals": 1}
+    assert await cells_of(actor) == {"": {**expected, "expired": 1, "soft_bounced": 1}}
 
 
 async def test_a_late_bounce_takes_the_delivery_back_at_the_time_of_acceptance() -> None:

@@ -9,6 +9,7 @@ from postlane.audit.tables import AuditEntry
 from postlane.core import clock
 from postlane.core.database import transaction
 from postlane.core.ids import new_id
+from postlane.core.retention import Kind, Term, days_for
 
 from ..billing.setup import settings_with
 from ..factories import make_actor
@@ -74,7 +75,7 @@ async def test_entries_go_after_two_years_or_when_it_is_set(
                 )
 
     with clock.frozen(datetime(2026, 6, 1, tzinfo=UTC)), settings_with(audit_days=days):
-        await work.remove_old_entries()
+        await work.remove_old_entries(Term(days_for(Kind.AUDIT)))
 
     kept = await AuditEntry.select(AuditEntry.created_at).where(
         AuditEntry.organization_id == actor.organization_id

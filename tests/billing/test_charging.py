@@ -67,6 +67,36 @@ async def test_one_card_that_cannot_be_asked_holds_up_nobody_else(
     assert charged(stripe, second) == [4_900]
 
 
+async def test_one_invoice_that_cannot_be_booked_holds_up_nobody_else(
+    database: None, stripe: StripeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was charged, and what it sells is written in a way that nobody understands."""
+    first, second = await subscriber(), await subscriber()
+    with clock.frozen(JUNE + timedelta(seconds=1)):
+        await work.begin_periods()
+    sells = (
+        "UPDATE invoice_lines SET grants = {} "
+        "WHERE invoice_id IN (SELECT id FROM invoices WHERE organization_id = {})"
+    )
+    await fetch(sells, '{"kind": "plan", "plan": "gold", "reason": "renewal"}', first.id)
+    await Invoice.update({Invoice.next_charge_at: JUNE}).where(Invoice.organization_id == first.id)
+
+    await run(SOON)
+    await run(SOON)
+
+    assert charged(stripe, second) == [4_900]
+    assert await statuses(second) == ["paid"]
+    assert (charged(stripe, first), await statuses(first)) == ([4_900], ["open"])
+    assert caplog.text.count("an invoice could not be collected") == 1
+    assert await work.count_stuck() == 1
+
+    await fetch(sells, '{"kind": "plan", "plan": "starter", "reason": "renewal"}', first.id)
+    await run(SOON + timedelta(minutes=20))
+
+    assert (charged(stripe, first), await statuses(first)) == ([4_900], ["paid"])
+    assert await work.count_stuck() == 0
+
+
 async def test_a_card_the_provider_does_not_know_counts_as_refused(
     database: None, stripe: StripeServer
 ) -> None:

@@ -88,7 +88,7 @@ async def test_what_is_left_of_a_month_buys_no_other_month(
     )
     assert before == []
     assert invoices == [
-        {"reason": "plan", "total": 0, "period_start": offered.replace(day=1, hour=0, minute=0)},
+        {"reason": "plan", "total": 50, "period_start": offered.replace(day=1, hour=0, minute=0)},
         {"reason": "renewal", "total": 19_900, "period_start": first_of_month},
     ]
     assert data["organization"]["billing"]["subscription"]["status"] == "ACTIVE"
@@ -151,7 +151,11 @@ async def test_what_is_no_money_is_not_booked(
 
 
 async def test_a_plan_bought_while_an_upgrade_is_paid_is_granted_once(
-    client: Client, stripe: StripeServer, organization: Organization, owner: Actor
+    client: Client,
+    stripe: StripeServer,
+    frozen: datetime,
+    organization: Organization,
+    owner: Actor,
 ) -> None:
     await buy(client, owner, type="PAYMENT_METHOD")
     stored = stripe.pay(list(stripe.books.sessions)[-1], method=SLOW)
@@ -164,7 +168,7 @@ async def test_a_plan_bought_while_an_upgrade_is_paid_is_granted_once(
     await outcome(client, event("payment_intent.succeeded", intent))
 
     assert await state(organization) == ("starter", "active", "none", "active")
-    assert await granted(organization.id, "included") == [100_000, 1_000]
+    assert await granted(organization.id, "included") == [98_333, 983]
     assert await balance(organization) == intent["amount"]
     assert await statuses(organization) == ["void", "paid"]
 

@@ -166,6 +166,34 @@ async def test_who_does_not_pay_is_warned_suspended_and_ended_and_can_pay_in_bet
     assert owner.user_id is not None
 
 
+async def test_who_owes_while_the_platform_suspends_them_is_suspended_for_it_afterwards(
+    client: Client, stripe: StripeServer
+) -> None:
+    organization = await subscriber(method=DECLINED)
+    operator = await make_actor(platform_admin=True)
+    said = {"slug": organization.slug, "reason": "Fraud"}
+    await client.data(
+        "mutation ($slug: String!, $reason: String!) { suspendOrganization("
+        "input: {slug: $slug, reason: $reason}) { organization { status } } }",
+        said,
+        actor=operator,
+    )
+    for days in (0.01, 14.1):
+        await run(JUNE + timedelta(days=days))
+
+    resumed = await client.data(
+        "mutation ($slug: String!) { resumeOrganization(input: {slug: $slug}) "
+        "{ organization { status suspendedFor } } }",
+        {"slug": organization.slug},
+        actor=operator,
+    )
+
+    assert resumed["resumeOrganization"]["organization"] == {
+        "status": "SUSPENDED",
+        "suspendedFor": "DEBT",
+    }
+
+
 async def test_paying_ends_the_suspension(client: Client, stripe: StripeServer) -> None:
     organization = await subscriber(method=DECLINED)
     for days in (0.01, 14.1):

@@ -1,19 +1,20 @@
 """Money by the rules: nothing lost, nothing charged twice, every step in its time."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from postlane.accounts.rules import Plan
 from postlane.billing.rules import (
     CANCELLED_AFTER,
     MOST_PERIODS,
+    SMALLEST_CHARGE,
     DunningStage,
     Granularity,
-    chargeable,
     dunning_stage,
     earlier,
     invoice_number,
@@ -23,7 +24,8 @@ from postlane.billing.rules import (
     period_end,
     period_start,
     periods_between,
-    prorated,
+    priced,
+    share_left,
 )
 
 JUNE, JULY = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
@@ -34,39 +36,42 @@ TIMES = st.integers(0, 2_500_000_000_000_000).map(
 SIZES = st.sampled_from(Granularity)
 
 
+def due(price: int, at: datetime) -> int:
+    """Return what the rest of June costs."""
+    return priced(price, share_left(price, start=JUNE, end=JULY, at=at))
+
+
 def test_the_contracts_own_example_comes_out() -> None:
     """Source: postmta-api E76: from 49 to 199 dollars at noon of the first of thirty days."""
-    at = datetime(2026, 6, 1, 12, tzinfo=UTC)
-
-    assert prorated(19_900 - 4_900, start=JUNE, end=JULY, at=at) == 14_750
+    assert due(19_900 - 4_900, datetime(2026, 6, 1, 12, tzinfo=UTC)) == 14_750
 
 
 @given(PRICES, TIMES)
-def test_what_is_due_is_never_below_nothing_nor_above_the_price(full: int, at: datetime) -> None:
-    assert 0 <= prorated(full, start=JUNE, end=JULY, at=at) <= full
+def test_what_is_due_is_what_can_be_collected_and_never_above_the_price(
+    full: int, at: datetime
+) -> None:
+    assert min(full, SMALLEST_CHARGE) <= due(full, at) <= full
 
 
 @given(PRICES)
-def test_the_whole_price_is_due_at_the_start_and_nothing_at_the_end(full: int) -> None:
-    assert prorated(full, start=JUNE, end=JULY, at=JUNE) == full
-    assert prorated(full, start=JUNE, end=JULY, at=JULY) == 0
+def test_the_whole_price_is_due_at_the_start_and_the_smallest_charge_at_the_end(full: int) -> None:
+    assert due(full, JUNE) == full
+    assert due(full, JULY) == min(full, SMALLEST_CHARGE)
 
 
 @given(PRICES, TIMES, TIMES)
 def test_whoever_comes_later_never_pays_more(full: int, one: datetime, other: datetime) -> None:
     early, late = sorted((one, other))
 
-    assert prorated(full, start=JUNE, end=JULY, at=early) >= prorated(
-        full, start=JUNE, end=JULY, at=late
-    )
+    assert due(full, early) >= due(full, late)
 
 
 @given(PRICES, PRICES, TIMES)
 def test_two_upgrades_cost_what_one_would_to_a_unit(low: int, more: int, at: datetime) -> None:
-    def due(price: int) -> int:
-        return prorated(price, start=JUNE, end=JULY, at=at)
+    parts = due(low, at), due(more, at)
+    assume(min(parts) > SMALLEST_CHARGE)
 
-    assert abs(due(low) + due(more) - due(low + more)) <= 1
+    assert abs(sum(parts) - due(low + more, at)) <= 1
 
 
 @given(PRICES, TIMES)
@@ -74,14 +79,20 @@ def test_proration_errs_by_half_a_unit_at_most(full: int, at: datetime) -> None:
     left = max(timedelta(), min(JULY - at, JULY - JUNE)) // timedelta(microseconds=1)
     total = (JULY - JUNE) // timedelta(microseconds=1)
 
-    found = prorated(full, start=JUNE, end=JULY, at=at)
+    found = due(full, at)
 
+    assume(found > SMALLEST_CHARGE)
     assert abs(2 * found * total - 2 * full * left) <= total
 
 
-@pytest.mark.parametrize(("amount", "charged"), [(0, 0), (49, 0), (50, 50), (4_900, 4_900)])
-def test_what_no_provider_collects_is_not_charged(amount: int, charged: int) -> None:
-    assert chargeable(amount) == charged
+@given(st.integers(1, 10**9), st.integers(0, 10**9), TIMES)
+def test_credits_come_in_the_proportion_that_is_paid(
+    price: int, included: int, at: datetime
+) -> None:
+    """Up to half a unit of the price: nobody gets more than what they paid for."""
+    share = share_left(price, start=JUNE, end=JULY, at=at)
+
+    assert int(included * share) <= included * Fraction(2 * priced(price, share) + 1, 2 * price)
 
 
 @given(SIZES, TIMES)

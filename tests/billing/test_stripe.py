@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -251,7 +251,7 @@ async def test_a_plan_begins_when_it_is_paid(
     await subscribed(client, stripe, owner)
 
     assert await subscription(client, owner) == ("starter", "ACTIVE")
-    assert await granted(organization.id, "included") == [100_000, 1_000]
+    assert await granted(organization.id, "included") == [98_333, 983]
     data = await client.data(
         "{ organization { plan billing { details { paymentMethod "
         "{ type brand last4 expires } } } } }",
@@ -285,7 +285,7 @@ async def test_a_second_plan_that_is_paid_meanwhile_becomes_a_balance(
     )
     assert account is not None
     assert account.balance == stripe.books.sessions[second]["amount_total"]
-    assert await granted(organization.id, "included") == [100_000, 1_000]
+    assert await granted(organization.id, "included") == [98_333, 983]
     assert await count("invoices", organization) == 1
 
 
@@ -306,9 +306,70 @@ async def test_an_upgrade_is_charged_once_however_often_it_is_asked_for_at_once(
     assert any("errors" not in answer for answer in answers)
     assert len(stripe.books.intents) == 1
     assert await subscription(client, owner) == ("professional", "ACTIVE")
-    assert await granted(organization.id, "included") == [100_000, 1_000, 9_900_000, 9_000]
+    assert await granted(organization.id, "included") == [98_333, 983, 9_735_000, 8_850]
     assert [each["reason"] for each in await invoices(client, owner)] == ["UPGRADE", "PLAN"]
     assert "billing.upgraded" in await logged(owner)
+
+
+@pytest.mark.parametrize(
+    ("at", "charged", "credits"),
+    [
+        (datetime(2026, 6, 1, tzinfo=UTC), 15_000, [9_900_000, 9_000]),
+        (datetime(2026, 6, 16, tzinfo=UTC), 7_500, [4_950_000, 4_500]),
+        (datetime(2026, 6, 30, 21, tzinfo=UTC), 63, [41_250, 37]),
+        (datetime(2026, 6, 30, 23, 59, tzinfo=UTC), 50, [33_000, 30]),
+    ],
+)
+async def test_an_upgrade_brings_as_much_of_a_month_as_is_paid_for(
+    client: Client,
+    stripe: StripeServer,
+    organization: Organization,
+    owner: Actor,
+    at: datetime,
+    charged: int,
+    credits: list[int],
+) -> None:
+    await subscribed(client, stripe, owner)
+
+    with clock.frozen(at):
+        data = await client.data(UPGRADE, {"input": {"plan": "professional"}}, actor=owner)
+
+    (intent,) = stripe.books.intents.values()
+    assert intent["amount"] == charged
+    assert data["upgradePlan"]["proration"] == {"amount": charged, "currency": "USD"}
+    assert await subscription(client, owner) == ("professional", "ACTIVE")
+    assert (await granted(organization.id, "included"))[2:] == credits
+
+
+async def test_an_upgrade_billed_before_invoices_said_their_credits_brings_no_whole_month(
+    client: Client, stripe: StripeServer, organization: Organization, owner: Actor
+) -> None:
+    await subscribed(client, stripe, owner, method=SLOW)
+    with clock.frozen(datetime(2026, 6, 16, tzinfo=UTC)):
+        await client.refusal(UPGRADE, {"input": {"plan": "professional"}}, actor=owner)
+    await fetch(
+        "UPDATE invoice_lines SET grants = grants - 'included' WHERE invoice_id IN ("
+        "SELECT id FROM invoices WHERE organization_id = {} AND status = 'open')",
+        organization.id,
+    )
+    (intent,) = stripe.books.intents.values()
+
+    told = await outcome(client, event("payment_intent.succeeded", intent))
+
+    assert told == "done"
+    assert await subscription(client, owner) == ("professional", "ACTIVE")
+    assert (await granted(organization.id, "included"))[2:] == [4_950_000, 4_500]
+
+
+async def test_the_last_hours_of_a_month_bring_no_whole_months_credits(
+    client: Client, stripe: StripeServer, organization: Organization, owner: Actor
+) -> None:
+    with clock.frozen(datetime(2026, 6, 30, 23, 30, tzinfo=UTC)):
+        await subscribed(client, stripe, owner, plan="professional")
+
+        (invoice,) = await invoices(client, owner)
+        assert invoice["total"] == {"amount": 50, "currency": "USD"}
+        assert await granted(organization.id, "included") == [25_125, 25]
 
 
 async def test_an_upgrade_that_is_told_by_webhook_too_is_paid_once(

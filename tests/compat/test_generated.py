@@ -13,7 +13,8 @@ import pytest
 from postlane.accounts.rules import Plan
 from postlane.accounts.tables import Organization
 from tests.dns_server import DnsServer
-from tests.parts import FIGURE
+from tests.parts import CLAMD, FIGURE, RSPAMD, needs
+from tests.scanners import running_clamd, running_rspamd
 from tests.serving import web_process
 
 from .world import World, a_member, a_message, a_rotated_api_key, a_worker, credits
@@ -35,6 +36,8 @@ CHECKS = os.environ.get(
 
 
 @pytest.mark.slow
+@needs(RSPAMD)
+@needs(CLAMD)
 async def test_no_request_is_answered_otherwise_than_described(
     world: World,
     dns: DnsServer,
@@ -59,7 +62,16 @@ async def test_no_request_is_answered_otherwise_than_described(
     }
     order = ("--seed", SEED) if SEED else ("--generation-deterministic",)
 
-    async with web_process(database_url, trusted_proxies="127.0.0.1/32") as url:
+    async with (
+        running_rspamd(dns) as rspamd_url,
+        running_clamd() as (clamd, _),
+        web_process(
+            database_url,
+            trusted_proxies="127.0.0.1/32",
+            rspamd_url=rspamd_url,
+            clamd=clamd,
+        ) as url,
+    ):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
             *("--url", url, "--header", f"Authorization: {world.headers['authorization']}"),

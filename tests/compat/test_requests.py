@@ -1,5 +1,7 @@
 """How a request is read, and which of its faults is told first."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -14,16 +16,20 @@ from postlane.messages.operations import send_message
 from postlane.messages.rules import NewMessage
 from postlane.rest_compat.dialects import POSTMTA
 from postlane.server.app import build_app
+from postlane.templates.tables import Template, TemplateVersion
 from postlane.vmtas.tables import Vmta
 from tests.client import Client
 from tests.factories import (
     make_actor,
     make_api_key,
+    make_block,
     make_domain,
+    make_ingress_mailbox,
     make_membership,
     make_organization,
     make_webhook,
 )
+from tests.test_tenancy import fingerprint
 
 from .world import World, a_message, a_sending_domain, a_verified_domain, an_api_key, credits
 
@@ -495,13 +501,33 @@ async def test_somebody_elses_ids_are_not_found_anywhere(world: World, method: s
     """Whatever the endpoint, an id of another organization is as good as none."""
     ids = await foreign_ids()
     routes = [r for r in POSTMTA.routes if r.method == method and "id" in r.ids]
+    before = await fingerprint()
 
     for route in routes:
         resource = route.path.split("/")[3]
         path = route.path.replace("{id}", ids[resource]).replace("{action}", "flush")
         body = {"role": "admin"} if path.endswith("/role") else None
         answer = await world.request(method, path, body)
+        absent = await world.request(method, path.replace(ids[resource], ABSENT), body)
         assert (answer.status_code, code_of(answer)) == (404, "not_found"), route.path
+        assert (absent.status_code, said_of(absent)) == (404, said_of(answer)), route.path
+
+    assert await fingerprint() == before
+
+
+def said_of(answer: httpx.Response) -> Any:
+    error = answer.json()["error"]
+    return error["code"], error["message"], error["details"]
+
+
+def test_every_place_in_a_path_is_walked_with_a_strangers_id() -> None:
+    """What is no id says which of a few words it is, or names what anybody may see."""
+    words = {"action": "/api/v1/queues/{id}/{action}", "type": "/api/v1/credits/{type}"}
+
+    places = {(name, r.path) for r in POSTMTA.routes for name in re.findall(r"{(\w+)}", r.path)}
+
+    assert {place for place in places if place[0] != "id"} == set(words.items())
+    assert all("id" in r.ids for r in POSTMTA.routes if "{id}" in r.path)
 
 
 async def foreign_ids() -> dict[str, str]:
@@ -517,6 +543,15 @@ async def foreign_ids() -> dict[str, str]:
     await vmta.save()
     (queue,) = await fetch("SELECT id FROM queues WHERE organization_id = {}", other.id)
     webhook_id, _, _ = await make_webhook(other, "https://hooks.example")
+    template = Template(
+        organization_id=other.id, slug="t", name="T", syntax="jinja", latest=1, published=1
+    )
+    await template.save()
+    version = TemplateVersion(template_id=template.id, number=1, texts=json.dumps({}))
+    await version.save()
+    block = make_block(other.id, str(domain.id))
+    await block.save()
+    mailbox, _, _ = await make_ingress_mailbox(other.id, "theirs")
     return {
         "queues": str(queue["id"]),
         "vmtas": str(vmta.id),
@@ -525,6 +560,9 @@ async def foreign_ids() -> dict[str, str]:
         "users": str(member.user_id),
         "messages": str(receipt.id),
         "webhooks": str(webhook_id),
+        "templates": str(template.id),
+        "ingress-mailboxes": str(mailbox),
+        "security": str(block.id),
     }
 
 

@@ -1,5 +1,6 @@
 """What an example takes for granted, made with real rows and real requests."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from saq import Worker
 
 from postlane.accounts.tables import Membership, Organization
 from postlane.billing.tables import BillingAccount
+from postlane.blocklists.work import test_lists
 from postlane.core import clock
 from postlane.core.actor import OrganizationId, Origin, Role, UserId
 from postlane.core.database import fetch, transaction
@@ -23,12 +25,18 @@ from postlane.credits.rules import CreditType, LotSource
 from postlane.credits.tables import CreditPackage
 from postlane.delivery.work import roll_up
 from postlane.graphql.payloads import shaped_for
+from postlane.greylisting.rules import Arrival
+from postlane.greylisting.work import judge
 from postlane.jobs.webhooks import Caller
+from postlane.protection.catalogue import all_rules
+from postlane.protection.rules import Measure, Strictness
+from postlane.protection.work import begin
 from postlane.security.operations import sign_in
 from postlane.server.auth import actor_for_webhook
 from tests.analytics.setup import roll_up_all
 from tests.analytics.test_answers import campaign
 from tests.billing.setup import make_invoice, make_package, settings_with
+from tests.blocklists.zones import ZONES, list_subject, public_address, publish_test_points
 from tests.client import Client
 from tests.dns_server import DnsServer
 from tests.domains.marks import make_mark
@@ -42,6 +50,8 @@ from tests.factories import (
     make_organization,
     make_user,
 )
+from tests.parts import CLAMD, RSPAMD, skip_without
+from tests.scanners import running_clamd, running_rspamd
 from tests.stripe_server import StripeServer
 from tests.tracking.hits import mailed
 from tests.vmtas.setup import INVENTORY, unused_address
@@ -256,6 +266,97 @@ async def a_vmta(world: World) -> None:
     world.names["{vmta}"] = answer.json()["id"]
 
 
+async def tested_blocklists(world: World) -> None:
+    """The deployment asks two lists, which pass their tests."""
+    world.leaves.enter_context(settings_with(blocklists=",".join(ZONES)))
+    for zone in ZONES:
+        publish_test_points(world.dns, zone)
+    await test_lists()
+
+
+async def a_listed_address(world: World) -> None:
+    """The address of a vMTA is on a list, and was looked up."""
+    await tested_blocklists(world)
+    address = public_address()
+    world.leaves.enter_context(settings_with(source_addresses="11.0.0.0/8"))
+    body = {"name": "tx-1", "ip_address": address, "hostname": "mta1.example.com"}
+    made = await world.request("POST", "/api/v1/vmtas", body)
+    assert made.status_code == 201, made.text
+    list_subject(world.dns, address, ZONES[0], "127.0.0.3", reason="See the list's lookup page")
+    world.names |= {"{address}": address, "{vmta}": made.json()["id"]}
+    checked = await world.request("POST", "/api/v1/security/dnsbl/check", {"ip": address})
+    assert checked.status_code == 200, checked.text
+
+
+async def greylisting(world: World) -> None:
+    """The deployment greylists mail from outside, but not everybody's."""
+    exempt = "192.0.2.0/24,example.net"
+    world.leaves.enter_context(settings_with(greylisting="on", greylisting_exempt=exempt))
+
+
+async def greylisted_mail(world: World) -> None:
+    """One mail came again, one is waited for, and one is of an exempt network."""
+    await greylisting(world)
+    at = clock.now() - timedelta(minutes=30)
+
+    async def arrives(peer: str, sender: str, *, minutes: int = 0) -> None:
+        to = f"{world.organization.slug}@example.com"
+        with clock.frozen(at + timedelta(minutes=minutes)):
+            arrival = Arrival(world.organization.id, peer, sender, to)
+            await judge(arrival, is_report=False)
+
+    await arrives("198.51.101.7", "a@stranger.example")
+    await arrives("198.51.101.7", "a@stranger.example", minutes=10)
+    await arrives("198.51.100.7", "b@stranger.example", minutes=11)
+    await arrives("192.0.2.7", "c@stranger.example", minutes=12)
+
+
+async def a_tripped_rule(world: World) -> None:
+    """50 of the last 610 messages from the domain have bounced."""
+    await a_sending_domain(world)
+    sums = {"delivered": 560, "hard_bounced": 50, "soft_bounced": 0, "blocked": 0}
+    measured = Measure(
+        world.organization.id,
+        world.names["{domain_id}"],
+        world.names["yourdomain.com"],
+        8.2,
+        610,
+        sums,
+    )
+    await begin(all_rules()["high_bounce_rate"], measured, Strictness.STANDARD, is_dry=False)
+    rows = await fetch(
+        "SELECT id FROM auto_blocks WHERE organization_id = {}", world.organization.id
+    )
+    world.names["{block}"] = str(rows[0]["id"])
+
+
+async def a_spam_scanner(world: World) -> None:
+    """The deployment has an rspamd, and the organization a credit for it."""
+    skip_without(RSPAMD)
+    url = await world.leaves.enter_async_context(running_rspamd(world.dns))
+    world.leaves.enter_context(settings_with(rspamd_url=url))
+    await _bought(world, CreditType.SPAM_CHECK)
+
+
+async def a_virus_scanner(world: World) -> None:
+    """The deployment has a clamd, and the organization a credit for it."""
+    skip_without(CLAMD)
+    place, _ = await world.leaves.enter_async_context(running_clamd())
+    world.leaves.enter_context(settings_with(clamd=place))
+    await _bought(world, CreditType.AV_SCAN)
+
+
+async def _bought(world: World, credit_type: CreditType) -> None:
+    async with transaction() as tx:
+        await grant(
+            tx,
+            OrganizationId(world.organization.id),
+            amount=1,
+            source=LotSource.PURCHASE,
+            credit_type=credit_type,
+        )
+
+
 async def a_paused_vmta(world: World) -> None:
     """There is a vMTA that is paused."""
     await a_vmta(world)
@@ -361,7 +462,13 @@ async def a_failing_call(world: World) -> None:
     await a_webhook(world)
     world.receivers[0].then(500, body=b"oops")
     await a_message(world)
-    await Caller(shaped_for(actor_for_webhook)).round()
+    # Events are read once no older transaction can add any, be it one of somebody else's.
+    for _ in range(100):
+        await Caller(shaped_for(actor_for_webhook)).round()
+        if world.receivers[0].asked:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the receiver was not called")
 
 
 async def usage_rolled_up(world: World) -> None:
@@ -401,6 +508,13 @@ GIVEN: dict[str, Callable[[World], Awaitable[None]]] = {
         an_address,
         a_vmta,
         a_paused_vmta,
+        greylisting,
+        greylisted_mail,
+        a_tripped_rule,
+        a_spam_scanner,
+        a_virus_scanner,
+        tested_blocklists,
+        a_listed_address,
         a_published_domain,
         a_verified_domain,
         a_payment_provider,

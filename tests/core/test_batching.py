@@ -62,6 +62,49 @@ async def test_a_batch_is_no_heavier_than_it_may_be() -> None:
     assert batches == [[99], [6, 4], [1, 5]]
 
 
+async def test_what_is_given_up_before_it_is_begun_is_never_done() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        await gate.wait()
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work)
+    begun, waits, stays = (asyncio.create_task(batcher.run(number)) for number in range(3))
+    await asyncio.sleep(0)
+    begun.cancel()
+    waits.cancel()
+    await asyncio.gather(begun, waits, return_exceptions=True)
+    gate.set()
+
+    assert await stays == 2
+    assert batches == [[0], [2]]
+
+
+async def test_a_crowd_that_has_gone_leaves_no_empty_batch() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        await gate.wait()
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work)
+    first, *others = (asyncio.create_task(batcher.run(number)) for number in range(4))
+    await asyncio.sleep(0)
+    for other in others:
+        other.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    gate.set()
+
+    assert await first == 0
+    assert await batcher.run(9) == 9
+    assert batches == [[0], [9]]
+
+
 async def test_a_refusal_that_proves_a_rollback_is_its_items_own() -> None:
     async def work(items: Sequence[int]) -> Sequence[int]:
         if 3 in items:

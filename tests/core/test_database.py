@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from postlane.core import database as database_module
+from postlane.core import row_security
 from postlane.core.database import DB, close_pool, fetch, start_pool, transaction
 
 
@@ -90,6 +91,7 @@ async def test_closing_does_not_wait_for_ever(
     await close_pool()
     took = time.monotonic() - began
     await start_pool(database_url)
+    await row_security.start(database_url, size=10)
 
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await running

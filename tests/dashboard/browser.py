@@ -1,7 +1,7 @@
 """A person with a browser, as far as HTTP goes: follows links, fills in forms, keeps cookies."""
 
 import re
-from html import unescape
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -11,10 +11,6 @@ from postlane.core.actor import OrganizationId, Origin, Role, UserId
 from postlane.security.operations.sessions import sign_in
 from tests.client import Client
 from tests.factories import make_membership, make_organization
-
-FORM = re.compile(r"<form\b([^>]*)>(.*?)</form>", re.S)
-INPUT = re.compile(r"<(?:input|button|select|textarea)\b([^>]*)>", re.S)
-ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 
 
 class Browser:
@@ -54,13 +50,67 @@ class Browser:
 
 
 def form_fields(page: str, action: str) -> dict[str, str]:
-    """Return the fields of a form as the page fills them in."""
-    for attributes, inside in FORM.findall(page):
-        found = dict(ATTRIBUTE.findall(attributes))
-        if found.get("action", action) == action and found.get("method") == "post":
-            fields = [dict(ATTRIBUTE.findall(each)) for each in INPUT.findall(inside)]
-            return {f["name"]: unescape(f.get("value", "")) for f in fields if "name" in f}
+    """Return the fields of a form as a browser would send them; of several of a name the last."""
+    return {name: values[-1] for name, values in form_values(page, action).items()}
+
+
+def form_values(page: str, action: str) -> dict[str, list[str]]:
+    """Return the fields of the form that goes to *action*, each as often as it is sent."""
+    reader = _Forms()
+    reader.feed(page)
+    for form, fields in reader.forms:
+        if form.get("action", action) == action and form.get("method") == "post":
+            return fields
     raise AssertionError(f"no form goes to {action} in\n{page}")
+
+
+class _Forms(HTMLParser):
+    """Reads forms as browsers do: what is chosen, what is ticked, what an area holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[dict[str, str], dict[str, list[str]]]] = []
+        self._area: str | None = None
+        self._choices: list[tuple[str, bool]] | None = None
+        self._choice: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attributes}
+        if tag == "form":
+            self.forms.append((found, {}))
+        elif tag == "input" and (
+            found.get("type") not in ("checkbox", "radio") or "checked" in found
+        ):
+            self._send(found.get("name"), found.get("value", ""))
+        elif tag == "textarea":
+            self._area = found.get("name")
+            self._send(self._area, "")
+        elif tag == "select":
+            self._choice, self._choices = found, []
+        elif tag == "option" and self._choices is not None:
+            self._choices.append((found.get("value", ""), "selected" in found))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            if self._area and self.forms:
+                values = self.forms[-1][1][self._area]
+                values[-1] = values[-1].removeprefix("\n")
+            self._area = None
+        elif tag == "select" and self._choices is not None:
+            chosen = [value for value, is_chosen in self._choices if is_chosen]
+            if not chosen and "multiple" not in self._choice:
+                chosen = [value for value, _ in self._choices[:1]]
+            for value in chosen:
+                self._send(self._choice.get("name"), value)
+            self._choices = None
+
+    def handle_data(self, data: str) -> None:
+        if self._area and self.forms:
+            self.forms[-1][1][self._area][-1] += data
+
+    def _send(self, name: str | None, value: str) -> None:
+        if name and self.forms:
+            self.forms[-1][1].setdefault(name, []).append(value)
 
 
 async def member(

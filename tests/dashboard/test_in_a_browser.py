@@ -1,72 +1,24 @@
 """The core pages in Chromium: no fault of accessibility, policy or script, in every look."""
 
-from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, Page, expect
 
-from tests.dashboard.browser import new_session
+from postlane.accounts.tables import Organization
+from postlane.core import clock
+from postlane.core.database import fetch
+from postlane.templates.operations import NewTemplate, create_template
+from postlane.templates.rules import NewVersion, TemplateText, Variable
+from postlane.vmtas.tables import Vmta, VmtaWarmup, WarmupDay
+from tests.dashboard.chromium import LOOKS, Watched, signed_in
 from tests.dashboard.test_pages import SIMPLE
-from tests.factories import make_organization
-from tests.parts import CHROMIUM, NODE, TOOLS, needs, needs_npm_package
+from tests.dashboard.test_security import stopped
+from tests.factories import make_actor, make_ingress_mailbox, make_webhook
+from tests.parts import CHROMIUM, NODE, needs, needs_npm_package
 from tests.people import PASSWORD, new_person
-from tests.serving import web_process
 
 pytestmark = [needs(CHROMIUM), needs(NODE), needs_npm_package("axe-core"), pytest.mark.slow]
-AXE = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 800}},
-    "small": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
-}
-
-
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    """One Chromium for all tests of this file."""
-    async with async_playwright() as playwright:
-        path = CHROMIUM.path()
-        assert path is not None
-        browser = await playwright.chromium.launch(
-            executable_path=path,
-            args=["--disable-dev-shm-usage", "--disable-background-networking", "--disable-sync"],
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture(scope="module")
-async def url(database: None, database_url: str) -> AsyncIterator[str]:
-    """A running web process."""
-    async with web_process(database_url) as found:
-        yield found
-
-
-class Watched:
-    """A page whose every complaint is kept."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _hear(self, message: object) -> None:
-        if message.type in ("error", "warning"):  # type: ignore[attr-defined]
-            self.complaints.append(message.text)  # type: ignore[attr-defined]
-
-    async def faults(self) -> list[str]:
-        """Return what axe finds on the page, and whether it is wider than the window."""
-        await self.page.evaluate(AXE.read_text("utf-8"))
-        found: list[str] = await self.page.evaluate(
-            "rules => axe.run(document, {runOnly: rules}).then(r => r.violations.map("
-            "v => v.id + ': ' + v.nodes[0].html.slice(0, 120)))",
-            RULES,
-        )
-        if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append("wider than the window")
-        return found
 
 
 async def signed_up(page: Page, url: str) -> str:
@@ -82,14 +34,6 @@ async def signed_up(page: Page, url: str) -> str:
     return page.url
 
 
-async def signed_in(context: BrowserContext, url: str) -> str:
-    """Let a browser be that of a new owner, and return the address of their organization."""
-    organization = await make_organization()
-    session = await new_session(organization)
-    await context.add_cookies([{"name": "session", "value": session, "url": url}])
-    return f"{url}/o/{organization.slug}"
-
-
 @pytest.mark.parametrize("look", LOOKS)
 async def test_the_core_pages_are_sound(chromium: Browser, url: str, look: str) -> None:
     context = await chromium.new_context(**LOOKS[look])  # type: ignore[arg-type]
@@ -100,7 +44,7 @@ async def test_the_core_pages_are_sound(chromium: Browser, url: str, look: str) 
     for path in ("/login", "/register", "/reset"):
         await page.goto(url + path)
         found[path] = await watched.faults()
-    home = await signed_in(context, url)
+    home = await signed_in(context, url, operator=True)
     await page.goto(f"{home}/domains")
     await page.fill("#name", f"{look}-{home.rpartition('-')[2]}.example")
     await page.click("main button.main")
@@ -110,7 +54,31 @@ async def test_the_core_pages_are_sound(chromium: Browser, url: str, look: str) 
     for path in paths:
         await page.goto(home + path)
         found[path or "overview"] = await watched.faults()
-    for path in ("/orgs", "/account"):
+    slug = home.rpartition("/")[2]
+    vmta = await make_vmta(slug)
+    organization = await Organization.objects().where(Organization.slug == slug).first()
+    assert organization is not None
+    hook, _, _ = await make_webhook(organization, "https://hooks.example/mail")
+    mailbox, _, _ = await make_ingress_mailbox(organization.id, "desk")
+    for path in (
+        f"/vmtas/{vmta}",
+        f"/webhooks/{hook}/try",
+        f"/mailboxes/{mailbox}",
+        "/explorer?type=Nonsense",
+        "/developers?tab=node",
+    ):
+        await page.goto(home + path)
+        found[path] = await watched.faults()
+    template = await make_template(slug)
+    await make_block(slug)
+    for path in (f"/templates/{template}", "/security", "/security?scope=QUEUE"):
+        await page.goto(home + path)
+        await page.wait_for_load_state("networkidle")
+        found[path] = await watched.faults()
+    for path in (*OUTSIDE, "/gallery", "/gallery?theme=dark"):
+        await page.goto(url + path)
+        found[path] = await watched.faults()
+    for path in (f"/admin/orgs/{slug}", "/admin/orgs?search=nothing+like+it"):
         await page.goto(url + path)
         found[path] = await watched.faults()
     await context.close()
@@ -168,12 +136,175 @@ async def test_what_cannot_be_taken_back_is_asked_first(chromium: Browser, url: 
     await page.click("main button.main")
 
     await page.goto(f"{home}/keys")
-    await page.click("text=Revoke")
+    await page.click("main >> text=Rotate")
     await page.click("dialog >> text=Leave it")
     kept = await page.locator("th[scope=row]").count()
-    await page.click("text=Revoke")
+    await page.click("main >> text=Rotate")
     await page.click("dialog >> text=Yes, do it")
-    await page.wait_for_url("**/keys?done=key-revoked")
+    await page.wait_for_selector("code.secret")
 
     assert kept == 1
+    await context.close()
+
+
+async def test_what_is_removed_is_taken_back(chromium: Browser, url: str) -> None:
+    context = await chromium.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    home = await signed_in(context, url)
+    await page.goto(f"{home}/suppressions")
+    await page.click("text=Stop sending to an address")
+    await page.fill("#address", "gone@example.net")
+    await page.click("form[action$='/suppressions'] >> text=Stop sending")
+    await page.wait_for_url("**/suppressions?done=suppression-added")
+
+    await page.click("td >> text=Remove")
+    await page.wait_for_url("**/suppressions?done=removal-begun")
+    waiting = await page.text_content("tbody")
+    await page.click("text=Undo")
+    await page.wait_for_url("**/suppressions?done=removal-undone")
+
+    assert waiting is not None
+    assert "Is being removed" in waiting
+    assert await page.locator("td >> text=Remove").count() == 1
+    await context.close()
+
+
+OUTSIDE = ("/orgs", "/account", "/explorer", "/admin/orgs", "/admin/health")
+"""Pages of no organization."""
+
+
+async def make_template(slug: str) -> str:
+    """Give an organization a template with two languages, and return its id."""
+    organization = await Organization.objects().get(Organization.slug == slug)
+    texts = [
+        TemplateText(None, "Thanks, {{ name }}", "<h1>Thanks, {{ name }}</h1>"),
+        TemplateText("de", "Danke", "<script>alert(1)</script><p>Danke, {{ name }}</p>"),
+    ]
+    version = NewVersion(
+        texts=texts,
+        variables=[Variable("name", is_required=True), Variable("company", "Shop Ltd")],
+        sender="Shop <shop@example.com>",
+    )
+    row = await create_template(
+        await make_actor(organization), NewTemplate(slug="receipt", version=version)
+    )
+    return str(row.id)
+
+
+async def make_block(slug: str) -> None:
+    """Give an organization a block of one of its domains."""
+    rows = await fetch("SELECT id FROM organizations WHERE slug = {}", slug)
+    await stopped(rows[0]["id"])
+
+
+async def make_vmta(slug: str) -> str:
+    """Give an organization a vMTA that is warmed up, and return its id."""
+    rows = await fetch("SELECT id FROM organizations WHERE slug = {}", slug)
+    vmta = Vmta(organization_id=rows[0]["id"], name="tx-1", hostname="tx-1.example.com")
+    await vmta.save()
+    today = clock.now().date()
+    await VmtaWarmup(
+        vmta_id=vmta.id,
+        schedule="standard",
+        target_daily_volume=50_000,
+        start_on=today - timedelta(days=4),
+        state="active",
+        day=5,
+        day_on=today,
+    ).save()
+    for day, sent in enumerate((80, 97, 100, 180), start=1):
+        await WarmupDay(
+            vmta_id=vmta.id,
+            ended_on=today - timedelta(days=5 - day),
+            day=day,
+            sent=sent,
+            rerouted=0,
+            action="advance",
+        ).save()
+    return str(vmta.id)
+
+
+async def test_the_palette_goes_anywhere_by_keys(chromium: Browser, url: str) -> None:
+    context = await chromium.new_context(reduced_motion="reduce")
+    watched = Watched(await context.new_page())
+    page = watched.page
+    home = await signed_in(context, url)
+    await page.goto(home)
+
+    await page.keyboard.press("Control+k")
+    await page.wait_for_selector("#palette #jump a")
+    faults = await watched.faults()
+    await page.keyboard.type("suppr")
+    await expect(page.locator("#jump a")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/suppressions")
+    await page.keyboard.press("g")
+    await page.keyboard.press("m")
+    await page.wait_for_url("**/messages")
+    await page.keyboard.press("?")
+    await page.wait_for_selector("dialog[open] >> text=Go to a page")
+    helped = await watched.faults()
+    await page.keyboard.press("Escape")
+
+    assert (faults, helped, watched.complaints) == ([], [], [])
+    await context.close()
+
+
+async def test_single_keys_can_be_switched_off(chromium: Browser, url: str) -> None:
+    context = await chromium.new_context()
+    page = await context.new_page()
+    home = await signed_in(context, url)
+    await page.goto(f"{url}/account")
+    await page.uncheck("[name=shortcuts]")
+    await page.click("form[action='/account/looks'] button")
+    await page.wait_for_url("**/account?done=saved")
+    await page.goto(home)
+
+    await page.keyboard.press("g")
+    await page.keyboard.press("m")
+    await page.keyboard.press("?")
+    await page.wait_for_timeout(300)
+    stayed, helped = page.url, await page.locator("dialog[open]").count()
+    await page.keyboard.press("Control+k")
+
+    assert (stayed, helped) == (home, 0)
+    assert await page.locator("#palette[open]").count() == 1
+    await context.close()
+
+
+async def test_a_document_is_written_completed_and_run(chromium: Browser, url: str) -> None:
+    context = await chromium.new_context()
+    watched = Watched(await context.new_page())
+    page = watched.page
+    home = await signed_in(context, url)
+    await page.goto(f"{home}/explorer")
+    editor = page.locator("#document .cm-content")
+    await editor.wait_for()
+
+    await editor.click()
+    await page.keyboard.press("Control+a")
+    await page.keyboard.type("{ organization { slu")
+    await page.locator("#document .cm-tooltip-autocomplete >> text=slug").first.wait_for()
+    # A key that comes at once is taken for typing, not for an answer to what has just appeared.
+    await page.wait_for_timeout(500)
+    await page.keyboard.press("Enter")
+    await expect(editor).to_contain_text("slug")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("#answer")).to_contain_text("slug")
+    answer = await page.text_content("#answer")
+    faults = await watched.faults()
+    await page.reload()
+    await editor.wait_for()
+    kept = await page.locator("#history option").count()
+    await editor.click()
+    await page.keyboard.press("Control+a")
+    await page.keyboard.type("mutation M { logOut { loggedOut } }")
+    await page.click("#run")
+    told = await page.text_content("#told")
+
+    assert answer is not None
+    assert f'"slug": "{home.rpartition("/")[2]}"' in answer
+    assert kept == 2
+    assert told == "This changes things. Tick \u201cLet it change things\u201d if it should."
+    assert (faults, watched.complaints) == ([], [])
     await context.close()

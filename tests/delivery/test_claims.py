@@ -1,15 +1,21 @@
 """Claiming: each due delivery for one worker at a time."""
 
 import asyncio
+import random
 from datetime import timedelta
+
+import asyncpg
+import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch
+from postlane.core.ids import new_id
 from postlane.delivery.rules import DeliveryState
 from postlane.delivery.work import (
     LEASE,
     claim_batch,
     due_queues,
+    find_queue,
     has_due,
     read_contents,
     renew_claims,
@@ -56,6 +62,36 @@ async def test_mail_that_is_not_due_is_left_alone(database: None) -> None:
         assert len(await claim_batch(spooled.queue_id)) == 1
 
 
+async def test_for_mail_that_somebody_holds_no_drain_is_asked(
+    database: None, database_url: str
+) -> None:
+    """It would find nothing, end, and be asked for again, as fast as a worker can."""
+    spooled = await make_spooled("ada@dest.example", "bob@dest.example")
+    holder = await asyncpg.connect(database_url)
+    async with holder.transaction():
+        await holder.execute(
+            "SELECT FROM deliveries WHERE message_id = $1 FOR NO KEY UPDATE", spooled.id
+        )
+        while_all_are_held = await has_due(spooled.queue_id)
+    async with holder.transaction():
+        await holder.execute(
+            "SELECT FROM deliveries WHERE id = $1 FOR NO KEY UPDATE",
+            spooled.deliveries["ada@dest.example"],
+        )
+        while_one_is_held = await has_due(spooled.queue_id)
+    await holder.close()
+
+    assert (while_all_are_held, while_one_is_held) == (False, True)
+    assert len(await claim_batch(spooled.queue_id)) == 2
+
+
+async def test_for_a_vmta_that_is_gone_no_drain_is_asked(database: None) -> None:
+    spooled = await make_spooled("ada@dest.example", vmta_id=new_id())
+
+    assert await find_queue(spooled.queue_id) is None
+    assert not await has_due(spooled.queue_id)
+
+
 async def test_transactional_mail_overtakes_marketing(database: None) -> None:
     marketing = await make_many(
         [[f"user{n}@dest.example"] for n in range(5)],
@@ -70,6 +106,47 @@ async def test_transactional_mail_overtakes_marketing(database: None) -> None:
 
     assert [claim.message_id for claim in first] == [transactional.id]
     assert len(rest) == 5
+
+
+async def test_marketing_has_one_place_in_ten_beside_any_amount_of_transactional_mail(
+    database: None,
+) -> None:
+    transactional = await make_many([[f"user{n}@dest.example"] for n in range(62)])
+    organization = transactional[0].organization
+    queue = transactional[0].queue_id
+
+    alone = await claim_batch(queue, 20)
+    await make_many(
+        [[f"reader{n}@dest.example"] for n in range(30)], organization=organization, priority=1
+    )
+    beside = await claim_batch(queue, 20)
+    rest = await claim_batch(queue, 100)
+
+    assert [claim.priority for claim in alone] == [0] * 20
+    assert [claim.priority for claim in beside] == [0] * 18 + [1] * 2
+    assert [claim.priority for claim in rest] == [0] * 24 + [1] * 28
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_marketing_has_its_place_where_a_limit_lets_few_go_at_a_time(
+    database: None, limit: int
+) -> None:
+    random.seed(7)
+    transactional = await make_many([[f"user{n}@dest.example"] for n in range(120)])
+    await make_many(
+        [[f"reader{n}@dest.example"] for n in range(120)],
+        organization=transactional[0].organization,
+        priority=1,
+    )
+
+    claims = [
+        claim
+        for _ in range(120 // limit)
+        for claim in await claim_batch(transactional[0].queue_id, limit)
+    ]
+
+    assert len(claims) == 120
+    assert 4 <= sum(claim.priority for claim in claims) <= 24
 
 
 async def test_a_held_queue_gives_nothing(database: None) -> None:

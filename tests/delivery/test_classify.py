@@ -322,11 +322,11 @@ def test_the_recipients_domain_names_the_receiver_where_the_host_does_not() -> N
 
 
 def test_a_hostile_reply_costs_no_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for text in ("x" * 100_000, "blocked " * 20_000, "IP=" + " a" * 50_000, "(" * 100_000):
         _judged(ANYBODY, 550, text)
 
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_what_was_taken_is_left_as_it_is() -> None:

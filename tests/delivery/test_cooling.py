@@ -9,7 +9,7 @@ from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
 from postlane.delivery.work import Settlement, claim_batch, settle_batch
-from postlane.delivery.work.settling import COOLING_AFTER, FAILING
+from postlane.delivery.work.cooling import COOLING_AFTER, FAILING
 from postlane.mail.outcome import outcome_of_reply
 from tests.delivery.spool import make_spooled
 from tests.factories import make_organization

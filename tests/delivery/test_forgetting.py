@@ -5,14 +5,18 @@ from uuid import UUID
 
 import pytest
 
+from postlane.accounts.work import terms_of
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id, new_token
+from postlane.core.retention import Kind, Term
 from postlane.delivery.tables import Attempt, Content, SpooledMessage
+from postlane.delivery.work import remove_old_contents
 from postlane.delivery.work.forgetting import forget_mail
 from postlane.events.consuming import Start, start_consumer
 from postlane.events.tables import Event, EventConsumer
 from tests.analytics.setup import Recipient, id_at, make_mail, roll_up_all, tell
+from tests.billing.setup import settings_with
 from tests.factories import make_actor
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -82,7 +86,7 @@ async def test_old_mail_goes_and_what_is_younger_or_open_stays() -> None:
     await catch_up()
 
     with clock.frozen(NOW):
-        removed = await forget_mail(seconds=60)
+        removed = await forget_mail([Term(30)], seconds=60)
 
     assert removed == 1
     assert await left(old.message_id) == NOTHING
@@ -102,10 +106,10 @@ async def test_mail_whose_events_somebody_has_not_had_waits() -> None:
 
     with clock.frozen(NOW):
         await EventConsumer.update({EventConsumer.looked_at: NOW}).where(EventConsumer.name == name)
-        waited = await forget_mail(seconds=60)
+        waited = await forget_mail([Term(30)], seconds=60)
     await catch_up()
     with clock.frozen(NOW):
-        gone = await forget_mail(seconds=60)
+        gone = await forget_mail([Term(30)], seconds=60)
 
     assert (waited, gone) == (0, 1)
     assert await left(old.message_id) == NOTHING
@@ -121,7 +125,62 @@ async def test_old_events_of_no_message_go() -> None:
     await catch_up()
 
     with clock.frozen(NOW):
-        await forget_mail(seconds=60)
+        await forget_mail([Term(30)], seconds=60)
 
     rows = await Event.select(Event.occurred_at).where(Event.organization_id == organization)
     assert [row["occurred_at"] for row in rows] == [NOW - timedelta(days=29)]
+
+
+async def test_a_plan_that_keeps_less_forgets_its_own_mail_only() -> None:
+    old, young, elsewhere = await make_old(8), await make_old(6), await make_old(8)
+    waits = await make_old(8, is_final=False)
+    for mail in (old, young, waits):
+        await put_on_plan(mail.organization_id, "trial")
+    at = NOW - timedelta(days=8)
+    for mail in (old, elsewhere):
+        await Event(
+            id=id_at(at),
+            organization_id=mail.organization_id,
+            type="vmta.paused",
+            occurred_at=at,
+        ).save()
+    await catch_up()
+    with settings_with(keep_days_by_plan="trial.messages=7,starter.messages=1,trial.audit=30"):
+        terms = await terms_of(Kind.MESSAGES)
+
+    with clock.frozen(NOW):
+        removed = await forget_mail(terms, seconds=60)
+
+    assert [term.days for term in terms] == [30, 7, 1]
+    assert removed == 1
+    assert await left(old.message_id) == NOTHING
+    for kept in (young, elsewhere, waits):
+        assert await left(kept.message_id) == ALL
+    paused = Event.type == "vmta.paused"
+    assert await Event.count().where(paused, Event.organization_id == old.organization_id) == 0
+    assert (
+        await Event.count().where(paused, Event.organization_id == elsewhere.organization_id) == 1
+    )
+
+
+async def test_contents_go_by_the_plan_of_whose_they_are() -> None:
+    on_plan, elsewhere = await make_old(2), await make_old(2)
+    await put_on_plan(on_plan.organization_id, "trial")
+    with settings_with(keep_days_by_plan="trial.contents=1"):
+        terms = await terms_of(Kind.CONTENTS)
+
+    with clock.frozen(NOW):
+        for term in terms:
+            await remove_old_contents(term)
+
+    rows = await fetch(
+        "SELECT id FROM spooled_messages AS message WHERE id = ANY({}::uuid[]) "
+        "AND EXISTS (SELECT FROM contents WHERE contents.id = message.content_id)",
+        [on_plan.message_id, elsewhere.message_id],
+    )
+    assert [row["id"] for row in rows] == [elsewhere.message_id]
+    await fetch("DELETE FROM contents WHERE id < {}", id_at(NOW))
+
+
+async def put_on_plan(organization_id: UUID, plan: str) -> None:
+    await fetch("UPDATE organizations SET plan = {} WHERE id = {}", plan, organization_id)

@@ -136,6 +136,9 @@ async def test_mail_is_given_up_when_the_next_attempt_would_be_too_late(
     assert await spooled.state() == "expired"
     assert await spooled.events() == ["message.sent", "message.expired"]
     assert await event_data(spooled, "message.expired") == {
+        "vmta": "default",
+        "mx_host": None,
+        "attempt": 1,
         "bounce_class": "temporary_failure",
         "smtp_response": "451 4.3.0 Later",
     }
@@ -152,6 +155,37 @@ async def test_mail_whose_time_is_up_expires_without_an_attempt(
     assert (delivery.state, delivery.attempts, delivery.due_at) == ("expired", 0, None)
     assert await spooled.events() == ["message.expired"]
     assert await spooled.attempts() == []
+
+
+async def test_mail_that_a_worker_died_over_is_told_as_sent_once_by_whoever_settles_it(
+    database: None, frozen: datetime
+) -> None:
+    spooled = await make_spooled("ada@dest.example")
+    await claim_batch(spooled.queue_id)
+    await lose_lease(spooled)
+    assert await spooled.events() == []
+
+    await settle(spooled, said(451, "4.3.0 Later"))
+    await fetch("UPDATE deliveries SET due_at = {} WHERE message_id = {}", NOON, spooled.id)
+    await settle(spooled, said(250, "2.0.0 Taken"))
+
+    assert await spooled.events() == ["message.sent", "message.deferred", "message.delivered"]
+    assert (await event_data(spooled, "message.delivered"))["attempt"] == 3
+
+
+async def test_mail_that_a_worker_died_over_and_the_next_put_back_was_not_deferred(
+    database: None, frozen: datetime
+) -> None:
+    spooled = await make_spooled("ada@dest.example")
+    await claim_batch(spooled.queue_id)
+    await lose_lease(spooled)
+
+    await settle(spooled, None)
+    before = await spooled.delivery()
+    await settle(spooled, said(250, "2.0.0 Taken"))
+
+    assert (before.state, before.due_at) == ("queued", NOON)
+    assert await spooled.events() == ["message.sent", "message.delivered"]
 
 
 async def test_a_claim_that_was_not_begun_is_due_again_at_once(
@@ -219,6 +253,7 @@ async def test_a_cancellation_during_the_attempt_holds_unless_the_attempt_ended_
     delivery = await spooled.delivery()
     assert (delivery.state, delivery.due_at) == (state, None)
     assert await spooled.events() == ["message.sent", f"message.{state}"]
+    assert (await event_data(spooled, f"message.{state}"))["attempt"] == 1
 
 
 async def test_a_message_is_the_sum_of_its_deliveries(database: None) -> None:

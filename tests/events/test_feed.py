@@ -99,6 +99,31 @@ async def test_what_commits_late_is_not_missed(feed: Feed, other: asyncpg.Connec
     assert not subscriber._waiting
 
 
+async def test_what_is_open_beside_a_long_transaction_is_not_missed(
+    feed: Feed, other: asyncpg.Connection, database_url: str
+) -> None:
+    """It has begun before the long one ends, and its positions lie below all of those."""
+    organization, late = uuid4(), uuid4()
+    long = await asyncpg.connect(database_url)
+    subscriber = await feed.subscribe(organization, lambda event: True, room=5_000)
+
+    first, second = long.transaction(), other.transaction()
+    await first.start()
+    await long.execute(INSERT, uuid4(), organization)
+    await second.start()
+    await other.execute(INSERT, late, organization)
+    for _ in range(2_500):
+        await long.execute(INSERT, uuid4(), organization)
+    await first.commit()
+    await long.close()
+    await taken(subscriber, 2_501)
+    await asyncio.sleep(1.2)
+    await second.commit()
+    then = await taken(subscriber, 1)
+
+    assert [event.id for event in then] == [late]
+
+
 async def test_what_is_rolled_back_is_never_seen(feed: Feed, other: asyncpg.Connection) -> None:
     organization = uuid4()
     subscriber = await feed.subscribe(organization, lambda event: True)
@@ -283,20 +308,43 @@ def test_more_organizations_than_fit_are_not_named() -> None:
     assert len(announcing.payload([uuid4() for _ in range(200)])) < 8000
 
 
-def test_a_reader_begins_below_every_open_transaction() -> None:
-    progress = Progress(Snapshot.of("100:100:", 5_000))
+def seen(text: str, *, next: int, position: int) -> Snapshot:
+    """Return a snapshot as the database tells it, with numbers' ages in 32 bits."""
+    age = (next - 3) % 2**32
+    return Snapshot.of(text, age=age - 2**32 * (age >= 2**31), position=position)
 
-    progress.advance(Snapshot.of("100:120:100", 9_000))
+
+def test_a_reader_begins_below_every_open_transaction() -> None:
+    progress = Progress(seen("100:100:", next=100, position=5_000))
+
+    progress.advance(seen("100:120:100", next=120, position=9_000))
     stuck = progress.begin
-    progress.advance(Snapshot.of("130:130:", 9_500))
+    progress.advance(seen("130:130:", next=130, position=9_500))
 
     assert stuck == 4_000
     assert progress.begin == 8_500
 
 
-def test_a_database_put_back_begins_anew() -> None:
-    progress = Progress(Snapshot.of("1000:1000:", 5_000))
+def test_a_reader_begins_below_what_was_open_beyond_the_last_that_had_ended() -> None:
+    """Transaction 101 had begun, though the snapshot says no more than that it had not ended."""
+    progress = Progress(seen("99:99:", next=99, position=5_000))
 
-    progress.advance(Snapshot.of("50:50:", 100))
+    progress.advance(seen("101:101:", next=102, position=9_000))
+    stuck = progress.begin
+    progress.advance(seen("102:102:", next=102, position=9_500))
+
+    assert stuck == 4_000
+    assert progress.begin == 8_500
+
+
+@pytest.mark.parametrize("given", [7, 2**31 + 7, 2**32 - 1, 2**32, 2**32 + 3, 5 * 2**32 + 9])
+def test_the_next_number_is_told_whichever_time_they_come_round(given: int) -> None:
+    assert seen(f"{given - 2}:{given - 1}:", next=given, position=1).next == given
+
+
+def test_a_database_put_back_begins_anew() -> None:
+    progress = Progress(seen("1000:1000:", next=1000, position=5_000))
+
+    progress.advance(seen("50:50:", next=50, position=100))
 
     assert progress.begin == 0

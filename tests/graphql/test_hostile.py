@@ -164,6 +164,8 @@ async def test_no_value_is_a_bug(client: Client, on: str, name: str) -> None:
         result = await run(prepared.node, operation.node, variables, context)
         for refusal in result.errors:
             assert len(refusal.message) < 2_000
+            if refusal.message.endswith("which is not set."):
+                continue  # what this deployment does not have
             if refusal.code in ("INTERNAL", "SERVICE_UNAVAILABLE", "DOCUMENT_INVALID"):
                 bugs.append((str(variables)[:300], refusal.code, refusal.message))
 

@@ -1,5 +1,7 @@
 """Lists cost the same however long they are: every list of the schema, with all it can show."""
 
+import asyncio
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,20 +16,26 @@ from graphql import (
     is_required_argument,
 )
 
+from postlane.accounts import queries as accounts
 from postlane.audit import operations as audit
+from postlane.blocklists.tables import Listing
+from postlane.bulk.tables import BulkAction
 from postlane.core import clock
 from postlane.core.actor import Actor, OrganizationId
 from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id
-from postlane.delivery.tables import TlsRequirement
+from postlane.delivery.tables import CapturedMessage, TlsRequirement
 from postlane.delivery.work import Settlement, claim_batch, roll_up, settle_batch
 from postlane.domains.tables import DomainCheck
 from postlane.events.operations import NewEvent, append
 from postlane.events.rules import EventType
+from postlane.exports.tables import Export
 from postlane.graphql.schema import CORE
 from postlane.mail.outcome import outcome_of_reply
 from postlane.messages.tables import Erasure
+from postlane.removals.tables import Removal
 from postlane.suppressions.tables import RefusedLine, SuppressionImport
+from postlane.templates.tables import Template, TemplateVersion
 from postlane.tracking.tables import TrackingChoice
 from postlane.vmtas.tables import Pool, Vmta, VmtaWarmup, WarmupDay
 from postlane.webhooks.tables import WebhookCall, WebhookReplay
@@ -37,7 +45,10 @@ from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
+    make_api_request,
+    make_block,
     make_domain,
+    make_ingress_mailbox,
     make_membership,
     make_organization,
     make_project,
@@ -92,6 +103,7 @@ def document_of(on: str, field: str) -> str:
 
 
 PATHS = {
+    "Query": "%s",
     "Organization": "organization { %s }",
     "Billing": "organization { billing { %s } }",
     "Credits": "organization { credits { %s } }",
@@ -100,6 +112,7 @@ PATHS = {
     "Message": "organization { messages(last: 1) { nodes { %s } } }",
     "Delivery": "organization { deliveries(last: 1) { nodes { %s } } }",
     "Webhook": "organization { webhooks(last: 1) { nodes { %s } } }",
+    "Template": "organization { templates(last: 1) { nodes { %s } } }",
     "VmtaQueues": 'organization { vmtaQueues(ref: {name: "vmta-0"}) { %s } }',
 }
 """How a list's owner is reached."""
@@ -109,6 +122,7 @@ FIRST_OF = {
     "Message": "messages",
     "Delivery": "deliveries",
     "Webhook": "webhooks",
+    "Template": "templates",
 }
 """Lists whose owner is the oldest of a list."""
 
@@ -132,9 +146,17 @@ async def populate(client: Client, actor: Actor) -> None:
     await open_first(organization_id)
     organization.id = organization_id
     for number in range(MANY):
+        await make_organization()
+        await CapturedMessage(
+            organization_id=organization_id,
+            envelope_from="",
+            envelope_to="ada@example.net",
+            data=b"Subject: x\r\n\r\nx",
+        ).save()
         membership = await make_membership(organization)
         project = await make_project(organization)
-        await make_api_key(organization, membership=membership, project_id=project.id)
+        key = await make_api_key(organization, membership=membership, project_id=project.id)
+        await make_api_request(organization_id, key.row.id).save()
         await make_suppression(organization_id, f"gone{number}@example.net")
         await TrackingChoice(
             organization_id=organization_id, address_key=f"a{number}@example.net"
@@ -143,7 +165,17 @@ async def populate(client: Client, actor: Actor) -> None:
         if number == 0:
             await more_calls(organization_id, webhook_id)
         await Erasure(organization_id=organization_id, key=f"#{number}").save()
+        await Export(organization_id=organization_id, dataset="messages", filter={}).save()
+        await make_ingress_mailbox(organization_id, f"box {number}")
+        await Removal(
+            organization_id=organization_id,
+            kind="suppression",
+            target_id=new_id(),
+            due_at=clock.now(),
+        ).save()
+        await BulkAction(organization_id=organization_id, kind="retry", filter={}).save()
         await Pool(organization_id=organization_id, name=f"pool-{number}").save()
+        await make_block(organization_id, str(number)).save()
         await warm_up(organization_id, f"vmta-{number}")
         await TlsRequirement(
             organization_id=organization_id, domain=f"d{number}.example", tls="required"
@@ -153,6 +185,7 @@ async def populate(client: Client, actor: Actor) -> None:
         if number == 0:
             for line in range(MANY):
                 await RefusedLine(import_id=imported.id, line=line, problem="None.").save()
+        await make_templates(organization_id, number)
         await make_session(actor)
         await make_invoice(organization_id)
         await DomainCheck(domain_id=domain.id, status="verified").save()
@@ -168,6 +201,25 @@ async def populate(client: Client, actor: Actor) -> None:
         messages = [single, single | {"vmta": "vmta-0"}]
         await client.data(SEND, {"input": {"messages": messages}}, actor=actor)
     await roll_up()
+
+
+async def make_templates(organization_id: OrganizationId, number: int) -> None:
+    """Make a template; the first has many versions."""
+    count = MANY if number == 0 else 1
+    template = Template(
+        organization_id=organization_id,
+        slug=f"t{number}",
+        name="A template",
+        syntax="jinja",
+        latest=count,
+        published=count,
+    )
+    await template.save()
+    texts = json.dumps({"": {"locale": None, "subject": None, "html": None, "text": "x"}})
+    for version in range(1, count + 1):
+        await TemplateVersion(
+            template_id=template.id, number=version, texts=texts, layout_id=template.id
+        ).save()
 
 
 async def more_calls(organization_id: OrganizationId, webhook_id: uuid.UUID) -> None:
@@ -223,6 +275,9 @@ async def warm_up(organization_id: OrganizationId, name: str) -> None:
         day=3,
         day_on=today,
     ).save()
+    await Listing(
+        organization_id=organization_id, vmta_id=vmta.id, zone="bl.example", severity="low"
+    ).save()
     for day in (1, 2):
         ended_on = today - timedelta(days=3 - day)
         await WarmupDay(
@@ -241,6 +296,15 @@ async def defer_everything(actor: Actor) -> None:
         await settle_batch([Settlement(claim, "default", outcome) for claim in claims])
 
 
+async def nothing_asked() -> None:
+    """Wait until nothing has asked the database for a second."""
+    for _ in range(30):
+        with count_statements() as sent:
+            await asyncio.sleep(1)
+        if not sent:
+            return
+
+
 @pytest.fixture(scope="module")
 def populated() -> list[Actor]:
     """Who asks; made once, since nothing is changed by asking."""
@@ -252,11 +316,14 @@ async def test_a_longer_page_takes_no_more_statements(
     client: Client, populated: list[Actor], on: str, field: str
 ) -> None:
     if not populated:
-        populated.append(await make_actor())
+        populated.append(await make_actor(platform_admin=True))
         await populate(client, populated[0])
+        await nothing_asked()
     document, found = document_of(on, field), {}
 
     for size in (FEW, MANY):
+        # As in a process that has just begun: what it will keep is read once for a page, too.
+        accounts._slugs.clear()
         with count_statements() as sent:
             data: Any = await client.data(document, {"n": size}, actor=populated[0])
         for key in ("viewer", "organization", "billing", "credits", "vmtaQueues"):
@@ -266,6 +333,8 @@ async def test_a_longer_page_takes_no_more_statements(
         assert len(data[field]["nodes"]) == size, "make more of them in `populate`"
         found[size] = len(sent)
 
-    assert found[FEW] == found[MANY]
-    # Of a message everything is asked for, the vMTA it names, what it says and the audit of that.
-    assert 1 <= found[MANY] <= 20
+    # What is looked at every few seconds may be looked at with the first.
+    assert found[MANY] <= found[FEW]
+    # Of a message everything is asked for, the vMTA it names, what it says and the audit of that,
+    # and of each delivery what fills its mail and what stops it.
+    assert 1 <= found[MANY] <= 25

@@ -14,9 +14,11 @@ NODE = "query ($id: ID!) { node(id: $id) { __typename id uuid } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
 
 
-PARTS = frozenset({"CreditUsage", "Engagement", "RefusedLine"})
-"""What is listed without being an object: sums made when they are asked for, lines of a file, and
-events."""
+PARTS = frozenset(
+    {"CapturedMessage", "CreditUsage", "Engagement", "OverseenOrganization", "RefusedLine"}
+)
+"""What is listed without being an object: sums made when they are asked for, lines of a file,
+events, files on this machine, and what operators see of organizations."""
 
 
 def test_every_object_that_is_listed_can_be_found_again() -> None:

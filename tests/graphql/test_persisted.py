@@ -7,7 +7,8 @@ import pytest
 
 from tests.client import Client
 
-TEXT = "{ __typename }"
+TEXT = "query Persisted { __typename }"
+"""Which no other test sends, for what was sent is known from then on."""
 HASH = hashlib.sha256(TEXT.encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from postlane.analytics.rolling import roll_up
 from postlane.core.database import fetch
 from postlane.delivery.work import claim_batch
 from postlane.jobs.analytics import keep_counting
+from postlane.jobs.hearing import Signs
 from postlane.jobs.outbound import Outbound
 from tests.analytics.setup import cells_of, make_mail, roll_up_all, tell
 from tests.client import Client
@@ -24,10 +25,11 @@ AT = datetime(2026, 5, 4, 10, 20, 30, tzinfo=UTC)
 async def test_a_worker_counts_what_comes_until_it_stops() -> None:
     actor = await make_actor()
     [ada] = await make_mail(actor, "ada@example.net", at=AT)
-    stopping = asyncio.Event()
-    counting = asyncio.create_task(keep_counting(stopping))
+    signs, stopping = Signs(), asyncio.Event()
+    counting = asyncio.create_task(keep_counting(signs.counts, stopping))
 
     await tell(ada.queued(), ada.delivered())
+    await signs.look()
     async with asyncio.timeout(60):
         while not await cells_of(actor):  # noqa: ASYNC110 a worker changes it
             await asyncio.sleep(0.1)

@@ -10,12 +10,12 @@ import pytest
 from postlane.core import clock
 from postlane.core.actor import OrganizationId
 from postlane.core.ids import new_id
+from postlane.core.turns import Turns
 from postlane.delivery.work import ScopeKey
 from postlane.jobs.gates import Gate
 from postlane.jobs.limits import Limits
 from postlane.jobs.outbound import BUILDERS, Outbound
 from postlane.jobs.sweep import pause_after
-from postlane.jobs.turns import Turns
 from tests.delivery.spool import make_spooled
 from tests.jobs.sending import drain_queue
 from tests.statements import count_statements
@@ -33,6 +33,24 @@ async def test_a_place_goes_to_the_organization_that_had_none() -> None:
     await asyncio.gather(*(work(busy, f"busy {n}") for n in range(4)), work(late, "late"))
 
     assert done == ["busy 0", "busy 1", "late", "busy 2", "busy 3"]
+
+
+async def test_nobody_has_every_place_where_some_are_kept_for_others() -> None:
+    turns, entered, left = Turns(2, each=1), list[str](), asyncio.Event()
+
+    async def work(owner: str) -> None:
+        async with turns.turn(owner):
+            entered.append(owner)
+            await left.wait()
+
+    working = [asyncio.create_task(work(owner)) for owner in ("busy", "busy", "late", "last")]
+    await asyncio.sleep(0.01)
+    before = list(entered)
+    left.set()
+    await asyncio.wait_for(asyncio.gather(*working), 5)
+
+    assert before == ["busy", "late"]
+    assert sorted(entered) == ["busy", "busy", "last", "late"]
 
 
 async def test_whoever_gives_up_waiting_takes_no_place_along() -> None:
@@ -67,6 +85,9 @@ async def test_more_builders_than_there_are_places_wait(outbound: Outbound) -> N
         await each.__aenter__()
     spooled = await make_spooled("ada@dest.example")
     draining = asyncio.create_task(drain_queue(outbound, spooled.queue_id))
+    async with asyncio.timeout(30):
+        while (before := await spooled.state()) == "queued":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
     before = await spooled.state()
     for each in taken:

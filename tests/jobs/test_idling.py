@@ -1,19 +1,48 @@
 """A worker with nothing to do asks little, and sees at once when there is something."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 
+from postlane.analytics.rolling import roll_up as count_events
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.credits.work import look_at_alerts
 from postlane.delivery.rules import DeliveryState
-from postlane.delivery.work import anything_waits, claim_batch, roll_up
+from postlane.delivery.work import claim_batch, roll_up
+from postlane.ingress.rules import MailSource
+from postlane.ingress.work import Arrival, take_mail
+from postlane.jobs.hearing import Signs
+from postlane.tracking.work.recording import RECORDER
+from postlane.tracking.work.settling import AFTER
+from postlane.webhooks.work import fan_out
+from tests.analytics.setup import make_mail, tell
+from tests.client import Client
 from tests.delivery.spool import Spooled, make_spooled
+from tests.factories import make_actor
+from tests.ingress.mailboxes import Mailboxes
 from tests.statements import count_statements
+from tests.tracking.hits import ask, mailed
+from tests.webhooks.conftest import Hooks
 
 LATER = timedelta(hours=1)
+
+
+def which(signs: Signs) -> list[str]:
+    return [
+        name
+        for name in ("mail", "calls", "counts", "hits", "ingress")
+        if getattr(signs, name).is_set()
+    ]
+
+
+async def look() -> list[str]:
+    """Return what one look finds to do."""
+    signs = Signs()
+    await signs.look()
+    return which(signs)
 
 
 async def mail_comes(waiting: Spooled) -> None:
@@ -45,11 +74,11 @@ async def test_whatever_a_sweep_is_for_is_seen(
         "ada@dest.example", due_at=clock.now() + LATER, state=DeliveryState.SCHEDULED
     )
     await roll_up()
-    before = await anything_waits()
+    before = "mail" in await look()
 
     await what(waiting)
 
-    assert (before, await anything_waits()) == (False, True)
+    assert (before, "mail" in await look()) == (False, True)
 
 
 async def test_mail_is_seen_when_its_time_has_come_and_not_while_it_is_sent(
@@ -61,16 +90,84 @@ async def test_mail_is_seen_when_its_time_has_come_and_not_while_it_is_sent(
     await roll_up()
 
     with clock.frozen(clock.now() + LATER):
-        due = await anything_waits()
+        due = "mail" in await look()
         await claim_batch(waiting.queue_id)
         await roll_up()
-        sending = await anything_waits()
+        sending = "mail" in await look()
 
     assert (due, sending) == (True, False)
 
 
-async def test_looking_for_work_and_for_alerts_takes_a_statement_each(own_database: str) -> None:
+async def test_looking_at_alerts_takes_a_statement(own_database: str) -> None:
     with count_statements() as sent:
-        waits, alerts = await anything_waits(), await look_at_alerts()
+        alerts = await look_at_alerts()
 
-    assert (waits, alerts, len(sent)) == (False, 0, 2)
+    assert (alerts, len(sent)) == (0, 1)
+
+
+async def catch_up() -> None:
+    """Let every consumer have what there is; holes go with a second look and a third."""
+    for _ in range(3):
+        await count_events()
+        await fan_out()
+
+
+async def test_one_look_tells_every_loop_beside_the_jobs(own_database: str) -> None:
+    actor = await make_actor()
+    [ada] = await make_mail(actor, "ada@example.net", at=clock.now())
+    await catch_up()
+
+    with count_statements() as sent:
+        idle = await look()
+    await tell(ada.queued())
+    after_an_event = await look()
+    await catch_up()
+    caught_up = await look()
+
+    assert len(sent) == 1
+    assert (idle, after_an_event, caught_up) == ([], ["calls", "counts"], [])
+
+
+async def test_a_look_sees_hits_that_are_ripe(own_database: str, client: Client) -> None:
+    mail = await mailed()
+    await catch_up()
+    await ask(client, mail.pixel, at=clock.now())
+    await RECORDER.flush()
+
+    early = await look()
+    with clock.frozen(clock.now() + AFTER):
+        ripe = await look()
+
+    assert (early, ripe) == ([], ["hits"])
+
+
+async def test_a_look_sees_calls_whose_time_has_come(own_database: str, client: Client) -> None:
+    hooks = Hooks(client, await make_actor())
+    await hooks.create("https://example.com/hook")
+    await hooks.emit("tx-1")
+    await catch_up()
+    due = await look()
+    await fetch("UPDATE webhook_progress SET next_due_at = now() + interval '1 minute'")
+    waiting = await look()
+
+    with clock.frozen(clock.now() + timedelta(minutes=1)):
+        due_again = await look()
+
+    assert (due, waiting, due_again) == (["calls"], [], ["calls"])
+
+
+async def test_a_look_sees_mail_that_came_in_and_accounts_that_are_due(
+    own_database: str, client: Client
+) -> None:
+    boxes = Mailboxes(client, await make_actor())
+    made, _ = await boxes.create(url="https://example.com/mail")
+    before = "ingress" in await look()
+    await take_mail(uuid.UUID(made["uuid"]), Arrival(b"Subject: A\r\n\r\n", MailSource.SMTP))
+    came_in = "ingress" in await look()
+    await fetch("UPDATE ingress_mails SET state = 'dead', due_at = NULL")
+    await fetch("UPDATE ingress_mailboxes SET next_look_at = now()")
+    account = "ingress" in await look()
+    await fetch("UPDATE ingress_mailboxes SET looking_until = now() + interval '1 minute'")
+
+    looked_into = "ingress" in await look()
+    assert (before, came_in, account, looked_into) == (False, True, True, False)

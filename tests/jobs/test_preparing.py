@@ -6,12 +6,19 @@ from email.message import EmailMessage
 import dkim
 import pytest
 
+from postlane.core.crypto import seal
 from postlane.core.database import fetch
+from postlane.delivery.contents import Mailing, decode_parts, encode_mailing
 from postlane.delivery.rules import Priority
+from postlane.delivery.work import claim_batch
+from postlane.domains.rules import KEY_PURPOSE
 from postlane.domains.tables import DomainBimi
+from postlane.jobs.memory import ByteWindow
 from postlane.jobs.outbound import Outbound
+from postlane.jobs.preparing import prepare
+from postlane.mail.templating import Layer, Syntax
 from postlane.tracking.tokens import read_token
-from tests.delivery.spool import make_organization, make_signing_domain, make_spooled
+from tests.delivery.spool import Spooled, make_organization, make_signing_domain, make_spooled
 from tests.jobs.sending import drain_queue
 from tests.sink import Received, Sink
 
@@ -147,6 +154,62 @@ async def test_a_message_that_cannot_be_built_is_kept_and_tried_again(
     assert sink.messages == []
 
 
+@pytest.mark.parametrize(
+    ("inside", "purpose"),
+    [(None, ""), (b"no key at all", KEY_PURPOSE), (b"whatever", "other")],
+    ids=["not sealed", "no key", "sealed for something else"],
+)
+async def test_a_key_that_cannot_be_read_delays_its_domains_mail_and_nobody_elses(
+    outbound: Outbound, sink: Sink, inside: bytes | None, purpose: str
+) -> None:
+    private_key = b"" if inside is None else seal(inside, purpose=purpose)
+    organization = await make_organization()
+    broken = await make_signing_domain(organization)
+    whole = await make_signing_domain(organization)
+    await fetch(
+        "UPDATE dkim_keys SET private_key = {} WHERE domain_id = {}", private_key, broken.id
+    )
+    waits = await make_spooled("a@dest.example", organization=organization, domain_id=broken.id)
+    goes = await make_spooled("b@dest.example", organization=organization, domain_id=whole.id)
+
+    await drain_queue(outbound, waits.queue_id)
+
+    delivery = await waits.delivery()
+    assert (delivery.state, delivery.attempts, delivery.bounce_class) == (
+        "deferred",
+        1,
+        "temporary_failure",
+    )
+    assert (delivery.enhanced_code, delivery.reply) == (
+        "4.7.0",
+        f"the DKIM key pl1 of {broken.name} cannot be read",
+    )
+    assert await goes.state() == "delivered"
+    assert [received.recipient for received in sink.messages] == ["b@dest.example"]
+
+
+async def test_mail_waits_for_a_key_that_can_be_read_and_is_signed_with_it(
+    outbound: Outbound, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization = await make_organization()
+    domain = await make_signing_domain(organization)
+    [row] = await fetch("SELECT private_key FROM dkim_keys WHERE domain_id = {}", domain.id)
+    await fetch("UPDATE dkim_keys SET private_key = 'x' WHERE domain_id = {}", domain.id)
+    spooled = await make_spooled("a@dest.example", organization=organization, domain_id=domain.id)
+    await drain_queue(outbound, spooled.queue_id)
+    before = await spooled.state()
+
+    await fetch(
+        "UPDATE dkim_keys SET private_key = {} WHERE domain_id = {}", row["private_key"], domain.id
+    )
+    await fetch("UPDATE deliveries SET due_at = now() WHERE message_id = {}", spooled.id)
+    monkeypatch.setattr("postlane.domains.work.KEYS_FRESH_SECONDS", 0.0)
+    await drain_queue(outbound, spooled.queue_id)
+
+    assert (before, await spooled.state()) == ("deferred", "delivered")
+    assert parsed(sink.messages[0])["DKIM-Signature"] is not None
+
+
 async def test_mail_names_the_logo_of_its_domain_in_a_signed_field(
     outbound: Outbound, sink: Sink
 ) -> None:
@@ -174,3 +237,50 @@ async def test_the_usual_selector_is_not_named(outbound: Outbound, sink: Sink) -
     await drain_queue(outbound, spooled.queue_id)
 
     assert parsed(sink.messages[0])["BIMI-Selector"] is None
+
+
+class Measured(ByteWindow):
+    """A window that remembers what was held of it, each time that somebody asked."""
+
+    def __init__(self) -> None:
+        super().__init__(96 * 1024 * 1024)
+        self.held: list[int] = []
+
+    async def acquire(self, size: int) -> None:
+        self.held.append(size)
+        await super().acquire(size)
+
+
+async def make_personal(*addresses: str, source: str) -> Spooled:
+    """Put mail into the spool that each recipient gets filled with their own number."""
+    spooled = await make_spooled(*addresses)
+    (row,) = await fetch(
+        "SELECT id, body FROM contents WHERE id = "
+        "(SELECT content_id FROM spooled_messages WHERE id = {})",
+        spooled.id,
+    )
+    mailing = Mailing(decode_parts(row["body"]), (Layer(Syntax.JINJA, html=source),), {"n": 0})
+    await fetch(
+        "UPDATE contents SET format = 'mailing', body = {} WHERE id = {}",
+        encode_mailing(mailing),
+        row["id"],
+    )
+    return spooled
+
+
+async def test_what_mail_becomes_when_it_is_filled_is_held_in_memory_and_not_too_much(
+    database: None,
+) -> None:
+    source = "{% for _ in range(10000) %}" + "x" * 100 + "{% endfor %}"
+    spooled = await make_personal(*(f"u{n}@dest.example" for n in range(12)), source=source)
+    claims = await claim_batch(spooled.queue_id)
+    window, filled = Measured(), Measured()
+
+    groups = [group async for group in prepare(claims, window, filled=filled)]
+
+    sizes = [[len(each.envelope.data) for each in group] for group in groups]  # type: ignore[union-attr]
+    assert [len(group) for group in groups] == [5, 5, 2]
+    assert sum(map(sum, sizes)) > 12_000_000
+    # Four times what was filled, for as long as it is built; and never more than a little.
+    assert filled.held == [4 * 5_000_000, 4 * 5_000_000, 4 * 2_000_000]
+    assert len(window.held) == 1

@@ -250,7 +250,7 @@ async def test_where_nothing_is_tracked_nothing_more_is_asked_or_built(database:
         bodies = {each.data for each in envelopes if isinstance(each, Envelope)}
         found[tracks] = len(sent), len(bodies)
 
-    # What the message says, and the keys; and one body for both.
-    assert found[Tracks.NOTHING] == (2, 1)
+    # What the message says, the keys, blocked domains, and who scans; and one body for both.
+    assert found[Tracks.NOTHING] == (4, 1)
     # Who minds, and whether only sums are kept; the keys are known by now.
     assert found[EVERYTHING] == (3, 2)

@@ -17,7 +17,7 @@ from postlane.delivery.operations import ring
 from postlane.delivery.rules import RestReason
 from postlane.delivery.work import claim_batch, due_queues, renew_claims, rest_queue, roll_up
 from postlane.delivery.work.queues import DUE_QUEUES
-from postlane.jobs.delivery import drain, look_again
+from postlane.jobs.delivery import drain, drain_key, look_again
 from postlane.jobs.outbound import Outbound
 from tests.delivery.spool import Spooled, make_spooled
 from tests.factories import make_organization
@@ -165,6 +165,21 @@ async def test_a_drain_that_gives_way_does_not_ask_for_itself_at_once(
     await run_job(outbound, waiting)
 
     assert await fetch("SELECT key FROM saq_jobs") == []
+
+
+async def test_a_drain_that_failed_does_not_ask_for_itself_at_once(
+    own_database: str, outbound: Outbound
+) -> None:
+    waiting = await make_spooled("a@dest.example", due_at=clock.now() + timedelta(days=1))
+    context = await run_job(outbound, waiting, looks=False)
+    await fetch("UPDATE deliveries SET due_at = now() WHERE message_id = {}", waiting.id)
+
+    await look_again({**context, "exception": RuntimeError("it would fail again")})
+    failed = await fetch("SELECT key FROM saq_jobs")
+    await look_again(context)
+
+    assert failed == []
+    assert await fetch("SELECT key FROM saq_jobs") == [{"key": drain_key(str(waiting.queue_id))}]
 
 
 async def test_a_drain_that_goes_on_goes_behind_the_first_queue_of_others(

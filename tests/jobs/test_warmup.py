@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import asyncpg
 import pytest
@@ -278,3 +278,26 @@ async def test_connections_are_counted_by_provider(
     ours = [s for s in connections.samples if s.labels["vmta"] == vmta.name]
     assert [(s.labels["isp"], s.value) for s in ours] == [("google", 0)]
     assert len(sink.messages) == 1
+
+
+@pytest.mark.parametrize(
+    "broken", ["schedule = 'by the moon'", "custom = '[]'", "custom = '[[1]]'", "state = 'odd'"]
+)
+async def test_a_plan_that_cannot_be_read_holds_up_no_other(
+    database: None, broken: LiteralString
+) -> None:
+    organization = await make_organization()
+    unread = await make_vmta(organization, "unread", limit=3)
+    later = await make_vmta(organization, "later", limit=3)
+    ids = [unread.id, later.id]
+    await fetch(
+        "UPDATE vmta_warmups SET day_on = day_on - 1, repeats = 7 WHERE vmta_id = ANY({}::uuid[])",
+        ids,
+    )
+    await fetch(f"UPDATE vmta_warmups SET {broken} WHERE vmta_id = {{}}", unread.id)
+
+    await tend_vmtas()
+
+    rows = await fetch("SELECT vmta_id, day FROM vmta_warmups WHERE vmta_id = ANY({}::uuid[])", ids)
+    await fetch("DELETE FROM vmta_warmups WHERE vmta_id = {}", unread.id)
+    assert {row["vmta_id"]: row["day"] for row in rows} == {unread.id: 1, later.id: 2}

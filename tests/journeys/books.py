@@ -12,7 +12,8 @@ from .stack import Account, World, connect
 
 NOT_COUNTED = frozenset(
     {
-        *("rate_buckets", "api_key_uses"),
+        *("rate_buckets", "api_key_uses", "api_requests"),
+        *("analytics_cells", "analytics_sets"),
         *("connection_leases", "queue_changes", "queue_work", "sending_activity"),
         *("sending_scopes", "usage_hours", "usage_marks", "vmta_activity"),
     }
@@ -51,6 +52,17 @@ class Books:
         """Return the number of rows by table."""
         rows = await self._connection.fetch(self._query)
         return {row["name"]: row["rows"] for row in rows}
+
+    async def quiet(self, seconds: int) -> None:
+        """Wait until nothing has been written for so long, a few minutes at most."""
+        before, still = await self.counts(), 0
+        for _ in range(180):
+            await asyncio.sleep(1)
+            after = await self.counts()
+            still = still + 1 if after == before else 0
+            before = after
+            if still >= seconds:
+                return
 
     @asynccontextmanager
     async def unchanged(self, **more: int) -> AsyncIterator[None]:

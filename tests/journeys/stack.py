@@ -27,16 +27,18 @@ class World:
     """`postlane up`, the DNS it asks, and the mail exchangers it delivers to.
 
     `sink` listens on 127.0.0.1 and `spare` on 127.0.0.3, both on the port that Postlane
-    delivers to; nothing listens on 127.0.0.2.
+    delivers to; nothing listens on 127.0.0.2. *settings* go before those for all journeys.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.dns = DnsServer()
         self.sink = Sink()
         self.spare = Sink()
         self.stripe = StripeServer()
         self.inbound_port = free_port()
+        self.smtp_port = free_port()
         self._folder = folder
+        self._settings = settings
         self._numbers = count(1)
 
     async def __aenter__(self) -> Self:
@@ -46,23 +48,23 @@ class World:
         self.spare = Sink(self.sink.port, host="127.0.0.3").start()
         self.dns.set("mx.sink.example", "A", "127.0.0.1")
         self.dns.set(f"_spf.{HOSTNAME}", "TXT", "v=spf1 ip4:127.0.0.0/8 -all")
-        self.up = Up(
-            self._folder,
-            web_workers="1",
-            smtp_listen="",
-            inbound_listen=f"127.0.0.1:{self.inbound_port}",
-            hostname=HOSTNAME,
-            delivery="direct",
-            mx_port=str(self.sink.port),
-            private_exchangers="127.0.0.0/8",
-            dns_servers=f"{self.dns.address}:{self.dns.port}",
+        usual = {
+            "web_workers": "1",
+            "smtp_listen": f"127.0.0.1:{self.smtp_port}",
+            "inbound_listen": f"127.0.0.1:{self.inbound_port}",
+            "hostname": HOSTNAME,
+            "delivery": "direct",
+            "mx_port": str(self.sink.port),
+            "private_exchangers": "127.0.0.0/8",
+            "dns_servers": f"{self.dns.address}:{self.dns.port}",
             # Everybody comes through a proxy, so that limits per address are everybody's own.
-            trusted_proxies="127.0.0.1/32",
+            "trusted_proxies": "127.0.0.1/32",
             # A trial has credits that can be counted, and spent.
             **self.stripe.settings(),
-            log_level="warning",
-        )
-        await self.up.start(within=120)
+            "log_level": "warning",
+        }
+        self.up = Up(self._folder, **(usual | self._settings))
+        await self.up.start(within=300)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,7 +97,9 @@ class World:
             self.dns.set(record["name"], record["type"], record["value"])
         return {each["name"]: each["value"] for each in records if each["type"] == "TXT"}
 
-    async def mail_for(self, address: str, *, count: int = 1, within: float = 20) -> list[Received]:
+    async def mail_for(
+        self, address: str, *, count: int = 1, within: float = 120
+    ) -> list[Received]:
         """Return what was delivered to *address* once there are *count* messages."""
         deadline = time.monotonic() + within
         while True:

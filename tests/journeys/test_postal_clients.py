@@ -3,14 +3,10 @@
 import asyncio
 import json
 import os
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,6 +18,7 @@ from tests.sink import Received
 
 from .signatures import verdicts
 from .stack import Account, World
+from .tls import behind_tls
 
 pytestmark = pytest.mark.slow
 
@@ -67,32 +64,6 @@ async def settled(world: World, key: str, id: int) -> Any:
             if found["status"]["status"] != "Pending":
                 return found["status"]
             await asyncio.sleep(0.2)
-
-
-@asynccontextmanager
-async def behind_tls(url: str) -> AsyncIterator[int]:
-    """Serve *url* over TLS for `localhost`, as a proxy in front does, and give the port."""
-    target = urlsplit(url)
-    made = make_certificate("localhost")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(made.chain_file, made.key_file)
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while octets := await reader.read(65_536):
-                writer.write(octets)
-                await writer.drain()
-        except OSError:
-            pass
-        writer.close()
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind, before = await asyncio.open_connection(target.hostname, target.port)
-        await asyncio.gather(copy(reader, before), copy(behind, writer))
-
-    server = await asyncio.start_server(pass_on, "localhost", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 @needs_npm_package("@atech/postal")

@@ -66,8 +66,9 @@ async def test_a_password_that_is_guessed_locks_the_account(world: World, books:
     right, wrong = ({"email": email, "password": word} for word in (PASSWORD, "x" * 12))
     nobody = {"email": "nobody@example.org", "password": PASSWORD}
 
-    # The contract wants each failure in the audit trail, and counts them to lock the account.
-    async with books.unchanged(audit_entries=5, login_attempts=1):
+    # The contract wants each failure in the audit trail, and counts them to lock the account; those
+    # of a network are counted, too.
+    async with books.unchanged(audit_entries=5, login_attempts=1, abuse_counts=1):
         guesses = [await account.http.post("/api/v1/auth/login", json=wrong) for _ in range(5)]
     async with books.unchanged():
         sixth = await account.http.post("/api/v1/auth/login", json=wrong)

@@ -165,6 +165,8 @@ async def test_sending_without_credits(world: World, books: Books) -> None:
     for _ in range(10):
         sent = (await post(account, "/api/v1/messages/batch", batch)).json()
     assert (sent["credits_consumed"], sent["credits_remaining"]) == (1000, 0)
+    # Whoever runs out is told so, by a look every ten seconds.
+    await books.quiet(12)
 
     async with books.unchanged():
         one = await send(account)

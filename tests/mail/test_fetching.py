@@ -307,7 +307,7 @@ async def test_an_answer_without_an_end_runs_out_of_time(fetcher: Fetcher, web: 
     )
 
     assert found is Problem.TIMEOUT
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 async def test_packed_bytes_are_not_unpacked(fetcher: Fetcher, web: WebServer) -> None:

@@ -38,6 +38,15 @@ def test_a_clean_message_is_kept_byte_for_byte():
     )
 
 
+@pytest.mark.parametrize(
+    "word", ["=?u\xf1f-8?Q?x?=", "=?no-such?Q?x?=", "=?utf-8?B?x?=", "=?utf-8?Z?x?="]
+)
+def test_an_encoded_word_that_cannot_be_read_is_shown_as_it_is(word):
+    message = prepare_raw(f"From: {word} <ann@example.com>\r\nSubject: {word}\r\n\r\n".encode())
+
+    assert (message.sender.display_name, message.subject) == (word, word)
+
+
 def test_blind_copies_and_return_paths_leave_the_header_but_are_recipients():
     raw = (
         b"Return-Path: <x@example.com>\r\nFROM: ann@example.com\r\nbcc: a@example.org,\r\n"
@@ -48,6 +57,15 @@ def test_blind_copies_and_return_paths_leave_the_header_but_are_recipients():
 
     assert message.data == b"FROM: ann@example.com\r\nSubject: x\r\n\r\nBcc: in the body\r\n"
     assert [m.address for m in message.recipients] == ["a@example.org", "b@example.org"]
+
+
+def test_what_goes_in_a_circle_goes_no_further():
+    hop = b"Received: from a.example.com by b.example.com; Mon, 01 Jun 2026 12:00:00 +0000\r\n"
+    tail = b"\r\nReceived: in the body\r\n"
+
+    assert prepare_raw(hop * 100 + HEAD + tail).sender.address == "ann@example.com"
+    with pytest.raises(InvalidMessage, match="through more than 100 servers"):
+        prepare_raw(hop * 101 + HEAD + tail)
 
 
 def test_what_is_missing_is_added():

@@ -130,7 +130,8 @@ async def test_greylisting_ends(sink):
 async def test_one_connection_carries_many_messages(sink, extensions):
     sink.manner.extensions = extensions
 
-    outcomes = await deliver(sink, *(envelope(f"ok+{n}@sink.example") for n in range(200)))
+    many = (envelope(f"ok+{n}@sink.example") for n in range(200))
+    outcomes = await deliver(sink, *many, timeouts=Timeouts())
 
     assert {each.verdict for each in outcomes} == {Verdict.DELIVERED}
     assert set(sink.count_by_recipient.values()) == {1}

@@ -10,7 +10,7 @@ import pytest
 
 from postlane.core import clock
 from postlane.core.actor import Actor
-from postlane.core.database import DB
+from postlane.core.database import DB, fetch
 from tests.client import Client
 from tests.factories import default_project, make_actor, make_organization
 from tests.long_log import make_long_log
@@ -27,6 +27,12 @@ query ($first: Int!, $after: String) {
 WALK = """
 query ($first: Int!, $after: String) {
   organization { messages(first: $first, after: $after) { pageInfo { endCursor } } }
+}
+"""
+BY_STATUS = """
+query ($statuses: [MessageStatus!]!, $after: String) {
+  organization { messages(first: 5, after: $after, filter: {statuses: $statuses}) {
+    nodes { subject status } pageInfo { hasNextPage endCursor } } }
 }
 """
 SIZE = 100
@@ -152,3 +158,44 @@ async def test_what_is_older_than_asked_for_is_not_read(client: Client, log: Log
     assert len(data["organization"]["messages"]["nodes"]) == 10
     # A minute more than was asked for: two messages.
     assert rows_read(plan) == 12
+
+
+async def by_status(
+    client: Client, log: Log, *statuses: str, after: str | None = None
+) -> tuple[Any, int]:
+    """Return a page of messages in some states, and how many rows it took to find them."""
+    variables = {"statuses": statuses, "after": after}
+    with watch_statements() as sent:
+        data = await client.data(BY_STATUS, variables, actor=log.actor)
+    # A plan for any values, as a connection makes that has asked a few times.
+    plans = [await explained(query, arguments) for query, arguments in list(sent)]
+    return data["organization"]["messages"], sum(map(rows_read, plans))
+
+
+@pytest.mark.slow
+async def test_few_of_a_state_are_found_without_reading_the_log(client: Client, log: Log) -> None:
+    await fetch(
+        "UPDATE spooled_messages SET status = 'bounced' WHERE id IN (SELECT id FROM messages "
+        "WHERE organization_id = {} AND subject = ANY({}::text[]))",
+        log.actor.organization_id,
+        [f"Message {n}" for n in (99_000, 99_001, 99_002, 99_003, 99_004, 99_005, 99_006)],
+    )
+
+    none, read_for_none = await by_status(client, log, "EXPIRED", "DEFERRED")
+    first, read_for_first = await by_status(client, log, "BOUNCED", "PARTIAL", "EXPIRED")
+    rest, read_for_rest = await by_status(
+        client,
+        log,
+        *("BOUNCED", "PARTIAL", "EXPIRED"),
+        after=first["pageInfo"]["endCursor"],
+    )
+    many, read_for_many = await by_status(client, log, "DELIVERED", "BOUNCED")
+
+    assert none["nodes"] == []
+    assert [node["subject"] for node in first["nodes"]] == [
+        f"Message {n}" for n in (99_000, 99_001, 99_002, 99_003, 99_004)
+    ]
+    assert [node["subject"] for node in rest["nodes"]] == ["Message 99005", "Message 99006"]
+    assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+    assert [node["subject"] for node in many["nodes"]] == [f"Message {n}" for n in range(1, 6)]
+    assert max(read_for_none, read_for_first, read_for_rest, read_for_many) <= 60

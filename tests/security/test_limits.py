@@ -1,8 +1,10 @@
 """Rate limits: buckets that fill evenly, windows that do not."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from postlane.core import clock
@@ -10,11 +12,18 @@ from postlane.core.actor import Actor
 from postlane.core.database import fetch
 from postlane.core.errors import OperationError
 from postlane.core.ids import new_token
+from postlane.core.settings import settings
+from postlane.dashboard.assets import by_url
 from postlane.security import limits
 from postlane.security.limits import RateState, Window, address_subject, count, take, take_from
+from postlane.security.refusals import Refusal, Refusals
+from postlane.server.app import build_app
+from postlane.server.edge import Edge
 from tests.client import Client
+from tests.dashboard.browser import Browser, new_session
 from tests.factories import make_actor, make_api_key, make_organization
 from tests.people import WHO
+from tests.statements import count_statements
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 WINDOW = Window("test", 3, timedelta(minutes=1))
@@ -108,6 +117,27 @@ async def test_one_request_too_many_is_429_with_the_time_to_wait(client: Client)
     assert answer.json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
 
 
+async def test_strangers_are_limited_by_their_network_over_all_processes(client: Client) -> None:
+    found = replace(settings(), strangers_per_minute=12)
+    first, second = build_app(found, opens_pool=False), build_app(found, opens_pool=False)
+    network = "2001:db8:ffff:1"
+    key = await make_api_key(await make_organization())
+
+    async def ask(app: Edge, address: str, **headers: str) -> httpx.Response:
+        async with Client(app, {}, address=address) as opened:
+            return await opened.post("/graphql", json={"query": "{ nothing }"}, headers=headers)
+
+    with clock.frozen(NOON):
+        taken = [await ask(app, f"{network}::{n}") for n, app in enumerate((first, second), 1)]
+        refused = await ask(first, f"{network}::3")
+        elsewhere = await ask(first, "2001:db8:ffff:2::1")
+        signed_in = await ask(first, f"{network}::3", **{"x-api-key": key.secret})
+
+    assert [answer.status_code for answer in (*taken, elsewhere, signed_in)] == [200] * 4
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert refused.json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+
+
 async def test_window_counts_from_its_first_use(database: None) -> None:
     subject = new_token()
     with clock.frozen(NOON):
@@ -119,6 +149,79 @@ async def test_window_counts_from_its_first_use(database: None) -> None:
     assert (refusal.value.error_code, refusal.value.retry_after_seconds) == ("RATE_LIMITED", 40)
     with clock.frozen(NOON + timedelta(seconds=60)):
         await count(WINDOW, subject)
+
+
+async def test_what_was_refused_costs_no_statement_until_its_time_has_come(database: None) -> None:
+    bucket, subject = new_token(), new_token()
+
+    async def flood() -> list[int | None]:
+        found = [(await take_from(bucket, per_minute=6)).retry_after_seconds for _ in range(20)]
+        for _ in range(20):
+            with pytest.raises(OperationError) as refusal:
+                await count(WINDOW, subject)
+            found.append(refusal.value.retry_after_seconds)
+        return found
+
+    with clock.frozen(NOON):
+        await take_from(bucket, per_minute=6)
+        for _ in range(3):
+            await count(WINDOW, subject)
+        assert await flood() == [10] * 20 + [60] * 20
+    with clock.frozen(NOON + timedelta(seconds=4)), count_statements() as sent:
+        assert await flood() == [6] * 20 + [56] * 20
+        assert sent == []
+        # Another limit, such as that of another plan, is another question.
+        assert (await take_from(bucket, per_minute=60)).retry_after_seconds is None
+    with clock.frozen(NOON + timedelta(seconds=70)):
+        assert (await take_from(bucket, per_minute=6)).retry_after_seconds is None
+        await count(WINDOW, subject)
+
+
+async def test_a_strangers_flood_is_refused_without_the_database(client: Client) -> None:
+    app = build_app(replace(settings(), strangers_per_minute=6), opens_pool=False)
+    address = "2001:db8:ffff:3::1"
+    async with Client(app, {}, address=address) as opened:
+        with clock.frozen(NOON):
+            for _ in range(2):
+                await opened.post("/graphql", json={"query": "{ nothing }"})
+            with count_statements() as sent:
+                answers = [
+                    await opened.post("/graphql", json={"query": "{ nothing }"}) for _ in range(20)
+                ]
+
+    assert {answer.status_code for answer in answers} == {429}
+    assert sent == []
+
+
+async def test_pages_for_people_are_limited_by_network_too(client: Client) -> None:
+    app = build_app(replace(settings(), strangers_per_minute=12), opens_pool=False)
+    async with Client(app, {}, address="2001:db8:ffff:4::1") as opened:
+        with clock.frozen(NOON):
+            session = await new_session(await make_organization())
+            shown = [await opened.get("/login") for _ in range(2)]
+            refused = await opened.get("/register")
+            sent = await opened.post("/login", headers={"sec-fetch-site": "same-origin"})
+            asset = await opened.get(next(iter(by_url())))
+            signed_in = await Browser(opened, session).get("/account")
+
+    assert [answer.status_code for answer in shown] == [200, 200]
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert "Too many requests" in refused.text
+    assert sent.status_code == 429
+    assert (asset.status_code, signed_in.status_code) == (200, 200)
+
+
+def test_as_many_refusals_are_remembered_as_there_is_room_for() -> None:
+    refusals = Refusals(most=3)
+    refusal = Refusal(NOON, NOON + timedelta(seconds=5), NOON + timedelta(seconds=50))
+    for key in "abc":
+        refusals.remember(key, refusal)
+    assert refusals.get("a", now=NOON) == refusal
+    refusals.remember("d", refusal)
+
+    assert [key for key in "abcd" if refusals.get(key, now=NOON)] == ["a", "c", "d"]
+    assert refusals.get("a", now=NOON - timedelta(seconds=1)) is None
+    assert refusals.get("c", now=refusal.until) is None
 
 
 async def test_window_is_exact_for_many_at_once(database: None) -> None:

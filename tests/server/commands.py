@@ -33,6 +33,14 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": SOURCE, "POSTLANE_DATA_DIR": str(data_dir), **given}
 
 
+def put_program(folder: Path) -> str:
+    """Put a program `postlane` into *folder*, and return a PATH that finds it."""
+    program = folder / "postlane"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m postlane.server.cli "$@"\n')
+    program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
 async def start(*arguments: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
     """Start a command and return its process."""
     return await asyncio.create_subprocess_exec(

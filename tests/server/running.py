@@ -19,6 +19,7 @@ import psutil
 from postlane.server import demo
 from postlane.server.api import Api
 from postlane.server.demo_dns import DemoNameServer
+from tests.secrets_in import secrets_in
 from tests.server.commands import environment, postlane_command, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +94,7 @@ class Up:
         assert self._process is not None
         return psutil.Process(self._process.pid)
 
-    async def start(self, *arguments: str, within: float = 60) -> None:
+    async def start(self, *arguments: str, within: float = 240) -> None:
         """Start it, and wait until the web answers that all is well."""
         self._process = await start("up", *arguments, env=self.env)
         self._readers = [
@@ -102,7 +103,7 @@ class Up:
         ]
         await self.healthy(within=within)
 
-    async def healthy(self, *, within: float = 60) -> None:
+    async def healthy(self, *, within: float = 240) -> None:
         """Wait until mail can be taken and delivered."""
         deadline = time.monotonic() + within
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -122,6 +123,7 @@ class Up:
             self._process.send_signal(ending)
         code = await asyncio.wait_for(self._process.wait(), 120)
         await asyncio.gather(*self._readers)
+        assert list(secrets_in(self.log.decode("utf-8", "backslashreplace"))) == []
         return code
 
     def part(self, name: str) -> psutil.Process:

@@ -18,9 +18,10 @@ import pytest
 
 from postlane.core.crypto import seal
 from postlane.mail.dkim import DkimKeyPair, KeyAlgorithm, make_key, record_value
+from postlane.server.archive import WRAPPED
 from postlane.server.data_dir import claim, ensure_secret
 from postlane.server.embedded import EmbeddedDatabase
-from tests.server.commands import environment, postlane_command
+from tests.server.commands import Finished, environment, postlane_command
 
 MAIL = b"From: hello@acme.example\r\nTo: you@there.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
 SIGN = """
@@ -99,9 +100,30 @@ async def installation(
 @pytest.fixture(scope="module")
 async def archive(installation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("archive") / "monday.tar"
-    answer = await postlane_command("backup", str(path), env=environment(installation))
+    answer = await backup(path, installation)
     assert answer.code == 0, answer.err
     return path
+
+
+async def backup(path: Path, data_dir: Path, **settings: str) -> Finished:
+    """Make an archive with its secret key in it."""
+    return await postlane_command(
+        "backup", *passphrase(path), str(path), env=environment(data_dir, **settings)
+    )
+
+
+async def restore(path: Path, data_dir: Path, *arguments: str, **settings: str) -> Finished:
+    """Put an archive back."""
+    return await postlane_command(
+        "restore", *passphrase(path), *arguments, str(path), env=environment(data_dir, **settings)
+    )
+
+
+def passphrase(path: Path, text: str = "eleven silver teapots") -> tuple[str, str]:
+    """Return the arguments that tell the passphrase of an archive, from a file beside it."""
+    file = path.parent / "passphrase"
+    file.write_text(f"{text}\n")
+    return "--passphrase-file", str(file)
 
 
 async def another_installation(data_dir: Path) -> Path:
@@ -127,7 +149,7 @@ async def test_a_restored_key_still_signs(
     archive: Path, tmp_path: Path, key: DkimKeyPair, domain_id: uuid.UUID
 ) -> None:
     restored = environment(tmp_path / "elsewhere")
-    answer = await postlane_command("restore", str(archive), env=restored)
+    answer = await restore(archive, tmp_path / "elsewhere")
     assert answer.code == 0, answer.err
 
     process = await asyncio.create_subprocess_exec(
@@ -152,7 +174,7 @@ async def test_a_restored_key_still_signs(
     assert asked == [b"pmta._domainkey.acme.example."]
 
 
-async def test_a_backup_is_closed_to_other_users_and_warns(
+async def test_a_backup_is_closed_to_other_users_and_says_that_the_key_is_not_in_it(
     installation: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "tuesday.tar"
@@ -160,8 +182,74 @@ async def test_a_backup_is_closed_to_other_users_and_warns(
     answer = await postlane_command("backup", str(path), env=environment(installation))
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "holds the secret key" in answer.out
+    assert "The secret key is not in it." in answer.out
     assert [each.name for each in tmp_path.iterdir()] == ["tuesday.tar"]
+
+
+async def test_no_secret_key_is_in_a_backup_in_the_clear(
+    archive: Path, installation: Path, tmp_path: Path, key: DkimKeyPair
+) -> None:
+    without = tmp_path / "without.tar"
+    await postlane_command("backup", str(without), env=environment(installation))
+    secret = os.environ["POSTLANE_SECRET_KEY"].encode()
+
+    for path in (archive, without):
+        with tarfile.open(path) as tar:
+            parts = {name: read(tar, name) for name in tar.getnames()}
+        assert all(secret not in part for part in parts.values())
+        assert all(b"PRIVATE KEY" not in part for part in parts.values())
+    assert sorted(parts) == ["database.dump", "manifest.json"]
+
+
+async def test_a_wrong_passphrase_restores_nothing(archive: Path, tmp_path: Path) -> None:
+    env = environment(tmp_path / "var")
+    elsewhere = tmp_path / "monday.tar"
+    wrong = passphrase(elsewhere, "twelve golden kettles")
+
+    refused = await postlane_command("restore", *wrong, str(archive), env=env)
+    unasked = await postlane_command("restore", str(archive), env=env)
+    short = await postlane_command(
+        "backup", *passphrase(elsewhere, "short"), str(elsewhere), env=env
+    )
+
+    assert (refused.code, unasked.code, short.code) == (1, 1, 1)
+    assert "The passphrase does not open the backup's secret key." in refused.err
+    assert "say with --passphrase-file what opens it" in unasked.err
+    assert "has fewer than 16 characters" in short.err
+    assert not (tmp_path / "var" / "postgres").exists()
+    assert not elsewhere.exists()
+
+
+async def test_a_backup_without_its_key_needs_the_key_that_was_in_use(
+    installation: Path, tmp_path: Path
+) -> None:
+    path, secret = tmp_path / "without.tar", (installation / "secret_key").read_text()
+    await postlane_command("backup", str(path), env=environment(installation))
+    target = tmp_path / "var"
+    env = environment(target)
+
+    refused = await postlane_command("restore", str(path), env=env)
+    (target / "secret_key").write_text(secret)
+    restored = await postlane_command("restore", str(path), env=env)
+
+    assert refused.code == 1
+    assert "was made without its secret key" in refused.err
+    assert restored.code == 0, restored.err
+    assert await names_in(target) == ["Acme"]
+
+
+async def test_a_backup_of_the_first_format_is_read(archive: Path, tmp_path: Path) -> None:
+    with tarfile.open(archive) as tar:
+        manifest = json.loads(read(tar, "manifest.json")) | {"format": 1}
+        dump = read(tar, "database.dump")
+    del manifest["secret_key"]
+    old, secret = tmp_path / "old.tar", os.environ["POSTLANE_SECRET_KEY"]
+    write(old, manifest, dump=dump, secret=secret.encode(), name="secret_key")
+
+    answer = await restore(old, tmp_path / "var")
+
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "var" / "secret_key").read_text().strip() == secret
 
 
 async def test_a_backup_never_replaces_a_file(installation: Path, tmp_path: Path) -> None:
@@ -178,7 +266,7 @@ async def test_a_backup_never_replaces_a_file(installation: Path, tmp_path: Path
 async def test_a_database_that_is_not_empty_is_left_alone(
     archive: Path, installation: Path
 ) -> None:
-    answer = await postlane_command("restore", str(archive), env=environment(installation))
+    answer = await restore(archive, installation)
 
     assert answer.code == 1
     assert "The database is not empty" in answer.err
@@ -191,10 +279,9 @@ async def test_force_replaces_everything_and_can_be_backed_up_again(
 ) -> None:
     other = await another_installation(tmp_path / "other")
 
-    forced = await postlane_command("restore", "--force", str(archive), env=environment(other))
-    again = await postlane_command("backup", str(tmp_path / "again.tar"), env=environment(other))
-    third = environment(tmp_path / "third")
-    restored = await postlane_command("restore", str(tmp_path / "again.tar"), env=third)
+    forced = await restore(archive, other, "--force")
+    again = await backup(tmp_path / "again.tar", other)
+    restored = await restore(tmp_path / "again.tar", tmp_path / "third")
 
     assert (forced.code, again.code, restored.code) == (0, 0, 0), again.err + restored.err
     assert await names_in(other) == ["Acme"]
@@ -206,13 +293,13 @@ async def test_a_restore_that_fails_brings_back_what_was_there(
 ) -> None:
     other = await another_installation(tmp_path / "other")
     with tarfile.open(archive) as tar:
-        secret = read(tar, "secret_key")
+        secret = read(tar, WRAPPED)
         manifest = json.loads(read(tar, "manifest.json"))
         dump = read(tar, "database.dump")[:2000]
     bad = tmp_path / "bad.tar"
     write(bad, manifest, dump=dump, secret=secret)
 
-    answer = await postlane_command("restore", "--force", str(bad), env=environment(other))
+    answer = await restore(bad, other, "--force")
 
     assert answer.code == 1
     assert "pg_restore failed" in answer.err
@@ -222,7 +309,7 @@ async def test_a_restore_that_fails_brings_back_what_was_there(
 async def test_another_secret_key_is_not_replaced_unasked(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("another secret key, long enough to be one\n")
 
-    answer = await postlane_command("restore", str(archive), env=environment(tmp_path))
+    answer = await restore(archive, tmp_path)
 
     assert answer.code == 1
     assert "another secret key" in answer.err
@@ -232,9 +319,7 @@ async def test_another_secret_key_is_not_replaced_unasked(archive: Path, tmp_pat
 async def test_a_secret_in_the_environment_that_does_not_fit_is_refused(
     archive: Path, tmp_path: Path
 ) -> None:
-    env = environment(tmp_path, secret_key="x" * 40)
-
-    answer = await postlane_command("restore", str(archive), env=env)
+    answer = await restore(archive, tmp_path, secret_key="x" * 40)
 
     assert answer.code == 1
     assert "POSTLANE_SECRET_KEY is set to another key than the backup's" in answer.err
@@ -242,9 +327,7 @@ async def test_a_secret_in_the_environment_that_does_not_fit_is_refused(
 
 async def test_a_running_postlane_is_not_restored_over(archive: Path, installation: Path) -> None:
     with claim(installation):
-        answer = await postlane_command(
-            "restore", "--force", str(archive), env=environment(installation)
-        )
+        answer = await restore(archive, installation, "--force")
 
     assert answer.code == 1
     assert f"Process {os.getpid()} is already using" in answer.err
@@ -253,7 +336,7 @@ async def test_a_running_postlane_is_not_restored_over(archive: Path, installati
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"sha256": {"database.dump": "0" * 64, "secret_key": "0" * 64}}, "changed or damaged"),
+        ({"sha256": {"database.dump": "0" * 64, WRAPPED: "0" * 64}}, "changed or damaged"),
         ({"sha256": {"../../evil": "0" * 64}}, "unknown part"),
         ({"sha256": {}}, "a part is missing"),
         ({"format": 9}, "it has format 9"),
@@ -266,11 +349,11 @@ async def test_an_archive_that_is_not_ours_is_refused(
 ) -> None:
     with tarfile.open(archive) as tar:
         manifest = json.loads(read(tar, "manifest.json")) | change
-        parts = {"dump": read(tar, "database.dump"), "secret": read(tar, "secret_key")}
+        parts = {"dump": read(tar, "database.dump"), "secret": read(tar, WRAPPED)}
     bad = tmp_path / "bad.tar"
     write(bad, manifest, **parts, restamp=False)
 
-    answer = await postlane_command("restore", str(bad), env=environment(tmp_path / "var"))
+    answer = await restore(bad, tmp_path / "var")
 
     assert answer.code == 1
     assert sentence in answer.err
@@ -298,20 +381,26 @@ def read(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def write(
-    path: Path, manifest: dict[str, object], *, dump: bytes, secret: bytes, restamp: bool = True
+    path: Path,
+    manifest: dict[str, object],
+    *,
+    dump: bytes,
+    secret: bytes,
+    restamp: bool = True,
+    name: str = WRAPPED,
 ) -> None:
     """Write an archive by hand; with *restamp* its checksums fit."""
     from hashlib import sha256
 
     if restamp:
-        sums = {"database.dump": dump, "secret_key": secret}
-        manifest["sha256"] = {name: sha256(part).hexdigest() for name, part in sums.items()}
+        sums = {"database.dump": dump, name: secret}
+        manifest["sha256"] = {part: sha256(octets).hexdigest() for part, octets in sums.items()}
     with tarfile.open(path, "w") as tar:
-        for name, part in {
+        for part, octets in {
             "manifest.json": json.dumps(manifest).encode(),
             "database.dump": dump,
-            "secret_key": secret,
+            name: secret,
         }.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(part)
-            tar.addfile(info, io.BytesIO(part))
+            info = tarfile.TarInfo(part)
+            info.size = len(octets)
+            tar.addfile(info, io.BytesIO(octets))

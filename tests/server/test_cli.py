@@ -14,7 +14,7 @@ def test_every_command_explains_itself_with_an_example(
     command: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        build_parser().parse_args([command.name, "--help"])
+        build_parser().parse_args([*command.name.split(), "--help"])
 
     said = capsys.readouterr().out
     assert ended.value.code == 0

@@ -24,6 +24,9 @@ from postlane.events.rules import EventType
 from postlane.graphql.context import Context
 from postlane.graphql.execute import Document, execute
 from postlane.mail.outcome import Outcome, outcome_of_reply
+from postlane.protection.catalogue import all_rules
+from postlane.protection.rules import Measure, Strictness
+from postlane.protection.work import begin
 from postlane.server.app import build_app
 from tests.client import Client
 from tests.factories import make_actor, make_domain, make_suppression
@@ -197,6 +200,24 @@ async def test_scheduled_mail_does_not_wait_yet(client: Client) -> None:
 
     assert of(found, "queue_oldest_seconds") == 0
     assert of(found, "queue_depth", vmta="default", state="active") == 1
+
+
+async def test_blocks_are_counted_by_their_rule(client: Client, operator: Client) -> None:
+    actor, rule = await make_actor(), all_rules()["volume_spike"]
+    before = series((await operator.get("/metrics")).text)
+    for number in range(3):
+        measured = Measure(actor.organization_id, f"key-{number}", "Key", 11.0, 1_000, {})
+        assert await begin(rule, measured, Strictness.STANDARD, is_dry=number == 2)
+        assert not await begin(rule, measured, Strictness.STANDARD, is_dry=number == 2)
+
+    own, others = await read(client, actor), await read(client, await make_actor())
+    after = series((await operator.get("/metrics")).text)
+
+    assert of(own, "auto_blocks_total", rule="volume_spike") == 2
+    assert of(own, "auto_blocks_total", rule="smtp_abuse") == 0
+    assert of(others, "auto_blocks_total", rule="volume_spike") == 0
+    name = ("pmta_auto_blocks_total", frozenset({("rule", "volume_spike")}))
+    assert after[name] - before[name] == 2
 
 
 async def test_another_organization_is_never_seen(client: Client) -> None:

@@ -79,7 +79,7 @@ async def hand_over(
     """Hand a mail over and return the replies to MAIL, RCPT and, if it comes to that, DATA."""
 
     def have() -> list[int]:
-        with smtplib.SMTP("127.0.0.1", listener.port, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", listener.port, timeout=60) as client:
             client.ehlo("mx.example")
             codes = [client.mail(sender)[0], client.rcpt(to)[0]]
             if codes[-1] == 250:
@@ -465,7 +465,7 @@ async def test_a_message_that_is_too_large_is_refused(database: None, deliver: S
         codes = await hand_over(listener, path, b"x\r\n" * 50_000)
 
         def announced() -> int:
-            with smtplib.SMTP("127.0.0.1", listener.port, timeout=20) as client:
+            with smtplib.SMTP("127.0.0.1", listener.port, timeout=60) as client:
                 client.ehlo()
                 return client.mail("", ["size=100001"])[0]
 

@@ -10,8 +10,10 @@ from postlane.core import clock
 from postlane.core.actor import OrganizationId, ProjectId
 from postlane.core.database import fetch, transaction
 from postlane.mail.links import LONGEST_TARGET
+from postlane.tracking.machines import HitKind
 from postlane.tracking.rules import Tracks
 from postlane.tracking.tokens import (
+    Mark,
     Recipient,
     click_token,
     make_token,
@@ -19,9 +21,10 @@ from postlane.tracking.tokens import (
     read_click,
     read_open,
 )
-from postlane.tracking.work import recording
+from postlane.tracking.work import recording, repeats
 from postlane.tracking.work.erasing import ERASED, forget_recipient
 from postlane.tracking.work.recording import RECORDER
+from postlane.tracking.work.repeats import Repeats
 from postlane.tracking.work.settling import MOST_EVENTS
 from tests.client import Client
 from tests.factories import default_project, make_organization
@@ -414,8 +417,10 @@ async def test_where_only_sums_are_kept_nothing_says_who_it_was(
 
 
 async def test_whoever_follows_a_link_for_ever_fills_no_disk(
-    client: Client, frozen: datetime
+    client: Client, frozen: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """From many networks, so that none repeats itself."""
+    monkeypatch.setattr(repeats, "MOST_A_MINUTE", 2 * MOST_EVENTS)
     mail = await mailed()
 
     for number in range(MOST_EVENTS + 50):
@@ -449,3 +454,43 @@ def test_two_marks_of_one_delivery_hide_whose_they_are() -> None:
     found = read_click(first)
     assert found is not None
     assert (found.url, found.opens, found.aggregate) == ("https://a.example", True, False)
+
+
+async def test_what_one_network_asks_for_again_and_again_is_written_down_so_often_only(
+    client: Client, frozen: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "MOST_A_MINUTE", 3)
+    mail, passed_on = await mailed(), await mailed()
+
+    answers = [await ask(client, mail.pixel, at=frozen) for _ in range(10)]
+    clicks = [await ask(client, mail.link(), at=frozen) for _ in range(2)]
+    await ask(client, passed_on.pixel, at=frozen)
+    await ask(client, mail.pixel, at=frozen + timedelta(minutes=1))
+    await RECORDER.flush()
+
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert {answer.headers.get("location") for answer in clicks} == {"https://shop.example/a"}
+    rows = await fetch(
+        "SELECT delivery_id, kind, count(*) AS n FROM tracking_hits "
+        "WHERE delivery_id = ANY({}::uuid[]) GROUP BY delivery_id, kind",
+        [mail.recipient.delivery_id, passed_on.recipient.delivery_id],
+    )
+    assert {(row["delivery_id"], row["kind"]): row["n"] for row in rows} == {
+        (mail.recipient.delivery_id, "open"): 4,
+        (mail.recipient.delivery_id, "click"): 2,
+        (passed_on.recipient.delivery_id, "open"): 1,
+    }
+
+
+def test_of_a_crowd_behind_one_address_nobody_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even of one that is larger than what is remembered."""
+    monkeypatch.setattr(repeats, "MOST_A_MINUTE", 2)
+    known = Repeats(most_known=100)
+
+    def hit(number: int, *, address: str | None = "192.0.2.7") -> bool:
+        mark = Mark(ids=number.to_bytes(64, "big"), who=b"", made_at=0, aggregate=False, opens=True)
+        return known.is_one(HitKind.OPEN, mark, address, now=0.0)
+
+    assert not any(hit(number) for number in range(1_000))
+    assert [hit(7), hit(7), hit(7, address="192.0.2.8")] == [False, True, False]
+    assert not any(hit(7, address=None) for _ in range(10))

@@ -1,13 +1,10 @@
 """A web process that ends or loses its database: which hits are written down.
 
-That one is killed is part of `test_campaign`.
+That one is killed is part of the journey `test_campaign`.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -44,16 +41,6 @@ async def written(mail: Mailed) -> list[int]:
         mail.recipient.delivery_id,
     )
     return [row["link_index"] for row in rows]
-
-
-def kill(pid: int) -> None:
-    """Kill a process and its children, so that none of them can do anything more."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert children, "the worker that answers is a child"
-    os.kill(pid, signal.SIGSTOP)
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_process_that_ends_writes_down_what_it_answered(own_database: str) -> None:

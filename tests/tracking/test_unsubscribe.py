@@ -3,9 +3,11 @@
 import asyncio
 import re
 import uuid
+from datetime import datetime, timedelta
 
 import pytest
 
+from postlane.core import clock
 from postlane.core.actor import OrganizationId, ProjectId
 from postlane.core.database import fetch, transaction
 from postlane.suppressions.rules import SuppressionReason
@@ -149,3 +151,19 @@ async def test_a_token_says_whom_it_is_for(database: None) -> None:
 
     assert read_token(token, purpose="unsubscribe") == recipient
     assert "ada" not in token.lower()
+
+
+async def test_a_link_that_is_used_too_often_is_refused_for_a_minute(
+    client: Client, frozen: datetime
+) -> None:
+    recipient, other = await make_recipient(), await make_recipient()
+
+    answers = [await client.post(path_of(recipient)) for _ in range(11)]
+    of_other = await client.post(path_of(other))
+    with clock.frozen(frozen + timedelta(minutes=1)):
+        later = await client.post(path_of(recipient))
+
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    assert answers[-1].headers["retry-after"] == "60"
+    # Mail providers unsubscribe many people from a few addresses.
+    assert (of_other.status_code, later.status_code) == (200, 200)

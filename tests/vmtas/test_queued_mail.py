@@ -12,8 +12,9 @@ import pytest
 
 from postlane.core import clock
 from postlane.core.actor import Actor
-from postlane.core.database import fetch
+from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id
+from postlane.delivery import auto_holds
 from postlane.delivery.rules import queue_id
 from postlane.delivery.work import Settlement, claim_batch, settle_batch
 from postlane.mail.outcome import outcome_of_reply
@@ -113,6 +114,25 @@ async def test_a_pause_reroutes_what_came_by_the_pool(client: Client, actor: Act
         "tx-2": ["ada@a.example", "bob@b.example"],
     }
     # What moved goes out at once; what names the vMTA waits for it.
+    assert sorted(claim.address for claim in await claim_all(actor)) == ALL[:2]
+
+
+async def test_an_auto_block_reroutes_as_a_pause_does(client: Client, actor: Actor) -> None:
+    await make(client, actor, "tx-2")
+    (row,) = await fetch(
+        "SELECT id FROM vmtas WHERE organization_id = {} AND name = 'tx-1'", actor.organization_id
+    )
+
+    async with transaction() as tx:
+        is_new = await auto_holds.pause_vmta(
+            tx, actor.organization_id, row["id"], "Blocked by receivers", until=None
+        )
+
+    assert is_new
+    assert await waiting(actor) == {
+        "tx-1": ["eve@a.example"],
+        "tx-2": ["ada@a.example", "bob@b.example"],
+    }
     assert sorted(claim.address for claim in await claim_all(actor)) == ALL[:2]
 
 

@@ -11,11 +11,14 @@ from standardwebhooks import WebhookVerificationError
 
 from postlane.accounts.tables import Organization
 from postlane.core import clock
+from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
+from postlane.core.ids import new_id
 from postlane.events.rules import EventType
 from postlane.graphql.payloads import shaped_for
 from postlane.jobs.webhooks import Caller
 from postlane.server.auth import actor_for_webhook
+from postlane.webhooks.payloads import Happened, data_of
 from tests.factories import make_domain, make_project
 from tests.node import json_of_node
 from tests.parts import TOOLS, needs_npm_package
@@ -261,3 +264,15 @@ async def test_secrets_are_nowhere_but_in_the_answer(
     for secret in (hooks.secret, rotated["secret"], "s3cret-of-theirs"):
         assert secret not in kept
         assert secret.removeprefix("whsec_") not in kept
+
+
+def test_what_is_noted_for_ourselves_is_in_no_call() -> None:
+    event = Happened(
+        id=new_id(),
+        type="message.deferred",
+        organization_id=OrganizationId(new_id()),
+        occurred_at=clock.now(),
+        data={"attempt": 1, "local": True, "fire_webhooks": False},
+    )
+
+    assert data_of(event) == {"attempt": 1}

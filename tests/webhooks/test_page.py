@@ -92,9 +92,9 @@ async def _until_listening(port: int) -> None:
 async def test_the_documents_fit_the_schema(hooks: Hooks) -> None:
     documents = [text for kind, text in BLOCKS if kind == "graphql"]
 
-    assert len(documents) == 3
+    assert len(documents) == 4
     assert all(validate(CORE, parse(text)) == [] for text in documents)
-    assert stored_document(hooks.actor, documents[1]) is not None
+    assert stored_document(hooks.actor, documents[2]) is not None
 
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:

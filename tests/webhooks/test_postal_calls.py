@@ -22,7 +22,7 @@ from tests.node import json_of_node
 from tests.parts import NODE, TOOLS, needs
 from tests.web_server import Asked
 
-from .conftest import Hooks
+from .conftest import CREATE, UPDATE, Hooks
 from .receiver import Receiver
 
 SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
@@ -377,3 +377,43 @@ async def test_a_document_has_no_place_in_it(hooks: Hooks, receiver: Receiver) -
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "source", "comes"),
+    [
+        ("MessageBounced", "dsn", True),
+        ("MessageBounced", "session", False),
+        ("MessageDeliveryFailed", "session", True),
+        ("MessageDeliveryFailed", "dsn", False),
+        ("message.bounced", "dsn", True),
+        ("message.bounced", "session", True),
+    ],
+)
+async def test_a_webhook_is_called_for_what_postal_calls_an_event(
+    hooks: Hooks, receiver: Receiver, chosen: str, source: str, comes: bool
+) -> None:
+    webhook = await hooks.create(receiver.url, chosen, format="POSTAL")
+
+    await emit(hooks, EventType.MESSAGE_BOUNCED, {"source": source})
+    await hooks.round()
+
+    assert len(await hooks.calls(webhook)) == int(comes)
+
+
+async def test_postals_names_are_for_its_format_only(hooks: Hooks, receiver: Receiver) -> None:
+    given = {"url": receiver.url, "events": ["MessageSent"]}
+
+    refused = await hooks.client.graphql(
+        CREATE, {"input": given | {"format": "STANDARD"}}, actor=hooks.actor
+    )
+    webhook = await hooks.create(receiver.url, "MessageSent", format="POSTAL")
+    changed = await hooks.client.graphql(
+        UPDATE, {"input": {"webhookId": webhook["id"], "format": "STANDARD"}}, actor=hooks.actor
+    )
+
+    for answer in (refused, changed):
+        (error,) = answer["errors"]
+        assert error["extensions"]["code"] == "INVALID_INPUT"
+        assert error["extensions"]["details"][0]["field"] == "events[0]"
+    assert (await hooks.show(webhook))["format"] == "POSTAL"

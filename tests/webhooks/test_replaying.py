@@ -1,14 +1,19 @@
 """Calls made once more, and webhooks that are tried or deleted."""
 
+import asyncio
 import json
+import uuid
 from datetime import timedelta
 from typing import Any
 
 from postlane.core import clock
-from postlane.core.database import fetch
+from postlane.core.database import fetch, transaction
+from postlane.core.retention import Term
+from postlane.events.operations import NewEvent, append
+from postlane.events.rules import EventType
 from postlane.jobs.webhooks import go_on_replaying
 from postlane.webhooks.work import find_forgotten, remove_old_calls
-from tests.factories import make_domain
+from tests.factories import make_domain, make_organization
 
 from .conftest import CALL, Hooks
 from .receiver import Receiver
@@ -27,6 +32,7 @@ TEST = (
 )
 SIMULATE = """mutation ($input: SimulateDeliveryInput!) { simulateDelivery(input: $input) {
     webhookCalls } }"""
+SEND = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { uuid } } }"
 DELETE = """mutation ($input: DeleteWebhookInput!) { deleteWebhook(input: $input) {
     deletedUuid droppedCalls } }"""
 
@@ -138,6 +144,89 @@ async def test_replays_are_refused_where_they_make_no_sense(
     )
 
 
+async def replay_missed(hooks: Hooks, webhook: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Have what was missed in the last hour told, and return the replay once that is done."""
+    given = {"webhookId": webhook["id"], "missed": True, "states": []}
+    given |= {"since": (clock.now() - timedelta(hours=1)).isoformat()} | values
+    data = await hooks.client.data(REPLAY_ALL, {"input": given}, actor=hooks.actor)
+    while await go_on_replaying():
+        pass
+    await hooks.round()
+    id = data["replayWebhookCalls"]["replay"]["id"]
+    found: dict[str, Any] = await hooks.client.data(REPLAYED, {"id": id}, actor=hooks.actor)
+    assert found["node"]["completedAt"] is not None
+    return found
+
+
+async def test_what_happened_while_it_was_off_is_told_when_that_is_asked_for(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    await hooks.emit("before it was made")
+    webhook = await hooks.create(receiver.url, "vmta.*", "message.*")
+    await hooks.emit("told")
+    await hooks.round()
+    await hooks.update(webhook, enabled=False)
+    await hooks.emit("missed", *(f"missed {number}" for number in range(1_000)))
+    await hooks.emit("unwanted", type=EventType.DOMAIN_VERIFIED)
+    mail = [await send(hooks) for _ in range(3)]
+    await hooks.round()
+    await hooks.update(webhook, enabled=True)
+    await hooks.emit("later")
+    await hooks.round()
+    before = len(receiver.asked)
+
+    first = await replay_missed(hooks, webhook)
+    asked = receiver.asked[before:]
+    second = await replay_missed(hooks, webhook, states=["DELIVERED"])
+
+    told = [json.loads(each.body) for each in asked]
+    assert first["node"]["replayed"] == len(told) == 1_001 + 3
+    of_mail = [each["data"]["message_id"] for each in told if each["type"] == "message.queued"]
+    assert sorted(of_mail) == sorted(mail)
+    others = {each["data"]["vmta"] for each in told if each["type"] != "message.queued"}
+    assert others == {"missed", *(f"missed {number}" for number in range(1_000))}
+    # All are known now: two that were told at their time, and those.
+    assert second["node"]["replayed"] == 2 + 1_004
+    states = await fetch(
+        "SELECT event_id, count(*) AS n FROM webhook_calls WHERE webhook_id = {} "
+        "AND replay = 0 GROUP BY 1 HAVING count(*) > 1",
+        uuid.UUID(webhook["uuid"]),
+    )
+    assert states == []
+
+
+async def test_only_a_stretch_of_what_was_missed_is_told(hooks: Hooks, receiver: Receiver) -> None:
+    webhook = await hooks.create(receiver.url, "*", filters={"vmtas": ["early", "late"]})
+    await hooks.update(webhook, enabled=False)
+    await hooks.emit("early", "other")
+    await asyncio.sleep(0.01)
+    middle = clock.now()
+    await asyncio.sleep(0.01)
+    await hooks.emit("late")
+    await hooks.round()
+    await hooks.update(webhook, enabled=True)
+
+    await replay_missed(hooks, webhook, until=middle.isoformat())
+    first = [json.loads(each.body)["data"]["vmta"] for each in receiver.asked]
+    await replay_missed(hooks, webhook, since=middle.isoformat())
+    second = [json.loads(each.body)["data"]["vmta"] for each in receiver.asked]
+
+    assert (first, second) == (["early"], ["early", "late"])
+
+
+async def send(hooks: Hooks) -> str:
+    """Have a message accepted, and return its UUID."""
+    domain = await make_domain(hooks.actor.organization_id)
+    given = {
+        "from": f"shop@{domain.name}",
+        "to": ["ada@dest.example"],
+        "subject": "Hello",
+        "text": "Hello.",
+    }
+    data = await hooks.client.data(SEND, {"input": given}, actor=hooks.actor)
+    return str(data["sendMessage"]["message"]["uuid"])
+
+
 async def test_trying_a_webhook_counts_for_nothing(hooks: Hooks, receiver: Receiver) -> None:
     webhook = await hooks.create(receiver.url, enabled=False)
     receiver.then(200, 500)
@@ -221,10 +310,24 @@ async def test_calls_are_kept_for_two_weeks(hooks: Hooks, receiver: Receiver) ->
     await hooks.round()
 
     with clock.frozen(clock.now() + timedelta(days=13)):
-        await remove_old_calls()
+        await remove_old_calls(Term(14))
     before = len(await hooks.calls(webhook))
     with clock.frozen(clock.now() + timedelta(days=15)):
-        await remove_old_calls()
+        await remove_old_calls(Term(14))
+
+    assert (before, len(await hooks.calls(webhook))) == (1, 0)
+
+
+async def test_calls_of_some_go_sooner(hooks: Hooks, receiver: Receiver) -> None:
+    webhook = await hooks.create(receiver.url)
+    await hooks.emit("tx-1")
+    await hooks.round()
+    ours, somebody = hooks.actor.organization_id, (await make_organization()).id
+
+    with clock.frozen(clock.now() + timedelta(days=8)):
+        await remove_old_calls(Term(7, [somebody]))
+        before = len(await hooks.calls(webhook))
+        await remove_old_calls(Term(7, [somebody, ours]))
 
     assert (before, len(await hooks.calls(webhook))) == (1, 0)
 
@@ -269,3 +372,43 @@ async def test_a_simulation_says_how_many_calls_it_makes(hooks: Hooks, receiver:
     ]
     assert receiver.verified(hooks.secret)["data"]["simulated"] is True
     assert "fire_webhooks" not in receiver.verified(hooks.secret)["data"]
+
+
+async def test_a_message_that_much_happened_to_is_told_a_batch_at_a_time(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    webhook = await hooks.create(receiver.url, "message.*")
+    await hooks.update(webhook, enabled=False)
+    small, large = await send(hooks), await send(hooks)
+    last = await send(hooks)
+    # More than is read at once.
+    events = [
+        NewEvent(
+            hooks.actor.organization_id,
+            None,
+            uuid.UUID(large),
+            None,
+            EventType.MESSAGE_OPENED,
+            {},
+            clock.now(),
+        )
+        for _ in range(5_200)
+    ]
+    async with transaction() as tx:
+        await append(tx, events)
+    await hooks.round()
+    await hooks.update(webhook, enabled=True)
+    given = {"webhookId": webhook["id"], "missed": True, "states": []}
+    given |= {"since": (clock.now() - timedelta(hours=1)).isoformat()}
+    await hooks.client.data(REPLAY_ALL, {"input": given}, actor=hooks.actor)
+
+    while await go_on_replaying():
+        pass
+
+    rows = await fetch(
+        "SELECT message_id, count(*) AS n, count(DISTINCT event_id) AS events "
+        "FROM webhook_calls WHERE webhook_id = {} GROUP BY 1",
+        uuid.UUID(webhook["uuid"]),
+    )
+    found = {str(row["message_id"]): (row["n"], row["events"]) for row in rows}
+    assert found == {small: (1, 1), large: (5_201, 5_201), last: (1, 1)}

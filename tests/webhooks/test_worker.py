@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from postlane.core.database import fetch
-from postlane.jobs.hearing import keep_hearing
+from postlane.jobs.hearing import Signs, keep_hearing
 from tests.client import Client
 from tests.factories import make_actor
 from tests.web_server import WebServer
@@ -70,18 +70,22 @@ async def test_a_call_comes_within_a_second(
 async def test_who_listens_is_told_of_events_of_any_process(
     database: None, database_url: str
 ) -> None:
-    told, actor = asyncio.Event(), await make_actor()
-    listening = asyncio.create_task(keep_hearing(told))
+    signs, actor = Signs(), await make_actor()
+    listening = asyncio.create_task(keep_hearing(signs))
     try:
         # It is told once as it begins to listen.
-        await asyncio.wait_for(told.wait(), 20)
-        told.clear()
+        await asyncio.wait_for(signs.calls.wait(), 20)
+        signs.calls.clear()
+        signs.counts.clear()
         other = await asyncpg.connect(database_url)
         await other.execute("SELECT pg_notify('postlane_events', $1)", actor.organization_id.hex)
         await other.close()
-        await asyncio.wait_for(told.wait(), 20)
+        await asyncio.wait_for(signs.calls.wait(), 20)
+        await asyncio.wait_for(signs.counts.wait(), 20)
     finally:
         listening.cancel()
+
+    assert not signs.hits.is_set()
 
 
 @pytest.mark.slow

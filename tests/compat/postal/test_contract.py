@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from postlane.accounts.tables import Organization
-from postlane.rest_compat.dialects import DIALECTS, POSTAL, POSTMTA
+from postlane.rest_compat.dialects import DIALECTS, POSTAGEAPP, POSTAL, POSTMTA
 from tests.client import Client
 from tests.compat.matching import differences, filled
 from tests.factories import make_suppression
@@ -137,4 +137,4 @@ def test_every_action_and_every_error_has_an_example() -> None:
 
 def test_postmtas_is_asked_last() -> None:
     """It takes whatever nobody else claims."""
-    assert DIALECTS == (POSTAL, POSTMTA)
+    assert (POSTAL, *POSTAGEAPP, POSTMTA) == DIALECTS

@@ -392,3 +392,44 @@ async def test_attempts_are_shown_oldest_first(server: Server) -> None:
     assert len({each["log_id"] for each in (first, second, third)}) == 3
     assert re.fullmatch("[A-Z0-9]{8}", third["log_id"])
     assert third["timestamp"] == pytest.approx(began.timestamp() + 181.006, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"html_body": "<p>Hello</p>"},
+        {"plain_body": None, "html_body": "<p>Grüße</p>"},
+        {"attachments": [{"name": "a.txt", "content_type": "text/plain", "data": "YWJj"}]},
+    ],
+    ids=["text", "both", "html", "file"],
+)
+async def test_every_field_that_typed_clients_demand_is_there(
+    server: Server, values: dict[str, Any]
+) -> None:
+    """PyPI's postal_py, for one, takes no message without these."""
+    found = (await server.read(await server.sent(**values), "headers"))["headers"]
+
+    demanded = "received date from to message-id subject mime-version content-type".split()
+    for name in (*demanded, "content-transfer-encoding"):
+        assert len(found[name]) == 1, name
+    assert re.fullmatch(
+        r"by mail\.postlane\.test with HTTP; \w{3}, \d\d \w{3} \d{4} [\d:]{8} \+0000",
+        found["received"][0],
+    )
+
+
+async def test_what_comes_by_our_own_apis_has_no_such_field(server: Server) -> None:
+    made = await make_api_key(server.organization)
+    body = {"from": server.sender, "to": ["ann@example.net"], "subject": "Hi", "text": "Hello"}
+
+    answer = await server.client.post(
+        "/api/v1/messages/send", json=body, headers={"X-API-Key": made.secret}
+    )
+
+    rows = await fetch(
+        "SELECT d.number FROM deliveries d WHERE organization_id = {}", server.organization.id
+    )
+    assert answer.status_code == 202
+    found = await server.read(rows[0]["number"], "headers")
+    assert "received" not in found["headers"]

@@ -1,0 +1,66 @@
+"""The job queue on PostgreSQL: whoever waits for a job hears of every one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+
+from postlane.core.database import fetch
+from postlane.core.queue import AttentiveQueue, JobName, enqueue
+from tests.workers import own_database
+
+
+class SlowPool(AsyncConnectionPool):
+    """A pool that takes connections back when it is told to, as on a busy machine."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, open=False)
+        self.is_prompt = asyncio.Event()
+        self.is_prompt.set()
+        self.is_kept_waiting = asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Any]:
+        async with super().connection(timeout) as connection:
+            yield connection
+            if not self.is_prompt.is_set():
+                self.is_kept_waiting.set()
+            await self.is_prompt.wait()
+
+
+async def test_a_job_that_comes_during_a_look_is_not_left_to_the_clock(
+    database: None, database_url: str
+) -> None:
+    async with own_database(database_url) as url:
+        pool = SlowPool(url)
+        await pool.open()
+        queue = AttentiveQueue(pool=pool)
+        await queue.connect()
+        waiting = asyncio.create_task(queue.dequeue(timeout=10))
+        await asyncio.sleep(0.5)  # it has looked, and listens now
+
+        pool.is_prompt.clear()
+        looking = asyncio.create_task(queue.schedule())
+        await pool.is_kept_waiting.wait()
+        await enqueue(JobName.TIDY, key="one")
+        await asyncio.sleep(0.5)  # it has been told
+        pool.is_prompt.set()
+        await looking
+        job = await asyncio.wait_for(waiting, 5)
+        await queue.disconnect()
+        await pool.close()
+
+    assert job is not None
+    assert job.key.endswith("one")
+
+
+async def test_no_job_runs_before_its_time(database: None) -> None:
+    at = datetime(2100, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+
+    await enqueue(JobName.REMOVE, key="not-yet", at=at, removal_id="0")
+
+    [job] = await fetch("SELECT scheduled FROM saq_jobs WHERE key LIKE '%not-yet'")
+    assert job["scheduled"] == at.timestamp() + 0.75

@@ -1,0 +1,259 @@
+"""Languages: pages speak the one that a person chose, or else what the browser asks for."""
+
+import io
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import pytest
+from babel.messages.pofile import read_po, write_po
+from docs import texts
+
+from postlane.accounts.tables import User
+from postlane.core import languages
+from postlane.core.database import fetch
+from postlane.dashboard import assets
+from tests.client import Client
+from tests.dashboard.browser import Browser
+from tests.dashboard.test_html import full
+from tests.dashboard.test_marking import CODE, TOLD
+from tests.people import registered
+
+PSEUDO = "eo"
+"""Stands for any language: every text of it is the English one with other letters."""
+SKIPPED = CODE | {"time", "textarea"}
+FROM_THE_SCHEMA = {
+    "explorer type": "descriptions of the schema",
+    "absent": "refusals say why as the schema does",
+    "/security": "why something is stopped",
+    "/security/rules": "names of rules",
+    "/security/blocklists": "what lists say of themselves",
+    "/admin/health": "what was found, and what to do",
+    "/gallery": "it shows those who make pages what there is",
+}
+"""Pages with sentences that the schema answers: those are English for everybody."""
+DATA = {
+    *"Acme Example Postlane Robin".split(),  # who is there
+    *"Hello Order Shop Thanks more name name. one receipt".split(),  # what was made and sent
+    *"default de domain key Default".split(),  # of a pool, a language, what changed, a project
+    *"English Esperanto Braces Jinja Postal Python curl if ms".split(),
+    *available_timezones(),
+}
+OTHER_LETTERS = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    "ÁƁĆĎÉƑĜĤÍĴĶĹḾŃÓṔǪŔŚŤÚṼŴẊÝŹáƀćďéƒĝĥíĵķĺḿńóṕǫŕśťúṽŵẋýź",
+)
+KEPT = re.compile(r"(<[^>]*>|%\(\w+\)s|%%|\{\w*\}|&\w+;)")
+
+
+def pseudo(text: str) -> str:
+    """Return *text* as the pseudo language has it; its places and tags stay."""
+    parts = KEPT.split(text)
+    return "".join(
+        part if KEPT.fullmatch(part) else part.translate(OTHER_LETTERS) for part in parts
+    )
+
+
+@pytest.fixture
+def another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One more language, whose catalog has every text."""
+    catalog = read_po(io.BytesIO(texts.template().encode()), locale=PSEUDO)
+    for message in catalog:
+        if message.id:
+            both = isinstance(message.id, tuple)
+            message.string = tuple(map(pseudo, message.id)) if both else pseudo(str(message.id))
+    with (tmp_path / f"{PSEUDO}.po").open("wb") as file:
+        write_po(file, catalog)
+    known = (languages.catalogs, assets.assets, assets.by_url)
+    with monkeypatch.context() as patched:
+        patched.setattr(languages, "FOLDER", tmp_path)
+        for each in known:
+            each.cache_clear()
+        yield
+    for each in known:
+        each.cache_clear()
+    languages.speak(languages.SOURCE)
+
+
+class Reader(HTMLParser):
+    """Reads what people read: texts between tags, and attributes that are told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._within: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.said += [value or "" for name, value in attrs if name in TOLD and tag != "time"]
+        if tag not in ("input", "meta", "link", "br", "path", "use", "rect", "line", "img", "base"):
+            self._within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._within and self._within.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not SKIPPED & set(self._within):
+            self.said.append(data)
+
+
+def untranslated(page: str) -> set[str]:
+    """Return every word of a page that is English: data, and names of programs, are none."""
+    reader = Reader()
+    reader.feed(page)
+    words = " ".join(reader.said).split()
+    # An address, a path, an event or the name of a time zone is the same in every language.
+    plain = (
+        word.strip("“”‘’(),;:!?…") for word in words if not re.search(r"[@/_<>=]|\w\.\w", word)
+    )
+    return {word for word in plain if re.fullmatch(r"[A-Z]?[a-z]{2,}\.?", word)}
+
+
+@pytest.mark.usefixtures("another_language")
+async def test_nothing_of_a_page_is_left_in_english(client: Client) -> None:
+    browser, pages = await full(client, rows=2)
+    found: dict[str, set[str]] = {}
+    for name, path in pages.items():
+        answer = await browser.get(path, **{"accept-language": "eo;q=0.8, en;q=0.5"})
+        assert answer.status_code == (404 if name == "absent" else 200), name
+        assert '<html lang="eo"' in answer.text, name
+        found[name] = untranslated(answer.text)
+
+    # Other tests' things are in some lists.
+    names = await fetch("SELECT name FROM organizations UNION SELECT name FROM credit_packages")
+    data = DATA | {word for row in names for word in row["name"].split()}
+    left = {name: words - data for name, words in found.items() if name not in FROM_THE_SCHEMA}
+    assert {name: words for name, words in left.items() if words} == {}
+
+
+@pytest.mark.usefixtures("another_language")
+async def test_a_language_is_chosen_by_a_person_before_the_browser(client: Client) -> None:
+    person = await registered(client)
+    browser = Browser(client, person["token"])
+    wish = {"accept-language": "de, eo;q=0.9"}
+
+    asked = (await browser.get("/orgs", **wish)).text
+    saved = await browser.submit("/account", "/account/looks", {"language": "en"})
+    chosen = (await browser.get("/orgs", **wish)).text
+    page = (await browser.get("/account")).text
+    (row,) = await User.objects().where(User.email == person["user"]["email"])
+
+    assert '<html lang="eo"' in asked
+    assert pseudo("Create another one") in asked
+    assert saved.headers["location"] == "/account?done=saved"
+    assert '<html lang="en"' in chosen
+    assert "Create another one" in chosen
+    assert re.search(r'<option value="en" selected>English</option>', page)
+    assert '<option value="eo">Esperanto</option>' in page
+    assert row.language == "en"
+
+
+@pytest.mark.usefixtures("another_language")
+async def test_what_goes_wrong_is_told_in_the_language_of_the_person(client: Client) -> None:
+    person = await registered(client)
+    browser = Browser(client, person["token"])
+    slug = person["organization"]["slug"]
+    await browser.submit("/account", "/account/looks", {"language": PSEUDO})
+
+    fault = await browser.get(f"/o/{slug}/messages/nothing", **{"accept-language": "en"})
+    other = await browser.get("/reset", **{"accept-language": "en"})
+
+    assert fault.status_code == 404
+    assert f'<html lang="{PSEUDO}"' in fault.text
+    assert pseudo("There is nothing here") in fault.text
+    assert f'<html lang="{PSEUDO}"' in other.text
+
+
+async def test_a_language_without_texts_is_refused(client: Client) -> None:
+    person = await registered(client)
+    browser = Browser(client, person["token"])
+
+    refused = await browser.submit("/account", "/account/looks", {"language": "tlh"})
+    page = (await browser.get("/login", **{"accept-language": "tlh, x;q=no, *"})).text
+
+    assert refused.status_code == 422
+    assert 'href="#language"' in refused.text
+    assert '<html lang="en"' in page
+
+
+@pytest.mark.usefixtures("another_language")
+@pytest.mark.parametrize(
+    ("header", "tag"),
+    [
+        ("", "en"),
+        ("eo", "eo"),
+        ("eo-XX, en;q=0.1", "eo"),
+        ("en;q=0.2,eo;q=0.3", "eo"),
+        ("eo;q=0, en", "en"),
+        ("q=;;,,;q=", "en"),
+        ("eo;q=1e999", "eo"),
+        ("x" * 10_000, "en"),
+    ],
+)
+def test_the_first_wish_that_there_are_texts_for_counts(header: str, tag: str) -> None:
+    assert languages.wished(header) == tag
+
+
+@pytest.mark.parametrize(
+    ("header", "tag"),
+    [
+        ("pt-br", "pt-BR"),
+        ("PT-BR, en;q=0.5", "pt-BR"),
+        ("pt", "pt-BR"),
+        ("pt-PT, pt;q=0.9, en;q=0.8", "pt-BR"),
+        ("pt-BR-x-old", "pt-BR"),
+        ("pt-PT, en;q=0.8", "en"),
+        ("p", "en"),
+        ("en; q=0.2, eo; Q=0.3", "eo"),
+        ("eo ; q = 0, en", "en"),
+        ("en;q=0.1;x=1, eo;x=1;q=0.2", "eo"),
+    ],
+)
+def test_wishes_are_read_as_browsers_and_programs_write_them(
+    header: str, tag: str, another_language: None, tmp_path: Path
+) -> None:
+    (tmp_path / "pt-BR.po").write_bytes((tmp_path / f"{PSEUDO}.po").read_bytes())
+    languages.catalogs.cache_clear()
+
+    assert languages.wished(header) == tag
+
+
+@pytest.mark.usefixtures("another_language")
+def test_a_translation_is_text_and_escaped_where_it_is_one() -> None:
+    languages.speak(PSEUDO)
+
+    assert languages.gettext("") == ""
+    assert languages.gettext("Not in any catalog") == "Not in any catalog"
+    assert languages.ngettext("%(n)s new call, show", "%(n)s new calls, show", 2) == (
+        pseudo("%(n)s new calls, show") % {"n": 2}
+    )
+
+
+def test_a_translation_with_other_places_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "eo.po").write_text(
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+        '#, python-format\nmsgid "Now %(n)s."\nmsgstr "Nun %(m)s."\n\n'
+        'msgid "Save"\nmsgstr "Konservi"\n',
+        "utf-8",
+    )
+    monkeypatch.setattr(languages, "FOLDER", tmp_path)
+
+    found = languages.catalogs.__wrapped__()["eo"]
+
+    assert (found.gettext("Save"), found.gettext("Now %(n)s.")) == ("Konservi", "Now %(n)s.")
+
+
+@pytest.mark.usefixtures("another_language")
+async def test_the_script_of_a_page_speaks_its_language(client: Client) -> None:
+    page = (await client.get("/login", headers={"accept-language": "eo"})).text
+    (address,) = re.findall(r'src="(/static/app\.eo\.[^"]+)"', page)
+
+    script = (await client.get(address)).text
+
+    assert script.startswith(assets.assets()["app.js"].content.decode())
+    assert f'"Copied.": "{pseudo("Copied.")}"' in script
+    assert "app.eo." not in (await client.get("/login")).text
