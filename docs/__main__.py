@@ -1,4 +1,4 @@
-"""`make docs`: writes the parts of the documents that are made from the code.
+"""`make docs`: writes the parts of the documents, and the texts to translate, from the code.
 
 python -m docs                  brings them up to date
 python -m docs release 0.2.0    joins the fragments of changelog.d into CHANGELOG.md
@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from docs import texts
 from graphql import GraphQLEnumType
 
 from postlane.graphql import limits
@@ -17,7 +18,8 @@ from postlane.graphql.nodes import LARGEST_LIST
 from postlane.graphql.schema import CORE
 from postlane.graphql.variables import LARGEST_ARRAY
 from postlane.graphql.websocket import CHARACTERS, OPERATIONS
-from postlane.rest_compat.dialects import POSTAL, POSTMTA
+from postlane.rest_compat.dialects import POSTAGEAPP, POSTAL, POSTMTA
+from postlane.rest_compat.postageapp import reference as postageapp
 from postlane.rest_compat.postal import reference as postal
 from postlane.rest_compat.postmta import reference as postmta
 from postlane.server.cli import COMMANDS
@@ -97,8 +99,10 @@ def generated() -> dict[Path, str]:
     paths = [ROOT / "docs" / name for name in ("graphql.md", "operating.md")]
     found = {path: filled(path.read_text("utf-8")) for path in paths}
     compat = ROOT / "docs" / "compat"
+    found[texts.FOLDER / "postlane.pot"] = texts.template()
     return found | {
         compat / "postal.md": postal.page(POSTAL.routes),
+        compat / "postageapp.md": postageapp.page(POSTAGEAPP[0].routes),
         compat / "postmta.md": postmta.page(POSTMTA.routes),
     }
 
