@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help install run test lint types schema openapi docs migrate bench prove lock clean
+.PHONY: help install run test lint types schema openapi docs migrate bench prove fuzz sbom audit lock clean
 
 help:  ## What can be made.
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -43,6 +43,17 @@ bench: install  ## Measures beside others in the same run; ARGS="--runs 1 --mess
 
 prove: install  ## Shows that no mail is lost, doubled or held up, with counts; ARGS="--quick" does less.
 	$(BIN)/python -m benchmarks.prove $(ARGS)
+
+fuzz: install  ## Fuzzes every parser of what strangers send; ARGS="--seconds 600 mime" does one for longer.
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+SBOM ?= sbom.json
+sbom: install  ## Writes the bill of materials of what is locked, as CycloneDX, into sbom.json.
+	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml \
+		--output-reproducible --output-file $(SBOM)
+
+audit: install  ## Looks what is locked up in the advisory database; ARGS=--strict fails without one.
+	$(BIN)/python requirements/audit.py $(ARGS)
 
 lock:  ## Locks the versions in pyproject.toml, with hashes; needs uv.
 	$(LOCK) --output-file requirements/runtime.txt
