@@ -4,11 +4,11 @@ Source: clamd(8): commands that begin with `z` and end with a NUL, and are answe
 """
 
 import asyncio
+import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ScannerUnavailable
@@ -72,16 +72,10 @@ def _date(text: str) -> datetime | None:
 
 async def _exchange(place: str, command: bytes, stream: bytes | None = None) -> str:
     try:
-        async with asyncio.timeout(SCAN_SECONDS), _connected(place) as (reader, writer):
-            writer.write(command)
-            if stream is not None:
-                await _send(writer, stream)
-            reply = await reader.read(_LONGEST_ANSWER)
-            while not reply.endswith(b"\0") and len(reply) < _LONGEST_ANSWER:
-                more = await reader.read(_LONGEST_ANSWER - len(reply))
-                if not more:
-                    break
-                reply += more
+        async with asyncio.timeout(SCAN_SECONDS):
+            with await _connect(place) as connection:
+                await _send(connection, command, stream)
+                reply = await _receive(connection)
     except (OSError, TimeoutError, ValueError) as error:
         said = str(error) or type(error).__name__
         raise ScannerUnavailable(f"clamd gave no answer: {said[:200]}.") from error
@@ -90,30 +84,58 @@ async def _exchange(place: str, command: bytes, stream: bytes | None = None) -> 
     return reply.rstrip(b"\0\n").decode("utf-8", "replace")
 
 
-async def _send(writer: asyncio.StreamWriter, stream: bytes) -> None:
+async def _connect(place: str) -> socket.socket:
+    """Return a connection to clamd.
+
+    It is a bare socket: what clamd said before it closed can be read from one even after
+    sending more has failed, and from a stream of asyncio not any more.
+    """
+    path = place.removeprefix("unix:")
+    if path.startswith("/"):
+        return await _connected(socket.AF_UNIX, path)
+    parts = urlsplit(f"//{place}")
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for family, _, _, _, address in found:
+        try:
+            return await _connected(family, address)
+        except OSError as error:
+            failure = error
+    raise failure or OSError("it has no address")
+
+
+async def _connected(family: int, address: str | tuple[Any, ...]) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.setblocking(False)
     try:
-        for start in range(0, len(stream), CHUNK_BYTES):
-            chunk = stream[start : start + CHUNK_BYTES]
-            writer.write(struct.pack("!I", len(chunk)) + chunk)
-            await writer.drain()
-        writer.write(struct.pack("!I", 0))
-        await writer.drain()
+        await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _send(connection: socket.socket, command: bytes, stream: bytes | None) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_sendall(connection, command)
+        if stream is not None:
+            for start in range(0, len(stream), CHUNK_BYTES):
+                chunk = stream[start : start + CHUNK_BYTES]
+                await loop.sock_sendall(connection, struct.pack("!I", len(chunk)) + chunk)
+            await loop.sock_sendall(connection, struct.pack("!I", 0))
     except ConnectionError:
         # It has had enough, and has said why before it closed.
         return
 
 
-@asynccontextmanager
-async def _connected(
-    place: str,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    path = place.removeprefix("unix:")
-    if path.startswith("/"):
-        reader, writer = await asyncio.open_unix_connection(path)
-    else:
-        parts = urlsplit(f"//{place}")
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
+async def _receive(connection: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    reply = b""
+    while not reply.endswith(b"\0") and len(reply) < _LONGEST_ANSWER:
+        more = await loop.sock_recv(connection, _LONGEST_ANSWER - len(reply))
+        if not more:
+            break
+        reply += more
+    return reply
