@@ -62,6 +62,10 @@ Whoever accepted the mail may go by a clock that is a little ahead of this worke
 LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.5, 2.0)
 """Waits between looks for new mail while conversations are still going on."""
 
+DATABASE_AWAY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits before a drain asks a database again that failed it. Were it to end, what it has claimed
+would wait for the end of its lease, and its queue for the job queue to miss its job."""
+
 
 async def drain(ctx: dict[str, Any], *, queue_id: str) -> None:
     """Send what is due in one queue until nothing is, or its time is up.
@@ -142,6 +146,7 @@ class Drain:
         self._hungry = asyncio.Event()
         self._room = ByteWindow(BYTES_AHEAD)
         self._held: dict[uuid.UUID, tuple[Claim, float]] = {}
+        self._unprepared: dict[uuid.UUID, Claim] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._working = 0
         self._pace = Pace(outbound, queue)
@@ -154,10 +159,7 @@ class Drain:
         self._end_at = time.monotonic() + self._seconds
         renewing = asyncio.create_task(self._renew())
         try:
-            try:
-                await self._feed()
-            except Exception as error:  # an edge: what is on the wire has to be written down
-                log.warning("nothing more can be claimed now: %r", error)
+            await self._keep_feeding()
             await self._put_back()
             if self._lanes:
                 await asyncio.wait(self._lanes)
@@ -171,6 +173,25 @@ class Drain:
             await asyncio.gather(renewing, *self._lanes, return_exceptions=True)
             self._pace.close()
             await self._outbound.memory.release(self._borrowed)
+
+    async def _keep_feeding(self) -> None:
+        """Feed until nothing is due, again and again while the database is away."""
+        for pause in DATABASE_AWAY_SECONDS:
+            try:
+                await self._prepare(self._still_unprepared())
+                await self._feed()
+            except Exception as error:  # an edge: what is on the wire has to be written down
+                log.warning("nothing more can be claimed now: %r", error)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._outbound.stopping.wait()
+            else:
+                return
+        for claim in self._still_unprepared():
+            await self._settle(claim, None)
+
+    def _still_unprepared(self) -> list[Claim]:
+        return [claim for claim in self._unprepared.values() if self._is_ours(claim)]
 
     async def _feed(self) -> None:
         """Claim and prepare, a little ahead of the lanes, until nothing is due."""
@@ -220,6 +241,7 @@ class Drain:
 
     async def _prepare(self, claims: list[Claim]) -> None:
         outbound = self._outbound
+        self._unprepared = {claim.delivery_id: claim for claim in claims}
         async for group in prepare(
             claims,
             outbound.building,
@@ -228,6 +250,7 @@ class Drain:
             turns=outbound.builders,
         ):
             for prepared in group:
+                del self._unprepared[prepared.claim.delivery_id]
                 if self._is_over:
                     await self._settle(prepared.claim, None)
                     continue
