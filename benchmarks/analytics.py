@@ -48,7 +48,7 @@ MAIL = """
         SELECT gen_random_uuid(), left(md5(id::text), 16), $1, $2, id, gen_random_uuid(), 'to',
             'a@example.net', 'a@example.net',
             -- Half of them at one provider, and a tail of some thousands.
-            'd' || (0.5 / random() ^ 2)::int % 5000 || '.example', 0, 'delivered', 1, now(),
+            'd' || least(0.5 / random() ^ 2, 1e9)::int % 5000 || '.example', 0, 'delivered', 1, now(),
             false, 'mx.example.net', false, created_at
         FROM mail RETURNING id, message_id, created_at
     )
