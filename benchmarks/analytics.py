@@ -48,8 +48,8 @@ MAIL = """
         SELECT gen_random_uuid(), left(md5(id::text), 16), $1, $2, id, gen_random_uuid(), 'to',
             'a@example.net', 'a@example.net',
             -- Half of them at one provider, and a tail of some thousands.
-            'd' || least(0.5 / random() ^ 2, 1e9)::int % 5000 || '.example', 0, 'delivered', 1, now(),
-            false, 'mx.example.net', false, created_at
+            'd' || least(0.5 / random() ^ 2, 1e9)::int % 5000 || '.example',
+            0, 'delivered', 1, now(), false, 'mx.example.net', false, created_at
         FROM mail RETURNING id, message_id, created_at
     )
     INSERT INTO events (id, organization_id, project_id, message_id, delivery_id, type, data,
