@@ -11,6 +11,7 @@ from piccolo.columns.combination import WhereRaw
 from ..accounts.work import sending_accounts
 from ..core import clock
 from ..core.actor import Actor, Permission, require_platform_admin
+from ..core.counting import Total, total_of
 from ..core.database import fetch
 from ..core.ids import first_id_at
 from ..core.paging import Page, PageRequest, by_id, fetch_page
@@ -192,13 +193,11 @@ async def list_entries(
     return await fetch_page(query, page, order, scope=short_scope(repr(where)))
 
 
-async def count_entries(actor: Actor, *, where: EntryFilter) -> int:
-    """Return how many lines of the ledger fit; it reads them all."""
+async def count_entries(actor: Actor, *, where: EntryFilter, exact: bool = False) -> Total:
+    """Return how many lines of the ledger fit; an *exact* answer may take a while."""
     actor.require(Permission.READ_CREDITS)
-    query = CreditEntry.count()
-    for condition in _conditions(actor, where):
-        query = query.where(condition)
-    return int(await query)
+    rows = CreditEntry.select(CreditEntry.id).where(*_conditions(actor, where))
+    return await total_of(rows, exact=exact)
 
 
 def _conditions(actor: Actor, where: EntryFilter) -> list[WhereRaw]:

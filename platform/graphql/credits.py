@@ -104,7 +104,9 @@ class Credits:
             oldest_first=oldest_first,
         )
         return to_connection(
-            page, entry_type, count=lambda: queries.count_entries(actor, where=where)
+            page,
+            entry_type,
+            total=lambda exact: queries.count_entries(actor, where=where, exact=exact),
         )
 
     @strawberry.field(

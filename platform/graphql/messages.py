@@ -410,7 +410,9 @@ class OrganizationFields:
             order=by_id(descending=not oldest_first),
         )
         return to_connection(
-            page, message_type, count=lambda: queries.count_messages(actor, wanted)
+            page,
+            message_type,
+            total=lambda exact: queries.count_messages(actor, wanted, exact=exact),
         )
 
     @strawberry.field(description="One message. Needs `messages:read`.")

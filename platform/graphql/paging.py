@@ -1,15 +1,20 @@
 """Pages of rows as Relay connections: keyset cursors, no offsets."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import field
 from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import strawberry
 
+from ..core.counting import Total
 from ..core.paging import Cursor, Page, PageRequest
 
 T = TypeVar("T")
 Row = TypeVar("Row")
 Count: TypeAlias = Callable[[], Awaitable[int]]
+TotalOf: TypeAlias = Callable[[bool], Awaitable[Total]]
+"""Says how many items there are, exactly if it is asked to."""
 
 First = Annotated[
     int | None,
@@ -47,18 +52,40 @@ class Edge(Generic[T]):
 class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The items with their cursors.")
     page_info: PageInfo = strawberry.field(description="Where this page stands.")
-    count: strawberry.Private[Count | None] = None
+    total: strawberry.Private[TotalOf | None] = None
+    known: strawberry.Private[dict[bool, asyncio.Future[Total]]] = field(default_factory=dict)
 
     @strawberry.field(description="The items without their cursors.")
     def nodes(self) -> list[T]:
         return [edge.node for edge in self.edges]
 
     @strawberry.field(
-        description="How many items the whole list has; counted only when asked for. Null "
-        "where lists grow too long to count."
+        description="How many items the whole list has; looked up only when asked for. Of a list "
+        "that would take long to count it is an estimate. Null where lists grow too long for that."
     )
-    async def total_count(self) -> int | None:
-        return await self.count() if self.count else None
+    async def total_count(
+        self,
+        exact: Annotated[
+            bool, strawberry.argument(description="Count, however long that takes.")
+        ] = False,
+    ) -> int | None:
+        found = await self._find_total(exact)
+        return None if found is None else max(found.count, len(self.edges))
+
+    @strawberry.field(
+        description="Whether `totalCount` is an estimate unless it is asked to be exact."
+    )
+    async def total_count_is_estimate(self) -> bool:
+        found = await self._find_total(False)
+        return found is not None and found.is_estimate
+
+    async def _find_total(self, exact: bool) -> Total | None:
+        if self.total is None:
+            return None
+        # Two fields ask, and one look is enough.
+        if exact not in self.known:
+            self.known[exact] = asyncio.ensure_future(self.total(exact))
+        return await self.known[exact]
 
 
 def page_request(
@@ -80,9 +107,16 @@ def page_request(
 
 
 def to_connection(
-    page: Page[Row], convert: Callable[[Row], T], *, count: Count | None = None
+    page: Page[Row],
+    convert: Callable[[Row], T],
+    *,
+    count: Count | None = None,
+    total: TotalOf | None = None,
 ) -> Connection[T]:
-    """Return *page* with every row converted; *count* is called only if it is asked for."""
+    """Return *page* with every row converted.
+
+    *count*, or *total* of lists that may be long, is called only if it is asked for.
+    """
     edges = [
         Edge(cursor=cursor, node=convert(row))
         for row, cursor in zip(page.items, page.cursors, strict=True)
@@ -95,5 +129,12 @@ def to_connection(
             start_cursor=edges[0].cursor if edges else None,
             end_cursor=edges[-1].cursor if edges else None,
         ),
-        count=count,
+        total=total or (_exactly(count) if count else None),
     )
+
+
+def _exactly(count: Count) -> TotalOf:
+    async def total(exact: bool) -> Total:
+        return Total(await count())
+
+    return total

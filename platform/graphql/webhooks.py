@@ -212,7 +212,9 @@ class Webhook(Node):
             actor, self.row.id, page, where=where, descending=descending
         )
         return to_connection(
-            found, call_type, count=lambda: queries.count_calls(actor, self.row.id, where=where)
+            found,
+            call_type,
+            total=lambda exact: queries.count_calls(actor, self.row.id, where=where, exact=exact),
         )
 
     @strawberry.field(description="Types of events that `testWebhook` can send in its format.")

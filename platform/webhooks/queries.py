@@ -11,6 +11,7 @@ from piccolo.query import Objects
 
 from ..core import clock
 from ..core.actor import Actor, Permission
+from ..core.counting import Total, total_of
 from ..core.database import fetch
 from ..core.errors import NotFound
 from ..core.ids import first_id_at
@@ -162,15 +163,17 @@ async def list_calls(
     return await fetch_page(query, page, order, scope=f"{webhook_id}/{where}")
 
 
-async def count_calls(actor: Actor, webhook_id: uuid.UUID, *, where: CallFilter) -> int:
-    """Return how many calls of one webhook there are; of very many that takes a while.
+async def count_calls(
+    actor: Actor, webhook_id: uuid.UUID, *, where: CallFilter, exact: bool = False
+) -> Total:
+    """Return how many calls of one webhook there are; an *exact* answer may take a while.
 
     Raises:
         NotFound: there is no such webhook for the actor.
     """
     await get_webhook(actor, webhook_id)
-    found: int = await WebhookCall.count().where(*_conditions(actor, webhook_id, where))
-    return found
+    rows = WebhookCall.select(WebhookCall.id).where(*_conditions(actor, webhook_id, where))
+    return await total_of(rows, exact=exact)
 
 
 def _conditions(actor: Actor, webhook_id: uuid.UUID, where: CallFilter) -> list[Any]:

@@ -199,3 +199,36 @@ async def test_few_of_a_state_are_found_without_reading_the_log(client: Client, 
     assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
     assert [node["subject"] for node in many["nodes"]] == [f"Message {n}" for n in range(1, 6)]
     assert max(read_for_none, read_for_first, read_for_rest, read_for_many) <= 60
+
+
+COUNT = """
+query ($filter: MessageFilter, $exact: Boolean!) {
+  organization { messages(first: 2, filter: $filter) {
+    totalCount(exact: $exact) totalCountIsEstimate
+  } }
+}
+"""
+
+
+async def count_of(
+    client: Client, log: Log, wanted: dict[str, Any], *, exact: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what is said of how many there are, and the statements that it took."""
+    with watch_statements() as sent:
+        data = await client.data(COUNT, {"filter": wanted, "exact": exact}, actor=log.actor)
+    return data["organization"]["messages"], [query for query, _ in sent]
+
+
+@pytest.mark.slow
+async def test_what_would_take_long_to_count_is_estimated(client: Client, log: Log) -> None:
+    await fetch("ANALYZE messages, spooled_messages, deliveries")
+    wanted = {"subject": "message", "statuses": ["DELIVERED", "QUEUED"]}
+
+    found, statements = await count_of(client, log, wanted)
+    counted, _ = await count_of(client, log, wanted, exact=True)
+    few, _ = await count_of(client, log, {"sender": "nobody@example.net"})
+
+    assert found["totalCountIsEstimate"]
+    assert not any("count(*)" in each for each in statements)
+    assert counted["totalCount"] >= 99_000
+    assert few == {"totalCount": 0, "totalCountIsEstimate": False}

@@ -71,7 +71,7 @@ def list_document(field: str, shape: Shape, *, declared: str, passed: str) -> Do
             page: {field}(first: $first, after: $after, {passed}) {{
               nodes {shape.selection()}
               pageInfo {{ hasNextPage endCursor }}
-              totalCount @include(if: $total)
+              totalCount(exact: true) @include(if: $total)
             }}
           }}
         }}

@@ -424,7 +424,7 @@ ROUTES = (
                 page: invoices(first: $first, after: $after, filter: $filter) {{
                   nodes {INVOICE.selection()}
                   pageInfo {{ hasNextPage endCursor }}
-                  totalCount @include(if: $total)
+                  totalCount(exact: true) @include(if: $total)
                 }}
               }} }}
             }}

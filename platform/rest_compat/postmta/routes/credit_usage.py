@@ -85,7 +85,7 @@ PARAMS = list_params(
     sorts={"-created_at": False, "created_at": True},
     usual="-created_at",
 )
-PAGE = "pageInfo { hasNextPage endCursor } totalCount @include(if: $total)"
+PAGE = "pageInfo { hasNextPage endCursor } totalCount(exact: true) @include(if: $total)"
 ARGUMENTS = "first: $first, after: $after, filter: $filter, oldestFirst: $order"
 USAGE = Document(f"""
     query Usage($first: Int, $after: String, $total: Boolean!, $filter: CreditEntryFilter,

@@ -233,7 +233,7 @@ ROUTES = (
                   queues(first: $first, after: $after, filter: $filter, orderBy: $order) {{
                     nodes {QUEUE.selection()}
                     pageInfo {{ hasNextPage endCursor }}
-                    totalCount @include(if: $total)
+                    totalCount(exact: true) @include(if: $total)
                   }}
                 }}
               }}

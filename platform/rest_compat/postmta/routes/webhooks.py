@@ -256,7 +256,7 @@ ROUTES = (
                 calls(first: $first, after: $after, filter: $filter, descending: $order) {{
                   nodes {DELIVERY.selection()}
                   pageInfo {{ hasNextPage endCursor }}
-                  totalCount @include(if: $total)
+                  totalCount(exact: true) @include(if: $total)
                 }}
               }} }}
             }}
