@@ -55,8 +55,10 @@ class Turns:
         if not self._held[owner]:
             del self._held[owner]
         while self._free:
-            first = next((each for each in self._lines if self._may_have(each)), None)
-            if first is None:
+            for first in self._lines:
+                if self._may_have(first):
+                    break
+            else:
                 return
             self._call(first)
 
