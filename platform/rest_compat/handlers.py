@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +20,8 @@ from litestar.types import Receive, Scope, Send
 
 from ..core.actor import Actor
 from ..core.errors import ErrorCode, OperationError
+from ..core.room import Room
+from ..core.turns import Turns
 from ..graphql.context import Context
 from ..graphql.execute import Result, execute
 from .bodies import (
@@ -55,6 +57,10 @@ LARGE_BYTES = 2**20
 
 STRANGERS_INFLATED = 3
 """Compressed bodies that are held inflated at once while it is not known yet who sent them."""
+
+STRANGERS_WAIT_BYTES = 256 * MIB
+STRANGERS_WAIT_BYTES_EACH = 64 * MIB
+"""What compressed bodies that wait for that are together at most, and those of one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,7 @@ class Table:
 def build_handlers(dialects: Sequence[Dialect], gate: Gate) -> list[ASGIRouteHandler]:
     """Return one handler for each path prefix; dialects of one prefix are told apart by headers."""
     prefixes = dict.fromkeys(dialect.prefix for dialect in dialects)
-    strangers = asyncio.Semaphore(STRANGERS_INFLATED)
+    strangers = _Strangers()
     return [
         asgi(prefix, is_mount=True, copy_scope=False)(
             _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate, strangers)
@@ -169,7 +175,7 @@ def build_handlers(dialects: Sequence[Dialect], gate: Gate) -> list[ASGIRouteHan
 
 
 def _endpoint(
-    tables: Sequence[Table], gate: Gate, strangers: asyncio.Semaphore
+    tables: Sequence[Table], gate: Gate, strangers: "_Strangers"
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -219,13 +225,39 @@ async def _answer(table: Table, turn: "_Turn") -> Reply:
         return dialect.failure(bug, request, route)
 
 
+class _Strangers:
+    """Who may inflate a body before it is known whose it is: addresses take turns.
+
+    A few kilobytes may become a whole body. Whoever sends many waits for himself.
+    """
+
+    def __init__(self) -> None:
+        self._turns = Turns(STRANGERS_INFLATED)
+        self._room = Room(STRANGERS_WAIT_BYTES, each=STRANGERS_WAIT_BYTES_EACH)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, address: str | None, size: int) -> AsyncIterator[None]:
+        """Have a turn for the body, with *size* compressed bytes.
+
+        Raises:
+            Refused: too many wait already.
+        """
+        if not self._room.take(address, size):
+            message = "Too many compressed bodies wait to be read; send it again in a moment."
+            raise Refused(ErrorCode.RATE_LIMITED, message, retry_after_seconds=1)
+        try:
+            async with self._turns.turn(address):
+                yield
+        finally:
+            self._room.give_back(address, size)
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     gate: Gate
     request: Request
     receive: Receive
-    strangers: asyncio.Semaphore
-    """Taken while a body is inflated whose sender is not known yet."""
+    strangers: _Strangers
 
 
 async def _run(dialect: Dialect, route: CompatRoute, path: Mapping[str, str], turn: _Turn) -> Reply:
@@ -291,13 +323,14 @@ async def _admit(dialect: Dialect, turn: _Turn, route: CompatRoute) -> Actor | N
 async def _read_and_admit(dialect: Dialect, turn: _Turn, route: CompatRoute) -> Actor | None:
     """Read the body, and return who asks by it.
 
-    A stranger's few kilobytes may inflate to the limit of a body: they do so a few at a time,
-    until it is known whose they are, and of those that are refused nothing stays.
+    Strangers' bodies inflate a few at a time, until it is known whose they are, and of those that
+    are refused nothing stays.
     """
     request = turn.request
     body = await read_body(request, turn.receive, route.body_limit_bytes)
     may_grow = dialect.inflates and is_compressed(request)
-    async with turn.strangers if may_grow else contextlib.nullcontext():
+    strangers = turn.strangers.turn(request.address, len(body))
+    async with strangers if may_grow else contextlib.nullcontext():
         request.body = await _inflated(dialect, request, body, route)
         try:
             await _in_its_place(dialect.open, request, size=len(request.body))

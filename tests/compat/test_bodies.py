@@ -1,14 +1,17 @@
 """Bodies that are large, compressed or anybody's, and paths as clients put them together."""
 
 import asyncio
+import base64
 import gzip
 import json
+import random
 import tracemalloc
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from postlane.rest_compat.handlers import STRANGERS_INFLATED
+from postlane.rest_compat.handlers import STRANGERS_INFLATED, STRANGERS_WAIT_BYTES_EACH
 from postlane.rest_compat.postageapp.decoding import read_head
 from tests.client import Client
 from tests.compat.postageapp.world import make_shop
@@ -178,3 +181,41 @@ async def test_strangers_inflate_a_few_bodies_at_once_and_nothing_stays(client: 
     assert most < (2 * STRANGERS_INFLATED + 1) * 35 * MIB
     assert {answer.status_code for answer in answers[:-1]} == {401}
     assert answers[-1].status_code == 200
+
+
+async def test_one_address_that_floods_does_not_keep_another_waiting(client: Client) -> None:
+    shop = await make_shop(client)
+    bomb = gzip.compress(f'{{"api_key": "{"0" * 32}",{" " * (34 * MIB)}"uid": 1}}'.encode(), 9)
+    flood = [
+        asyncio.create_task(shop.post("send_message", content=bomb, headers=GZIP))
+        for _ in range(30)
+    ]
+    app = client._transport.app  # type: ignore[attr-defined]
+    content = packed({"api_key": shop.key})
+    try:
+        await asyncio.sleep(0.1)
+        async with Client(app, {}, address="203.0.113.9") as other:
+            answer = await other.post("/v.1.0/get_method_list.json", content=content, headers=GZIP)
+        waiting = sum(not each.done() for each in flood)
+    finally:
+        answers = await asyncio.gather(*flood)
+
+    assert answer.status_code == 200
+    assert waiting > 15
+    assert {each.status_code for each in answers} <= {401, 429}
+
+
+async def test_what_waits_to_be_inflated_is_bounded(client: Client) -> None:
+    """Nine times what one address may have waiting, and none of it is held for long."""
+    shop = await make_shop(client)
+    noise = random.Random(1).randbytes(20 * MIB)
+    large = gzip.compress(b'{"uid": "' + base64.b64encode(noise) + b'"}', 1)
+
+    answers = await asyncio.gather(
+        *(shop.post("send_message", content=large, headers=GZIP) for _ in range(12))
+    )
+
+    codes = Counter(answer.status_code for answer in answers)
+    assert codes[429] >= 12 - STRANGERS_WAIT_BYTES_EACH // (20 * MIB) - STRANGERS_INFLATED
+    assert codes[401] >= 1
+    assert all(a.headers["retry-after"] == "1" for a in answers if a.status_code == 429)
