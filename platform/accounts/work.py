@@ -30,6 +30,14 @@ class SendingAccount:
     """Of mail that names none, by project."""
 
 
+async def slugs_of_projects(project_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+    """Return what each of the projects is called; one that is gone is left out."""
+    rows = await fetch(
+        "SELECT id, slug FROM projects WHERE id = ANY({}::uuid[])", list(project_ids)
+    )
+    return {row["id"]: row["slug"] for row in rows}
+
+
 async def sending_accounts(
     organization_ids: Collection[OrganizationId],
     *,

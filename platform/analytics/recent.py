@@ -21,18 +21,18 @@ _HOURS = 7 * 24
 async def recent_sums(since: datetime) -> Sequence[Mapping[str, Any]]:
     """Return what mail that was accepted since then came to; the quarter it is in counts whole.
 
-    One row for each organization, sending domain, vMTA, recipient's domain, API key and class
-    of bounce.
+    One row for each organization, project, sending domain, vMTA, recipient's domain, API key and
+    class of bounce.
     """
     return await fetch(
-        "SELECT set.organization_id, set.domain, set.vmta, set.recipient_domain, set.api_key, "
-        "set.bounce_class, sum(accepted)::integer AS accepted, "
+        "SELECT set.organization_id, set.project_id, set.domain, set.vmta, set.recipient_domain, "
+        "set.api_key, set.bounce_class, sum(accepted)::integer AS accepted, "
         "sum(delivered)::integer AS delivered, sum(hard_bounced)::integer AS hard_bounced, "
         "sum(soft_bounced)::integer AS soft_bounced, sum(blocked)::integer AS blocked, "
         "sum(deferrals)::integer AS deferrals "
         "FROM analytics_cells AS cell JOIN analytics_sets AS set ON set.id = cell.set_id "
         "WHERE cell.starts_at > {} AND cell.grain = {} AND set.kind = {} "
-        "GROUP BY 1, 2, 3, 4, 5, 6",
+        "GROUP BY 1, 2, 3, 4, 5, 6, 7",
         since - LENGTHS[Grain.QUARTER],
         Grain.QUARTER.value,
         FULL,

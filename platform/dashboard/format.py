@@ -156,6 +156,8 @@ def sentence(delivery: dict[str, Any], zone: ZoneInfo) -> Markup:
     if delivery["reply"]:
         reply = Markup(" {}").format(Markup(_("It said: <q>{}</q>")).format(delivery["reply"]))
     state = delivery["state"]
+    if held := [wait for wait in delivery.get("waits", ()) if wait["reason"] == "PROJECT_HOLD"]:
+        return _held(held[0], zone)
     if state == "DELIVERED":
         return Markup(_("{} took it.{}")).format(host, reply)
     if state == "DEFERRED":
@@ -165,6 +167,17 @@ def sentence(delivery: dict[str, Any], zone: ZoneInfo) -> Markup:
     if state == "BOUNCED":
         return Markup(_("{} refused it for good.{} It is not tried again.")).format(host, reply)
     return escape(_(_PLAIN[state]) if state in _PLAIN else words(state))
+
+
+def _held(wait: dict[str, Any], zone: ZoneInfo) -> Markup:
+    if wait["until"]:
+        ends = Markup(_("That ends {}, or when somebody releases the block.")).format(
+            time(wait["until"], zone)
+        )
+    else:
+        ends = Markup(escape(_("It goes out when somebody releases the block.")))
+    held = Markup(escape(_("It is accepted and waits: an auto-block holds the project.")))
+    return Markup("{} {} {}").format(held, wait["detail"], ends)
 
 
 _PLAIN = {

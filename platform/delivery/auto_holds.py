@@ -1,4 +1,4 @@
-"""What auto-blocks do to vMTAs and queues, and how that is undone.
+"""What auto-blocks do to vMTAs, queues and projects, and how that is undone.
 
 What a user has paused or held is left alone, and what an auto-block holds a user cannot let go.
 """
@@ -89,3 +89,39 @@ async def release_queue(tx: Tx, organization_id: OrganizationId, queue_id: uuid.
     )
     if rows:
         tx.after_commit(lambda: ring([queue_id]))
+
+
+async def hold_project(
+    tx: Tx,
+    organization_id: OrganizationId,
+    project_id: uuid.UUID,
+    block_id: uuid.UUID,
+    reason: str,
+    *,
+    until: datetime | None,
+) -> bool:
+    """Begin no attempts of a project's mail; say whether it is there and was not held.
+
+    Its mail is accepted all the same, and what is on the wire ends as it does.
+    """
+    rows = await fetch(
+        "INSERT INTO project_holds (project_id, organization_id, block_id, reason, held_at, "
+        "held_until) SELECT id, organization_id, {}, {}, {}, {} FROM projects "
+        "WHERE id = {} AND organization_id = {} ON CONFLICT DO NOTHING RETURNING project_id",
+        block_id,
+        reason,
+        clock.now(),
+        until,
+        project_id,
+        organization_id,
+    )
+    return bool(rows)
+
+
+async def release_project(tx: Tx, organization_id: OrganizationId, block_id: uuid.UUID) -> None:
+    """End the hold of a project that an auto-block holds; its mail goes on step by step."""
+    await fetch(
+        "DELETE FROM project_holds WHERE block_id = {} AND organization_id = {}",
+        block_id,
+        organization_id,
+    )

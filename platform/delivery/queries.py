@@ -16,7 +16,7 @@ from ..core.paging import Page, PageRequest, by_id, fetch_page
 from .contents import NOTHING_OF_ITS_OWN, Personal, decode_personal
 from .isps import isp_sql
 from .tables import Attempt, Content, Delivery, SpooledMessage
-from .waiting import QueueFacts
+from .waiting import ProjectHeld, QueueFacts
 
 
 async def find_deliveries(actor: Actor, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Delivery]:
@@ -341,3 +341,16 @@ async def facts_of_queues(
         list(queue_ids),
     )
     return {row["id"]: QueueFacts(**{k: v for k, v in row.items() if k != "id"}) for row in rows}
+
+
+async def holds_of_projects(
+    actor: Actor, project_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, ProjectHeld]:
+    """Return why those of the projects that auto-blocks hold are held."""
+    rows = await fetch(
+        "SELECT project_id, reason, held_until FROM project_holds "
+        "WHERE organization_id = {} AND project_id = ANY({}::uuid[])",
+        actor.organization_id,
+        list(project_ids),
+    )
+    return {row["project_id"]: ProjectHeld(row["reason"], row["held_until"]) for row in rows}

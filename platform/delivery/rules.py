@@ -31,6 +31,10 @@ class Priority(IntEnum):
     MARKETING = 1
 
 
+SET_ASIDE = len(Priority)
+"""What is added to the priority of mail whose project is held: nobody claims from there."""
+
+
 BACKOFF = timedelta(minutes=10)
 """How long a queue that was throttled sends at a tenth of its rate, from its last failure on."""
 

@@ -113,6 +113,19 @@ class Queue(Table, db=DB, tablename="queues"):
     )
 
 
+class ProjectHold(Table, db=DB, tablename="project_holds"):
+    """A project whose mail is accepted and not sent, because an auto-block says so."""
+
+    project_id = UUID(primary_key=True)
+    organization_id = UUID()
+    block_id = UUID(help_text="The auto-block that holds it.")
+    reason = Varchar(200)
+    held_at = Timestamptz(default=clock.now)
+    held_until = Timestamptz(
+        null=True, default=None, help_text="When the block ends by itself; null: when resolved."
+    )
+
+
 class QueueChange(Table, db=DB, tablename="queue_changes"):
     """How one statement changed the deliveries of one queue; rolled up into it and removed."""
 
@@ -198,7 +211,11 @@ class Delivery(Table, db=DB, tablename="deliveries"):
     address = Varchar(320)
     address_key = Varchar(320, help_text="Lower case, A-labels; for comparing.")
     domain = Varchar(253, help_text="Recipient domain, A-labels.")
-    priority = SmallInt(default=0, help_text="0 transactional, 1 marketing; lower goes first.")
+    priority = SmallInt(
+        default=0,
+        help_text="0 transactional, 1 marketing; lower goes first. Plus 2: set aside, as its "
+        "project is held.",
+    )
     state = Varchar(20)
     attempts = Integer(default=0)
     due_at = Timestamptz(null=True, default=None, help_text="Null when final or simulated.")

@@ -14,6 +14,7 @@ class WaitReason(StrEnum):
     SIMULATION = "simulation"
     SCHEDULE = "schedule"
     HOLD = "hold"
+    PROJECT_HOLD = "project_hold"
     PAUSE = "pause"
     RETRY = "retry"
     SUSPENSION = "suspension"
@@ -52,6 +53,15 @@ class QueueFacts:
     last_reply: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectHeld:
+    """An auto-block holds the project: why, and until when."""
+
+    reason: str
+    until: datetime | None
+    """None: until it is resolved."""
+
+
 _OF_RESTS = {
     RestReason.LIMIT: WaitReason.LIMIT,
     RestReason.WARMUP: WaitReason.WARMUP,
@@ -67,6 +77,7 @@ def waits(
     last_reply: str | None,
     queue: QueueFacts,
     now: datetime,
+    project: ProjectHeld | None = None,
 ) -> Sequence[Wait]:
     """Return all that keeps a delivery from being attempted now, its own reasons first.
 
@@ -83,6 +94,8 @@ def waits(
         is_first = state is DeliveryState.SCHEDULED
         reason = WaitReason.SCHEDULE if is_first else WaitReason.RETRY
         found.append(Wait(reason, due_at, None if is_first else last_reply))
+    if project is not None:
+        found.append(Wait(WaitReason.PROJECT_HOLD, project.until, project.reason))
     found += _of_queue(queue, now)
     return found or (Wait(WaitReason.TURN),)
 

@@ -10,7 +10,7 @@ from ..core import clock
 from ..core.actor import Actor
 from ..delivery import queries, tables
 from ..delivery.rules import DeliveryState
-from ..delivery.waiting import QueueFacts, WaitReason, waits
+from ..delivery.waiting import ProjectHeld, QueueFacts, WaitReason, waits
 from .context import Info
 from .enums import describe_enum
 
@@ -21,6 +21,7 @@ describe_enum(
         "SIMULATION": "It is sandbox mail: somebody has to say what becomes of it.",
         "SCHEDULE": "The time that it is to be sent at.",
         "HOLD": "Its queue is held.",
+        "PROJECT_HOLD": "An auto-block holds its project: resolve the block, or let it end.",
         "PAUSE": "Its vMTA is paused.",
         "RETRY": "Its last attempt failed for the moment; this is until the next.",
         "SUSPENSION": "The receivers want nothing from this address for a while.",
@@ -52,6 +53,7 @@ async def waits_of(info: Info, row: tables.Delivery) -> list[DeliveryWait]:
         due_at=row.due_at,
         last_reply=row.reply,
         queue=facts or QueueFacts(),
+        project=await info.context.loaders.load(load_project_holds, row.project_id),
         now=clock.now(),
     )
     return [DeliveryWait(reason=w.reason, until=w.until, detail=w.detail) for w in found]
@@ -60,3 +62,8 @@ async def waits_of(info: Info, row: tables.Delivery) -> list[DeliveryWait]:
 async def load_queue_facts(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, QueueFacts]:
     """Return what decides whether the mail of each queue is attempted."""
     return await queries.facts_of_queues(actor, ids)
+
+
+async def load_project_holds(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, ProjectHeld]:
+    """Return why those of the projects that auto-blocks hold are held."""
+    return await queries.holds_of_projects(actor, ids)

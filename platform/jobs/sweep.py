@@ -14,6 +14,7 @@ from ..delivery.work import (
     due_queues,
     expire_waiting,
     go_on_flushing,
+    go_on_releasing,
     roll_up,
     sum_up_activity,
     tend_vmtas,
@@ -71,6 +72,7 @@ async def sweep() -> int:
     what is waiting or running already.
     """
     await go_on_flushing()
+    await go_on_releasing()
     await roll_up()
     asked = sum([await _ask_for_drain(queue) for queue in await due_queues()])
     for domain_id in await due_for_check(limit=DOMAINS_AT_ONCE):

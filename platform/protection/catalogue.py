@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.settings import SettingsError, settings
-from .rules import Action, Metric, Rule, Scope
+from .rules import STOPS, Action, Metric, Rule, Scope
 
 _MAY_CHANGE = frozenset(
     {
@@ -57,6 +57,9 @@ def _read(path: Path | None) -> Mapping[str, Rule]:
 
 def _rule(key: str, said: Mapping[str, Any]) -> Rule:
     lasts = said.get("duration_seconds")
+    scope, action = Scope(said["scope"]), Action(said["action"])
+    if STOPS.get(action, scope) is not scope:
+        raise ValueError(f"[{key}] is about a {scope.value}, which {action.value} cannot stop")
     return Rule(
         key=key,
         name=said["name"],
@@ -64,8 +67,8 @@ def _rule(key: str, said: Mapping[str, Any]) -> Rule:
         threshold=float(said["threshold"]),
         window=timedelta(seconds=said["window_seconds"]),
         minimum_volume=int(said["minimum_volume"]),
-        scope=Scope(said["scope"]),
-        action=Action(said["action"]),
+        scope=scope,
+        action=action,
         duration=timedelta(seconds=lasts) if lasts else None,
         locked=bool(said.get("locked", False)),
         enabled=bool(said.get("enabled", True)),

@@ -36,6 +36,10 @@ async def begin(
             return await auto_holds.pause_vmta(tx, organization_id, id, reason, until=until)
         case Action.HOLD_QUEUE:
             return await auto_holds.hold_queue(tx, organization_id, id, reason, until=until)
+        case Action.HOLD_PROJECT:
+            return await auto_holds.hold_project(
+                tx, organization_id, id, block_id, reason, until=until
+            )
         case _:
             return await switching.disable_api_key(tx, organization_id, id, block_id)
 
@@ -64,5 +68,7 @@ async def end(
             await auto_holds.resume_vmta(tx, organization_id, id)
         case Action.HOLD_QUEUE:
             await auto_holds.release_queue(tx, organization_id, id)
+        case Action.HOLD_PROJECT:
+            await auto_holds.release_project(tx, organization_id, block_id)
         case _:
             await switching.enable_api_key(tx, organization_id, block_id)

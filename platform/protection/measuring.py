@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ..accounts.work import slugs_of_projects
 from ..analytics.recent import complained_about, recent_sums, usual_per_hour
 from ..blocklists.work import severe_listings
 from ..core import clock
@@ -13,7 +14,7 @@ from ..domains.work import find_domains_named
 from ..messages.work.infected import infected_by_key
 from ..security import abuse
 from ..vmtas.work import find_own_vmtas
-from .rules import Measure, Metric, Rule, rate
+from .rules import Measure, Metric, Rule, Scope, rate
 
 Sums = Sequence[Mapping[str, Any]]
 Split = tuple[Any, ...]
@@ -28,7 +29,9 @@ async def measure(rules: Iterable[Rule]) -> Mapping[str, list[Measure]]:
     windows = {rule.window for rule in rules if rule.metric in _OF_SUMS}
     sums = {window: await recent_sums(clock.now() - window) for window in windows}
     for rule in rules:
-        if rule.metric in _OF_SUMS:
+        if rule.scope is Scope.PROJECT:
+            found[rule.key] = await _OF_PROJECTS[rule.metric](sums[rule.window])
+        elif rule.metric in _OF_SUMS:
             found[rule.key] = await _OF_SUMS[rule.metric](sums[rule.window])
         else:
             found[rule.key] = await _OTHERS[rule.metric](rule.window)
@@ -53,6 +56,7 @@ def _grouped(sums: Sums, *names: str) -> dict[Split, dict[str, int]]:
     return groups
 
 
+_OF_BOUNCES = ("delivered", "hard_bounced", "soft_bounced", "blocked")
 _COUNTERS = ("delivered", "hard_bounced", "soft_bounced", "blocked", "deferrals")
 
 
@@ -75,8 +79,25 @@ async def _bounces(sums: Sums) -> list[Measure]:
         sums,
         value=lambda c: rate(c["hard_bounced"], _ended(c)),
         size=_ended,
-        shown=("delivered", "hard_bounced", "soft_bounced", "blocked"),
+        shown=_OF_BOUNCES,
     )
+
+
+async def _project_bounces(sums: Sums) -> list[Measure]:
+    groups = {k: c for k, c in _grouped(sums, "project_id").items() if c["hard_bounced"]}
+    slugs = await slugs_of_projects([key[1] for key in groups])
+    return [
+        Measure(
+            key[0],
+            str(key[1]),
+            slugs[key[1]],
+            rate(counts["hard_bounced"], _ended(counts)),
+            _ended(counts),
+            _seen(counts, *_OF_BOUNCES),
+        )
+        for key, counts in groups.items()
+        if key[1] in slugs
+    ]
 
 
 async def _unauthenticated(sums: Sums) -> list[Measure]:
@@ -244,6 +265,7 @@ _OF_SUMS = {
     Metric.VOLUME_RATIO: _volume,
     Metric.MAIL_AUTH_FAILURE_RATE: _unauthenticated,
 }
+_OF_PROJECTS = {Metric.HARD_BOUNCE_RATE: _project_bounces}
 _OTHERS = {
     Metric.COMPLAINT_RATE: _complaints,
     Metric.SEVERE_LISTINGS: _listings,

@@ -21,6 +21,7 @@ class Scope(StrEnum):
     DOMAIN = "domain"
     VMTA = "vmta"
     QUEUE = "queue"
+    PROJECT = "project"
     API_KEY = "api_key"
     SOURCE_IP = "source_ip"
 
@@ -31,9 +32,21 @@ class Action(StrEnum):
     BLOCK_SENDING = "block_sending"
     PAUSE_VMTA = "pause_vmta"
     HOLD_QUEUE = "hold_queue"
+    HOLD_PROJECT = "hold_project"
     DISABLE_API_KEY = "disable_api_key"
     BLOCK_IP = "block_ip"
     ALERT_ONLY = "alert_only"
+
+
+STOPS = {
+    Action.BLOCK_SENDING: Scope.DOMAIN,
+    Action.PAUSE_VMTA: Scope.VMTA,
+    Action.HOLD_QUEUE: Scope.QUEUE,
+    Action.HOLD_PROJECT: Scope.PROJECT,
+    Action.DISABLE_API_KEY: Scope.API_KEY,
+    Action.BLOCK_IP: Scope.SOURCE_IP,
+}
+"""What each action can stop; the others stop nothing and fit every scope."""
 
 
 class Metric(StrEnum):

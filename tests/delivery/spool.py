@@ -87,6 +87,7 @@ async def make_spooled(
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
     tracks: int = 0,
+    project_id: uuid.UUID | None = None,
     **said: Any,
 ) -> Spooled:
     """Put a message with one delivery for each address into the spool; due now unless said.
@@ -104,6 +105,7 @@ async def make_spooled(
         state=state,
         raw=raw,
         tracks=tracks,
+        project_id=project_id,
         **said,
     )
     return found[0]
@@ -121,12 +123,13 @@ async def make_many(
     state: DeliveryState = DeliveryState.QUEUED,
     raw: bytes | None = None,
     tracks: int = 0,
+    project_id: uuid.UUID | None = None,
     **said: Any,
 ) -> list[Spooled]:
     """Put many messages into the spool in one transaction."""
     organization = organization or await make_organization()
     organization_id = OrganizationId(organization.id)
-    project = await default_project(organization)
+    project_id = project_id or (await default_project(organization)).id
     vmta_id = vmta_id or await ensure_default_vmta()
     now = clock.now()
     rows: list[NewSpooledMessage] = []
@@ -152,7 +155,7 @@ async def make_many(
                 id=new_id(),
                 token=new_token(),
                 organization_id=organization_id,
-                project_id=ProjectId(project.id),
+                project_id=ProjectId(project_id),
                 message_id=message_id,
                 queue_id=queue_id(organization_id, vmta_id, address.partition("@")[2]),
                 vmta_id=vmta_id,

@@ -160,7 +160,7 @@ MESSAGE = Page(
             credits createdAt sendAt completedAt expiresAt vmtaName pool batchId
             deliveries @include(if: $timeline) {
               uuid address domain kind state code enhancedCode reply mxHost bounceClass
-              nextAttemptAt deliveredAt settledAt attemptCount
+              nextAttemptAt deliveredAt settledAt attemptCount waits { reason until detail }
               attempts { uuid number verdict code enhancedCode reply mxHost mxAddress sourceAddress
                 tlsVersion tlsCipher tlsVerified startedAt durationMs transcript }
             }

@@ -11,6 +11,7 @@ SCOPES = {
     "DOMAIN": N_("Domains"),
     "VMTA": N_("vMTAs"),
     "QUEUE": N_("Queues"),
+    "PROJECT": N_("Projects"),
     "API_KEY": N_("API keys"),
     "SOURCE_IP": N_("Networks"),
 }
@@ -18,6 +19,7 @@ ACTIONS_TAKEN = {
     "BLOCK_SENDING": N_("The domain sends nothing"),
     "PAUSE_VMTA": N_("The vMTA is paused"),
     "HOLD_QUEUE": N_("The queue is held"),
+    "HOLD_PROJECT": N_("The project’s mail is accepted and waits"),
     "DISABLE_API_KEY": N_("The API key is switched off"),
     "BLOCK_IP": N_("Nobody signs in from there"),
     "ALERT_ONLY": N_("Nothing is stopped; it is told"),

@@ -2,10 +2,10 @@
 
 `claims` takes due deliveries for one attempt each, `settling` writes down what became of
 them, `queues` says where work is waiting, `counting` sums up what is in each queue, `capture`
-keeps mail that is not sent away, `expiring` gives up what waits where nothing is sent,
-`simulating` makes up what becomes of sandbox mail, `policies` are what domains demand of whoever
-sends to them, `returning` takes in what receivers say later, and `tidying` removes what nobody
-may ask for any more.
+keeps mail that is not sent away, `holding` sets aside what is of a held project, `expiring` gives
+up what waits where nothing is sent, `simulating` makes up what becomes of sandbox mail, `policies`
+are what domains demand of whoever sends to them, `returning` takes in what receivers say later,
+and `tidying` removes what nobody may ask for any more.
 """
 
 from .activity import attempts_today, sum_up_activity
@@ -25,6 +25,7 @@ from .claims import (
 from .counting import remove_old_activity, roll_up
 from .expiring import expire_waiting
 from .flushing import go_on_flushing
+from .holding import go_on_releasing
 from .leases import (
     CONNECTION_LEASE,
     Leased,
@@ -107,6 +108,7 @@ __all__ = [
     "find_queue",
     "give_back_messages",
     "go_on_flushing",
+    "go_on_releasing",
     "has_due",
     "keep_captured",
     "keep_policy",

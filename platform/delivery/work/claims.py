@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ...core import clock
 from ...core.actor import OrganizationId, ProjectId
@@ -13,6 +14,7 @@ from ...core.database import fetch
 from ...core.settings import settings
 from ...mail.return_path import Kind, make_return_path, read_return_path
 from ..contents import ContentFormat, Personal, decode_personal
+from .holding import set_aside
 
 LEASE = timedelta(seconds=60)
 """How long a claim holds unless it is renewed.
@@ -84,7 +86,17 @@ async def claim_batch(
     A claim is a lease: if the worker dies, the deliveries are due again when the lease ends.
     A message may then go out twice; it is never lost. Rows another worker holds are skipped,
     not waited for.
+
+    Mail of a project that is held is passed over, and set aside, so that the next look does not
+    meet it again.
     """
+    while True:
+        claims, met_held = await _claim_due(queue_id, limit, lease)
+        if not met_held or not await set_aside(queue_id) or claims:
+            return claims
+
+
+async def _claim_due(queue_id: uuid.UUID, limit: int, lease: timedelta) -> tuple[list[Claim], bool]:
     now = clock.now()
     # By chance where there is less than one place: a limit may let one go at a time.
     left_to_marketing = limit // MARKETING_PART + (
@@ -93,13 +105,14 @@ async def claim_batch(
     rows = await fetch(
         _CLAIM.format(_DUE),
         *(queue_id, now, limit - left_to_marketing),
+        queue_id,
         *(queue_id, now, limit),
         *(queue_id, now, left_to_marketing),
         *(queue_id, limit),
         now + lease,
         queue_id,
     )
-    return [Claim(**row) for row in rows]
+    return _claims(rows)
 
 
 async def claim_expired(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
@@ -111,7 +124,15 @@ async def claim_expired(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
         now + LEASE,
         queue_id,
     )
-    return [Claim(**row) for row in rows]
+    return _claims(rows)[0]
+
+
+def _claims(rows: Sequence[dict[str, Any]]) -> tuple[list[Claim], bool]:
+    """Return the claims, and whether mail that is held was met."""
+    met_held = rows[0]["met_held"]
+    for row in rows:
+        del row["met_held"]
+    return [Claim(**row) for row in rows if row["delivery_id"] is not None], met_held
 
 
 # The two priorities are two ranges of one index. Asked for together they would be one
@@ -119,22 +140,25 @@ async def claim_expired(queue_id: uuid.UUID, limit: int = 100) -> list[Claim]:
 # those before it have not filled the batch.
 _DUE = """
     WITH most AS MATERIALIZED (
-        SELECT id, due_at FROM deliveries
+        SELECT id, due_at, project_id FROM deliveries
         WHERE queue_id = {} AND priority = 0 AND due_at <= {}
         ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
     )
-    SELECT picked.id, picked.due_at
+    SELECT picked.id, picked.due_at, picked.project_id IN (
+        SELECT project_id FROM project_holds
+        WHERE organization_id = (SELECT organization_id FROM queues WHERE id = {})
+    ) AS is_held
     FROM (
         SELECT * FROM most
         UNION ALL
         SELECT * FROM (
-            SELECT id, due_at FROM deliveries
+            SELECT id, due_at, project_id FROM deliveries
             WHERE queue_id = {} AND priority = 1 AND due_at <= {}
             ORDER BY due_at LIMIT {} FOR UPDATE SKIP LOCKED
         ) AS marketing
         UNION ALL
         SELECT * FROM (
-            SELECT id, due_at FROM deliveries
+            SELECT id, due_at, project_id FROM deliveries
             WHERE queue_id = {} AND priority = 0 AND due_at <= {}
             AND due_at >= coalesce((SELECT max(due_at) FROM most), '-infinity')
             AND id <> ALL(ARRAY(SELECT id FROM most))
@@ -149,7 +173,7 @@ _DUE = """
     LIMIT {}
 """
 _OVER = """
-    SELECT id, due_at FROM deliveries
+    SELECT id, due_at, false AS is_held FROM deliveries
     WHERE queue_id = {} AND due_at IS NOT NULL AND expires_at <= {}
     AND (state <> 'sending' OR due_at <= {}) LIMIT {} FOR UPDATE SKIP LOCKED
 """
@@ -159,7 +183,7 @@ _CLAIM = """
     WITH due AS ({}), claimed AS (
         UPDATE deliveries
         SET state = 'sending', attempts = attempts + 1, due_at = {{}}
-        WHERE id = ANY(ARRAY(SELECT id FROM due))
+        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE NOT is_held))
         RETURNING id, queue_id, attempts, organization_id, project_id, message_id, address,
             expires_at, priority, cancel_requested, tracks, last_attempt_at IS NULL AS is_untried
     ), shown AS (
@@ -170,20 +194,23 @@ _CLAIM = """
             FOR NO KEY UPDATE SKIP LOCKED
         ))
     )
-    SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
-        claimed.organization_id, claimed.project_id, claimed.message_id,
-        claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
-        claimed.tracks, claimed.is_untried,
-        queue.vmta_id, due.due_at AS due_since,
-        message.content_id, octet_length(content.body) AS content_bytes,
-        coalesce(content.format IN ('template', 'mailing'), false) AS is_personal,
-        message.domain_id, message.return_path_domain, message.null_sender
-    FROM claimed
-    JOIN due ON due.id = claimed.id
-    JOIN queues AS queue ON queue.id = {{}}
-    JOIN spooled_messages AS message ON message.id = claimed.message_id
-    LEFT JOIN contents AS content ON content.id = message.content_id
-    ORDER BY claimed.priority, claimed.message_id
+    SELECT met.held AS met_held, work.*
+    FROM (SELECT EXISTS (SELECT FROM due WHERE is_held) AS held) AS met LEFT JOIN (
+        SELECT claimed.id AS delivery_id, claimed.queue_id, claimed.attempts AS attempt,
+            claimed.organization_id, claimed.project_id, claimed.message_id,
+            claimed.address, claimed.priority, claimed.expires_at, claimed.cancel_requested,
+            claimed.tracks, claimed.is_untried,
+            queue.vmta_id, due.due_at AS due_since,
+            message.content_id, octet_length(content.body) AS content_bytes,
+            coalesce(content.format IN ('template', 'mailing'), false) AS is_personal,
+            message.domain_id, message.return_path_domain, message.null_sender
+        FROM claimed
+        JOIN due ON due.id = claimed.id
+        JOIN queues AS queue ON queue.id = {{}}
+        JOIN spooled_messages AS message ON message.id = claimed.message_id
+        LEFT JOIN contents AS content ON content.id = message.content_id
+    ) AS work ON true
+    ORDER BY work.priority, work.message_id
 """
 
 

@@ -1,4 +1,4 @@
-"""Giving up mail in queues that send nothing: its time runs on while they are held or paused."""
+"""Giving up mail that is held, or whose vMTA is paused: its time runs on meanwhile."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ MOST_QUEUES = 1_000
 
 
 async def expire_waiting() -> int:
-    """Let what waits in held queues, or for paused vMTAs, expire once its time is up.
+    """Let what waits in held queues and projects, or for paused vMTAs, expire once its time is up.
 
     Everywhere else a drain finds it. Any number of workers may; it returns how many expired.
     """
@@ -24,7 +24,9 @@ async def expire_waiting() -> int:
     for row in await fetch(
         "SELECT queues.id FROM queues LEFT JOIN vmtas ON vmtas.id = vmta_id "
         "WHERE depth + scheduled > 0 AND coalesce(oldest_message_at, '-infinity') < {} "
-        "AND (queues.state = 'held' OR vmtas.status = 'paused') ORDER BY queues.id LIMIT {}",
+        "AND (queues.state = 'held' OR vmtas.status = 'paused' OR EXISTS (SELECT FROM "
+        "project_holds WHERE project_holds.organization_id = queues.organization_id)) "
+        "ORDER BY queues.id LIMIT {}",
         clock.now() - SHORTEST_LIFETIME,
         MOST_QUEUES,
     ):

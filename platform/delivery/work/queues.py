@@ -14,6 +14,7 @@ from ...vmtas.limits import PLACES_SQL, read_limits
 from ...vmtas.plans import Warmup, read_warmup
 from ...vmtas.rules import VmtaLimits
 from ..rules import rate_share
+from .holding import ANY_TO_GO_ON
 
 ONE_CONNECTION = VmtaLimits(max_connections=1)
 
@@ -247,7 +248,7 @@ ANY_WAITING = (
     "OR EXISTS (SELECT FROM queues WHERE flushed_at IS NOT NULL) "
     "OR EXISTS (SELECT FROM queues WHERE state = 'held' AND held_until <= {}) "
     "OR EXISTS (SELECT FROM vmtas WHERE status = 'paused' AND paused_until <= {}) "
-    f"OR EXISTS ({DUE_QUEUES}))"
+    f"OR EXISTS ({ANY_TO_GO_ON}) OR EXISTS ({DUE_QUEUES}))"
 )
 """Whether a sweep would find something to do, with what `waiting_at` returns."""
 

@@ -13,11 +13,12 @@ from ...route import Call, CompatRoute, IdForm
 from ..lists import envelope, list_document, list_params, list_variables, page_answer
 from ..shapes import SOURCE
 
-SCOPES = ("domain", "vmta", "queue", "api_key", "source_ip")
+SCOPES = ("domain", "vmta", "queue", "project", "api_key", "source_ip")
 ACTIONS = (
     "block_sending",
     "pause_vmta",
     "hold_queue",
+    "hold_project",
     "disable_api_key",
     "block_ip",
     "alert_only",
