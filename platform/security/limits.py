@@ -1,18 +1,20 @@
 """Rate limits, shared by all processes through the database.
 
 A credential has a bucket that fills evenly; a few things have a fixed window. Each is one
-statement that decides and counts at once. What has no limit costs no statement, and neither does
-what this process has just refused. The table is not logged: a crash of the database fills every
-bucket.
+statement that decides and counts at once, and requests of a process that come together share one.
+What has no limit costs no statement, and neither does what this process has just refused. The
+table is not logged: a crash of the database fills every bucket.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from ..core import clock
 from ..core.actor import Actor
+from ..core.batching import Batcher
 from ..core.database import fetch
 from .errors import TooManyRequests
 from .refusals import Refusal, Refusals
@@ -111,7 +113,7 @@ async def take_from(bucket: str, *, per_minute: int) -> RateState:
     now = clock.now()
     key = f"{bucket} at {per_minute}"
     if (refused := _refused.get(key, now=now)) is None:
-        left = await _take(bucket, size=size, rate=rate, now=now)
+        left = await _takes.run(_Take(bucket, size, rate, now))
         if left is not None:
             full_at = math.ceil(now.timestamp() + (size - left) / rate)
             return RateState(per_minute, math.floor(left), full_at)
@@ -134,7 +136,81 @@ def _seconds_until(end: datetime, now: datetime) -> int:
     return max(1, math.ceil((end - now).total_seconds()))
 
 
-async def _take(bucket: str, *, size: float, rate: float, now: datetime) -> float | None:
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """One request that asks a bucket."""
+
+    bucket: str
+    size: float
+    rate: float
+    now: datetime
+
+
+# Rows are locked in the order of keys, so that two processes never wait for each other, and
+# what is in a bucket is looked at once its row is held.
+_TAKE_MANY = """
+    WITH asked AS (
+        SELECT * FROM unnest({}::text[], {}::float8[], {}::float8[], {}::timestamptz[], {}::int[])
+        AS a (key, size, rate, asked_at, times)
+    ), held AS MATERIALIZED (
+        SELECT key, asked.times, greatest(b.updated_at, asked.asked_at) AS updated_at,
+            least(asked.size, b.tokens + asked.rate * greatest(0,
+                extract(epoch FROM asked.asked_at - b.updated_at)::float8)) AS tokens
+        FROM rate_buckets AS b JOIN asked USING (key) ORDER BY key FOR NO KEY UPDATE OF b
+    )
+    UPDATE rate_buckets AS b
+    SET tokens = held.tokens - least(held.times, floor(held.tokens)), updated_at = held.updated_at
+    FROM held WHERE b.key = held.key AND held.tokens >= 1
+    RETURNING b.key, b.tokens, least(held.times, floor(held.tokens))::int AS taken
+"""
+
+
+async def _take_all(takes: Sequence[_Take]) -> Sequence[float | None]:
+    """Return for each what is left in its bucket after it; None for one too many."""
+    if len(takes) == 1:
+        return [await _take(takes[0])]
+    places: dict[tuple[str, float, float], list[int]] = {}
+    for place, each in enumerate(takes):
+        places.setdefault((each.bucket, each.size, each.rate), []).append(place)
+    # A limit may just have been changed: then one bucket is asked by two sizes, the first alone.
+    last = {asked[0]: asked for asked in places}
+    left: list[float | None] = [None] * len(takes)
+    found = await _take_many({asked: len(places[asked]) for asked in last.values()}, takes[-1].now)
+    for asked, its in places.items():
+        if last[asked[0]] is asked and asked[0] in found:
+            tokens, taken = found[asked[0]]
+            for nth, place in enumerate(its[:taken], 1):
+                left[place] = tokens + taken - nth
+            continue
+        for place in its:
+            left[place] = await _take(takes[place])
+            if left[place] is None:
+                break
+    return left
+
+
+async def _take_many(
+    asked: Mapping[tuple[str, float, float], int], now: datetime
+) -> dict[str, tuple[float, int]]:
+    """Return what is left and how many were taken of each bucket that has had a request before.
+
+    One with nothing to take is left out, as is one that is new.
+    """
+    rows = await fetch(
+        _TAKE_MANY,
+        [bucket for bucket, _, _ in asked],
+        [size for _, size, _ in asked],
+        [rate for _, _, rate in asked],
+        [now] * len(asked),
+        list(asked.values()),
+    )
+    return {row["key"]: (row["tokens"], row["taken"]) for row in rows}
+
+
+_takes: Batcher[_Take, float | None] = Batcher(_take_all)
+
+
+async def _take(asked: _Take) -> float | None:
     # One conditional statement: of two processes that want the last request, one gets it.
     # The clocks of two machines may differ, so that time may seem to go back: never fill then.
     rows = await fetch(
@@ -149,13 +225,13 @@ async def _take(bucket: str, *, size: float, rate: float, now: datetime) -> floa
             extract(epoch FROM excluded.updated_at - b.updated_at)::float8)) >= 1
         RETURNING tokens
         """,
-        bucket,
-        size,
-        now,
-        size,
-        rate,
-        size,
-        rate,
+        asked.bucket,
+        asked.size,
+        asked.now,
+        asked.size,
+        asked.rate,
+        asked.size,
+        asked.rate,
     )
     return float(rows[0]["tokens"]) if rows else None
 

@@ -257,3 +257,52 @@ async def test_two_keys_have_two_buckets(database: None) -> None:
     assert first is not None
     assert second is not None
     assert (first.retry_after_seconds, second.retry_after_seconds) == (None, None)
+
+
+async def test_requests_that_come_together_share_statements(database: None) -> None:
+    full, spent, new = new_token(), new_token(), new_token()
+    with clock.frozen(NOON):
+        await take_from(full, per_minute=600)
+        for _ in range(8):
+            await take_from(spent, per_minute=60)
+        asked = [full] * 40 + [spent] * 5 + [new] * 3
+
+        with count_statements() as statements:
+            taken = await asyncio.gather(
+                *(take_from(each, per_minute=600 if each == full else 60) for each in asked)
+            )
+
+    left = [(each.remaining, each.retry_after_seconds is None) for each in taken]
+    assert sorted(left[:40]) == [(n, True) for n in range(59, 99)]
+    assert sorted(left[40:45]) == [(0, False)] * 3 + [(0, True), (1, True)]
+    assert sorted(left[45:]) == [(7, True), (8, True), (9, True)]
+    assert len(statements) <= 10
+
+
+async def test_requests_that_share_statements_take_no_more_than_there_is(database: None) -> None:
+    buckets = [new_token() for _ in range(4)]
+    with clock.frozen(NOON):
+        for each in buckets:
+            await take_from(each, per_minute=60)
+
+        # More than are asked about at once: several statements want the same rows meanwhile.
+        taken = await asyncio.gather(
+            *(take_from(each, per_minute=60) for each in (buckets + buckets[::-1]) * 25)
+        )
+
+    assert sum(each.retry_after_seconds is None for each in taken) == 4 * 9
+
+
+async def test_limit_that_was_just_changed_is_asked_both_ways(database: None) -> None:
+    bucket = new_token()
+    with clock.frozen(NOON):
+        await take_from(bucket, per_minute=600)
+
+        taken = await asyncio.gather(
+            *(take_from(bucket, per_minute=limit) for limit in (600, 600, 60, 60, 600))
+        )
+
+    # The smaller bucket holds ten.
+    assert [each.limit for each in taken] == [600, 600, 60, 60, 600]
+    assert all(each.retry_after_seconds is None for each in taken)
+    assert min(each.remaining for each in taken) <= 9
