@@ -18,6 +18,7 @@ of transactions, of 64 bits, say only when a hole may go:
 Source: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +28,6 @@ from typing import Any
 from ..core import clock
 from ..core.database import Tx, fetch
 from ..core.ids import made_at, new_id
-from .tables import Event
 
 RECENT = 10_000
 """Positions below the last one among which a consumer that starts now looks for holes."""
@@ -102,9 +102,29 @@ ADVANCE = (
 )
 
 
+@dataclass(slots=True)
+class Taken:
+    """An event that a consumer has had, as it was written down.
+
+    A row of Piccolo's takes ten times as long to make, and each event is one.
+    """
+
+    id: uuid.UUID
+    position: int
+    organization_id: uuid.UUID
+    project_id: uuid.UUID | None
+    message_id: uuid.UUID | None
+    delivery_id: uuid.UUID | None
+    type: str
+    simulated: bool
+    data: str
+    """As JSON."""
+    occurred_at: datetime
+
+
 async def take_events(
     tx: Tx, consumer: str, *, limit: int, start: Start = Start.BEGINNING
-) -> list[Event]:
+) -> list[Taken]:
     """Return the next events that *consumer* has not had, at most *limit*, by position.
 
     They are had when the caller's transaction commits, and if it does not, they come again.
@@ -115,7 +135,7 @@ async def take_events(
     `transaction()` is. *start* counts when the consumer comes for the first time.
     """
     rows = await take_rows(tx, consumer, limit=limit, start=start)
-    return [Event(_exists_in_db=True, **row) for row in rows]
+    return [Taken(**row) for row in rows]
 
 
 async def take_rows(
