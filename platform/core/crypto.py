@@ -1,7 +1,6 @@
 """Encryption at rest, keyed hashes of secrets, and keys derived from the one secret."""
 
 import hashlib
-import hmac
 import secrets
 from functools import lru_cache
 
@@ -81,7 +80,32 @@ def digests(secret: str, *, purpose: str) -> list[bytes]:
 
     The first is that of the secret key in use; there is one more for each old one.
     """
-    return [hmac.digest(key, secret.encode(), hashlib.sha256) for key in derived_keys(purpose)]
+    said = secret.encode()
+    return [_keyed_hash(key, said) for key in derived_keys(purpose)]
+
+
+def _keyed_hash(key: bytes, said: bytes) -> bytes:
+    """Return what `hmac.digest` does, of SHA-256, in half the time.
+
+    Each recipient of each message is hashed, and each key of each request.
+    """
+    inner, outer = _begun(key)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(said)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=64)
+def _begun(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Return both hashes of an HMAC as far as they are the same for all that one key is for.
+
+    Source: RFC 2104 section 4.
+    """
+    block = key.ljust(64, b"\0")
+    pads = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    inner, outer = map(hashlib.sha256, pads)
+    return inner, outer
 
 
 def _opened(sealed: bytes, key: bytes, purpose: str) -> bytes | None:

@@ -45,7 +45,7 @@ def erased_key(organization_id: OrganizationId, address_key: str) -> str:
 def erased_keys(organization_id: OrganizationId, address_key: str) -> list[str]:
     """Return what may stand for it: the key of now, and one for each old secret key."""
     found = digests(f"{organization_id.hex}:{address_key}", purpose="erased-address")
-    return [f"#{each[:16].hex()}" for each in found]
+    return ["#" + each[:16].hex() for each in found]
 
 
 def stand_in_for(key: str) -> str:

@@ -1,8 +1,10 @@
 """The secret key, and what was made with the one before it."""
 
+import hmac
+
 import pytest
 
-from postlane.core.crypto import SealBroken, digest, digests, reseal, seal, unseal
+from postlane.core.crypto import SealBroken, derived_keys, digest, digests, reseal, seal, unseal
 from postlane.core.settings import SettingsError, load
 from tests.secret_keys import secret_keys
 
@@ -65,3 +67,12 @@ def test_short_old_keys_are_refused_and_not_shown() -> None:
 
     assert "POSTLANE_OLD_SECRET_KEYS needs at least 32 characters" in str(told.value)
     assert "short" not in str(told.value)
+
+
+@pytest.mark.parametrize("length", [0, 1, 55, 56, 63, 64, 65, 1000])
+def test_a_digest_is_an_hmac_of_what_was_said(length: int) -> None:
+    said = ("é" + "s" * length)[:length]
+    with secret_keys(NEW):
+        key = derived_keys("test")[0]
+
+        assert digest(said, purpose="test") == hmac.digest(key, said.encode(), "sha256")

@@ -13,7 +13,7 @@ import msgspec
 from ...accounts.rules import TrackingSwitches
 from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
 from ...core.database import Tx, fetch
-from ...core.ids import new_token
+from ...core.ids import new_tokens
 from ...core.quick_ids import quick_id
 from ...core.settings import settings
 from ...delivery.contents import ContentFormat, Mailing, encode_mailing, encode_parts
@@ -105,9 +105,10 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
     texts, usual = message.personal, draft.tracks
     state = DeliveryState.SCHEDULED if message.send_at else DeliveryState.QUEUED
     due_at = None if draft.mode is Mode.SANDBOX else message.send_at or draft.created_at
-    suppressed = DeliveryState.SUPPRESSED
+    suppressed, priority = DeliveryState.SUPPRESSED, PRIORITIES[message.stream]
     queues: dict[str, uuid.UUID] = {}
     found = []
+    tokens = new_tokens(len(message.recipients))
     for nth, recipient in enumerate(message.recipients):
         mailbox = recipient.mailbox
         key, domain = mailbox.key, mailbox.domain
@@ -121,7 +122,7 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
         found.append(
             NewDelivery(
                 id=quick_id(),
-                token=new_token(),
+                token=tokens[nth],
                 organization_id=owner.organization_id,
                 project_id=owner.project_id,
                 message_id=draft.id,
@@ -131,7 +132,7 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
                 address=mailbox.address,
                 address_key=key,
                 domain=domain,
-                priority=PRIORITIES[message.stream],
+                priority=priority,
                 state=suppressed if is_suppressed else state,
                 due_at=None if is_suppressed else due_at,
                 expires_at=message.expires_at,
