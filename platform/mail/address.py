@@ -20,8 +20,11 @@ _MAX_DOMAIN = 253
 _MAX_TEXT = 998
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
-_PLAIN = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@([A-Za-z0-9.-]+)")
+_PLAIN = re.compile(rf"([{_ATEXT}]++(?:\.[{_ATEXT}]++)*+)@([A-Za-z0-9.-]++)")
 """A dot-atom at an ASCII domain: nearly every address. Anything else goes the slow way."""
+
+_PLAIN_NAMED = re.compile(rf"([ {_ATEXT}]++)<{_PLAIN.pattern}>")
+"""The same behind a name of atoms: most of the others."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
@@ -83,6 +86,8 @@ def parse_mailbox(text: str) -> Mailbox:
         return Mailbox("", _join(match[1], match[2]))
     if len(text) > _MAX_TEXT:
         raise InvalidAddress("the address is too long")
+    if (match := _PLAIN_NAMED.fullmatch(text)) and "=?" not in match[1]:
+        return Mailbox(" ".join(match[1].split()), _join(match[2], match[3]))
     if _CONTROL.search(text):
         raise InvalidAddress("the address has a line break or a control character")
     text = text.strip()
@@ -165,10 +170,10 @@ def format_mailbox(mailbox: Mailbox) -> str:
 
 
 def _join(local_part: str, domain: str) -> str:
-    if len(local_part.encode()) > _MAX_LOCAL_PART:
+    if len(local_part if local_part.isascii() else local_part.encode()) > _MAX_LOCAL_PART:
         raise InvalidAddress("the part before the @ is too long")
     address = f"{local_part}@{parse_domain(domain)}"
-    if len(address.encode()) > MAX_ADDRESS_OCTETS:
+    if len(address if address.isascii() else address.encode()) > MAX_ADDRESS_OCTETS:
         raise InvalidAddress("the address is too long")
     return address
 
