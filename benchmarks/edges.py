@@ -110,6 +110,7 @@ def summary(found: Edges) -> dict[str, Any]:
 async def _main(folder: Path, requests: int) -> None:
     # Settings are read when the product is imported: only here, in the process that has them.
     from postlane.core.database import close_pool, start_pool
+    from postlane.core.garbage import settle_down
     from postlane.core.queue import close_queue, open_queue
     from postlane.server.embedded import EmbeddedDatabase
     from postlane.server.migrate import migrate
@@ -122,6 +123,8 @@ async def _main(folder: Path, requests: int) -> None:
         await migrate()
         await ensure_default_vmta()
         await open_queue(url)
+        # As the processes do that serve.
+        settle_down()
         print(json.dumps(asdict(await _measured(requests))))
     finally:
         await close_queue()
