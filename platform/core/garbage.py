@@ -6,6 +6,11 @@ COLLECT_AFTER = 10_000
 """Containers made and not freed, before the youngest are looked at; Python's own is 700."""
 
 
+def collect_seldom() -> None:
+    """Let a process start without looking for cycles again and again: it makes what it keeps."""
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
+
+
 def settle_down() -> None:
     """Take what the process has imported out of the collector's sight; call it once at start.
 
@@ -14,4 +19,4 @@ def settle_down() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
+    collect_seldom()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import OperationError
+from ..core.garbage import collect_seldom
 from ..core.settings import SettingsError
 from .faults import CommandFailed
 
@@ -325,6 +326,7 @@ GROUPS = {"import": "Take over what another platform has."}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    collect_seldom()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
