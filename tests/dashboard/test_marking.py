@@ -155,6 +155,57 @@ def test_what_is_not_marked_is_found(source: str, found: list[str]) -> None:
     assert list(unmarked(source)) == found
 
 
+CASES = {"lower", "upper", "capitalize", "title"}
+SAID = {"words", "translated"}
+"""Filters that look texts up."""
+
+
+def recased(source: str) -> Iterator[str]:
+    """Yield the number of each line of a template that changes the letters of a translation.
+
+    Languages differ in where a capital stands, and some have none: it is part of the text.
+    """
+    tree = Environment(extensions=["jinja2.ext.i18n"]).parse(source)
+    for node in tree.find_all((nodes.Filter, nodes.FilterBlock)):
+        found = node.filter if isinstance(node, nodes.FilterBlock) else node
+        if found.name in CASES:
+            within = [each for part in node.iter_child_nodes() for each in (part, *_all(part))]
+            looked_up = any(
+                (isinstance(each, nodes.Filter) and each.name in SAID)
+                or (isinstance(each, nodes.Call) and getattr(each.node, "name", "") in MARKS)
+                for each in within
+            )
+            # A block shows text, whatever stands in it.
+            if looked_up or isinstance(node, nodes.FilterBlock):
+                yield f"line {node.lineno}"
+
+
+def _all(node: nodes.Node) -> Iterator[nodes.Node]:
+    return node.find_all(nodes.Node)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html"))
+)
+def test_no_template_changes_the_letters_of_a_text(name: str) -> None:
+    assert list(recased((TEMPLATES / name).read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("{{ state|words|lower }}", ["line 1"]),
+        ("\n{{ _(word)|capitalize }}", ["line 2"]),
+        ("{{ (name or _('nobody'))|title }}", ["line 1"]),
+        ("{% trans role=role|words|lower %}as {{ role }}{% endtrans %}", ["line 1"]),
+        ("{% filter upper %}{{ _('No') }}{% endfilter %}", ["line 1"]),
+        ("{{ theme|lower }}{{ _('Theme: %(theme)s', theme=theme|lower) }}", []),
+    ],
+)
+def test_changed_letters_are_found(source: str, found: list[str]) -> None:
+    assert list(recased(source)) == found
+
+
 SENTENCE = re.compile(
     r"^(?!Cookie$|Location$|Vary$|Postal$)[A-Z][a-z]+( [^{]|$)|^[^{<]*[a-z] [a-z]+[^{]*[.!?]$"
 )

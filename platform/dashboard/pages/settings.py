@@ -16,10 +16,10 @@ TRACKED = {
     ),
 }
 ENCRYPTION = {
-    "OPPORTUNISTIC": N_("where it works"),
-    "REQUIRED": N_("always, with any certificate"),
-    "VERIFIED": N_("always, with a good certificate"),
-    "DISABLED": N_("never"),
+    "OPPORTUNISTIC": N_("Where it works"),
+    "REQUIRED": N_("Always, with any certificate"),
+    "VERIFIED": N_("Always, with a good certificate"),
+    "DISABLED": N_("Never"),
 }
 
 
