@@ -1,8 +1,8 @@
 """The file that translations begin with: every text that is marked, and where it is.
 
-Marked are texts in templates, `{{ _("…") }}` and `{% trans %}`, in Python, `_("…")`, `N_("…")` and
-`ngettext(…)`, and in the scripts of pages. Names of the schema's values are shown as words, so
-those are in it as well.
+Marked are texts in templates of pages and notices, `{{ _("…") }}` and `{% trans %}`, in Python,
+`_("…")`, `N_("…")` and `ngettext(…)`, and in the scripts of pages. Names of the schema's values
+are shown as words, so those are in it as well.
 """
 
 import io
@@ -20,15 +20,16 @@ from postlane.graphql.schema import CORE
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "platform" / "core" / "locales"
-PAGES = ROOT / "platform" / "dashboard"
-METHODS = {".py": "python", ".html": "jinja2.ext:babel_extract", ".js": "javascript"}
+PLATFORM = ROOT / "platform"
+TEMPLATE = "jinja2.ext:babel_extract"
+METHODS = {".py": "python", ".html": TEMPLATE, ".jinja": TEMPLATE, ".js": "javascript"}
 OTHERS = frozenset({"htmx.min.js", "editor.min.js", "uplot.min.js"})
 """Scripts that are not ours."""
 KEYWORDS: dict[str, Any] = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 OPTIONS = {"trimmed": "true", "newstyle": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
 HEADER = """\
-# Every text that pages show. Made by `make docs`; a language is a copy of it, named by its tag,
-# such as pt-BR.po, with what each text is in it.
+# Every text of pages and of mail to people. Made by `make docs`; a language is a copy of it,
+# named by its tag, such as pt-BR.po, with what each text is in it.
 #"""
 NOT_SAID = (
     *('"Project-Id', '"Report-', '"POT-', '"PO-', '"Last-Translator', '"Language-Team'),
@@ -39,7 +40,7 @@ NOT_SHOWN = ("__Directive", "ErrorCode", "DetailCode")
 
 def marked() -> Iterator[tuple[str, str | tuple[str, ...]]]:
     """Yield every marked text, or both of one that differs by a number, with its file."""
-    for path in sorted(PAGES.rglob("*")):
+    for path in sorted(PLATFORM.rglob("*")):
         if path.suffix in METHODS and path.name not in OTHERS:
             with path.open("rb") as file:
                 found = extract(METHODS[path.suffix], file, KEYWORDS, options=OPTIONS)

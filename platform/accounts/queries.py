@@ -1,6 +1,6 @@
 """Reading organizations, projects, members and invitations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -81,6 +81,8 @@ class Person:
     has_second_factor: bool
     token_version: int
     """Higher than now: the password was changed since, or everything was signed out."""
+    language: str
+    """What they chose to read; empty: as the browser asks."""
 
 
 _slugs: dict[OrganizationId, str] = {}
@@ -155,7 +157,19 @@ def _person(row: User | None) -> Person | None:
         status=UserStatus(row.status),
         has_second_factor=row.second_factor_at is not None,
         token_version=row.token_version,
+        language=row.language,
     )
+
+
+async def languages_of(addresses: Collection[str]) -> dict[str, str]:
+    """Return for each address the language that its owner chose; empty: none, or it is nobody's."""
+    keys = {address: email_key(address) for address in addresses}
+    rows = await fetch(
+        "SELECT email_key, language FROM users WHERE email_key = ANY({}::text[])",
+        list(keys.values()),
+    )
+    chosen = {row["email_key"]: row["language"] for row in rows}
+    return {address: chosen.get(key, "") for address, key in keys.items()}
 
 
 async def list_members(

@@ -9,11 +9,15 @@ first asked for; a text that one lacks is shown in English.
 import gettext as standard
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale
+from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -59,9 +63,26 @@ def speak(tag: str) -> None:
     _spoken.set(tag if tag in catalogs() else SOURCE)
 
 
+@contextmanager
+def speaking(tag: str) -> Iterator[None]:
+    """Speak a language for a while, in this task; where *tag* is empty, what is spoken already."""
+    before = _spoken.set(tag if tag in catalogs() else SOURCE if tag else _spoken.get())
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
 def spoken() -> str:
     """Return the tag of the language that is spoken."""
     return _spoken.get()
+
+
+def written(at: datetime) -> str:
+    """Return a time to the minute, as the language that is spoken has it."""
+    if spoken() == SOURCE:
+        return f"{at.day} {at:%b %Y, %H:%M}"
+    return format_datetime(at, "d MMM y, HH:mm", locale=locale_of(spoken()))
 
 
 def wished(header: str) -> str:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_datetime
 from markupsafe import Markup, escape
 
-from ..core.languages import SOURCE, locale_of, spoken
 from ..core.languages import gettext as _
 from ..core.languages import marked as N_
+from ..core.languages import written
 from ..core.money import Money
 
 STATES: dict[str, tuple[str, str, str]] = {
@@ -95,13 +94,6 @@ def time(value: str | None, zone: ZoneInfo) -> Markup:
     text = written(shown)
     exact = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value, exact, text)
-
-
-def written(at: datetime) -> str:
-    """Return a time to the minute, as the language that is spoken has it."""
-    if spoken() == SOURCE:
-        return f"{at.day} {at:%b %Y, %H:%M}"
-    return format_datetime(at, "d MMM y, HH:mm", locale=locale_of(spoken()))
 
 
 def translated(choices: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.crypto import seal
 from ..core.database import Tx
+from ..core.languages import spoken
 from ..core.queue import JobName, enqueue
 from .rendering import PURPOSE
 from .rules import VALUES, Notice, NoticeState
@@ -24,15 +25,17 @@ async def send(
 ) -> uuid.UUID:
     """Have *notice* sent to the address *to* once *tx* has committed, and return its id.
 
-    *values* are what `VALUES` says the notice is told, no more and no less. A token may be
-    among them. Where *to* is None nobody is told, and it takes as long: whoever asked must not
-    find out from the time whether somebody was.
+    It is in the language that is spoken: whoever tells somebody speaks theirs, with `speaking`,
+    and says the values in it. *values* are what `VALUES` says the notice is told, no more and
+    no less. A token may be among them. Where *to* is None nobody is told, and it takes as long:
+    whoever asked must not find out from the time whether somebody was.
     """
     if values.keys() != VALUES[notice]:
         raise ValueError(f"{notice.value} is told {sorted(VALUES[notice])}, not {sorted(values)}")
     row = OutboxNotice(
         organization_id=organization_id,
         notice=notice.value,
+        language=spoken(),
         recipient=to or "",
         sealed_values=seal(json.dumps(dict(values)).encode(), purpose=PURPOSE),
     )

@@ -7,7 +7,7 @@ from ..mail.outcome import Verdict
 
 
 class Notice(StrEnum):
-    """Every kind of notice; the value names its templates, `<value>.txt` and `<value>.html`."""
+    """Every kind of notice; the value names its template."""
 
     INVITATION = "invitation"
     PASSWORD_RESET = "password_reset"

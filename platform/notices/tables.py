@@ -14,6 +14,7 @@ class OutboxNotice(Table, db=DB, tablename="notices"):
     id = UUID(primary_key=True, default=new_id)
     organization_id = UUID(null=True, default=None, help_text="Whom it tells about, if anybody.")
     notice = Varchar(40)
+    language = Varchar(35, default="", help_text="Tag of RFC 5646; empty: English.")
     recipient = Varchar(254)
     sealed_values = Bytea(
         null=True, default=None, secret=True, help_text="Encrypted JSON; null once it is final."

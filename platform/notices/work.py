@@ -23,6 +23,7 @@ class Claim:
     attempts: int
     """This one included."""
     notice: Notice
+    language: str
     recipient: str
     sealed_values: bytes
     created_at: datetime
@@ -31,6 +32,7 @@ class Claim:
         """Return what to send; `render` says what may be wrong."""
         return render(
             self.notice,
+            language=self.language,
             id=self.id,
             to=self.recipient,
             sealed_values=self.sealed_values,
@@ -58,7 +60,7 @@ async def claim(notice_id: uuid.UUID) -> Claim | None:
     now = clock.now()
     rows = await fetch(
         "UPDATE notices SET attempts = attempts + 1, due_at = {} WHERE id = {} AND due_at <= {} "
-        "RETURNING id, attempts, notice, recipient, sealed_values, created_at",
+        "RETURNING id, attempts, notice, language, recipient, sealed_values, created_at",
         now + LEASE,
         notice_id,
         now,
@@ -70,6 +72,7 @@ async def claim(notice_id: uuid.UUID) -> Claim | None:
         id=row["id"],
         attempts=row["attempts"],
         notice=Notice(row["notice"]),
+        language=row["language"],
         recipient=row["recipient"],
         sealed_values=row["sealed_values"],
         created_at=row["created_at"],

@@ -319,9 +319,9 @@ def test_the_mail_says_what_is_left() -> None:
     subject, text, _ = texts(Notice.CREDITS_LOW, values)
     empty, _, html = texts(Notice.CREDITS_LOW, values | {"balance": "0"})
 
-    assert subject == "Acme has 19 email credits left"
-    assert "That is below 20, where an alert was set." in text
-    assert empty == "Acme has no email credits left"
+    assert subject == "Acme has 19 credits left for email"
+    assert "That is below 20, where an alert was set." in " ".join(text.split())
+    assert empty == "Acme has no credits left for email"
     assert "What needs them is refused until there are more." in html
 
 

@@ -7,8 +7,11 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.dns_server import DnsServer
 from tests.parts import CHROMIUM
+from tests.pseudo import another_language
 from tests.serving import web_process
 from tests.webhooks.receiver import Receiver, reachable
+
+__all__ = ["another_language"]
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,10 @@
 """Languages: pages speak the one that a person chose, or else what the browser asks for."""
 
-import io
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import available_timezones
 
 import pytest
-from babel.messages.pofile import read_po, write_po
-from docs import texts
 
 from postlane.accounts.tables import User
 from postlane.core import languages
@@ -18,12 +13,9 @@ from postlane.dashboard import assets
 from tests.client import Client
 from tests.dashboard.browser import Browser
 from tests.dashboard.test_html import full
-from tests.dashboard.test_marking import CODE, TOLD
 from tests.people import registered
+from tests.pseudo import PSEUDO, pseudo, untranslated
 
-PSEUDO = "eo"
-"""Stands for any language: every text of it is the English one with other letters."""
-SKIPPED = CODE | {"time", "textarea"}
 FROM_THE_SCHEMA = {
     "explorer type": "descriptions of the schema",
     "absent": "refusals say why as the schema does",
@@ -41,74 +33,6 @@ DATA = {
     *"English Esperanto Braces Jinja Postal Python curl if ms".split(),
     *available_timezones(),
 }
-OTHER_LETTERS = str.maketrans(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-    "ÁƁĆĎÉƑĜĤÍĴĶĹḾŃÓṔǪŔŚŤÚṼŴẊÝŹáƀćďéƒĝĥíĵķĺḿńóṕǫŕśťúṽŵẋýź",
-)
-KEPT = re.compile(r"(<[^>]*>|%\(\w+\)s|%%|\{\w*\}|&\w+;)")
-
-
-def pseudo(text: str) -> str:
-    """Return *text* as the pseudo language has it; its places and tags stay."""
-    parts = KEPT.split(text)
-    return "".join(
-        part if KEPT.fullmatch(part) else part.translate(OTHER_LETTERS) for part in parts
-    )
-
-
-@pytest.fixture
-def another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One more language, whose catalog has every text."""
-    catalog = read_po(io.BytesIO(texts.template().encode()), locale=PSEUDO)
-    for message in catalog:
-        if message.id:
-            both = isinstance(message.id, tuple)
-            message.string = tuple(map(pseudo, message.id)) if both else pseudo(str(message.id))
-    with (tmp_path / f"{PSEUDO}.po").open("wb") as file:
-        write_po(file, catalog)
-    known = (languages.catalogs, assets.assets, assets.by_url)
-    with monkeypatch.context() as patched:
-        patched.setattr(languages, "FOLDER", tmp_path)
-        for each in known:
-            each.cache_clear()
-        yield
-    for each in known:
-        each.cache_clear()
-    languages.speak(languages.SOURCE)
-
-
-class Reader(HTMLParser):
-    """Reads what people read: texts between tags, and attributes that are told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
-        self._within: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.said += [value or "" for name, value in attrs if name in TOLD and tag != "time"]
-        if tag not in ("input", "meta", "link", "br", "path", "use", "rect", "line", "img", "base"):
-            self._within.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._within and self._within.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if not SKIPPED & set(self._within):
-            self.said.append(data)
-
-
-def untranslated(page: str) -> set[str]:
-    """Return every word of a page that is English: data, and names of programs, are none."""
-    reader = Reader()
-    reader.feed(page)
-    words = " ".join(reader.said).split()
-    # An address, a path, an event or the name of a time zone is the same in every language.
-    plain = (
-        word.strip("“”‘’(),;:!?…") for word in words if not re.search(r"[@/_<>=]|\w\.\w", word)
-    )
-    return {word for word in plain if re.fullmatch(r"[A-Z]?[a-z]{2,}\.?", word)}
 
 
 @pytest.mark.usefixtures("another_language")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 
 import pytest
+from markupsafe import escape
 
 from postlane.core.crypto import seal
 from postlane.core.ids import new_id
@@ -12,26 +13,30 @@ from postlane.core.settings import SettingsError, load
 from postlane.notices.rendering import PURPOSE, TEMPLATES, render, senders, texts
 from postlane.notices.rules import VALUES, Notice
 
+NUMBERS = {notice: dict[str, str]() for notice in Notice} | {
+    Notice.CREDITS_LOW: {"balance": "19"},
+    Notice.RECOVERY_CODE_USED: {"left": "8"},
+}
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("notice", Notice)
 def test_every_notice_says_all_that_it_is_told(notice: Notice) -> None:
-    values = {name: f"<{name}>" for name in VALUES[notice]}
+    values = {name: f"<{name}>" for name in VALUES[notice]} | NUMBERS[notice]
 
     subject, text, html = texts(notice, values)
 
     assert subject
     assert not subject.endswith(".")
-    assert [name for name in values if f"<{name}>" not in f"{subject} {text}"] == []
-    assert [name for name in values if f"&lt;{name}&gt;" not in html] == []
+    assert [name for name, value in values.items() if value not in f"{subject} {text}"] == []
+    assert [name for name, value in values.items() if escape(value) not in html] == []
     assert [name for name in values if f"<{name}>" in html] == []
 
 
 def test_every_template_belongs_to_a_notice() -> None:
     files = {path.name for path in TEMPLATES.iterdir() if not path.name.startswith("_")}
 
-    assert files == {f"{notice.value}.{kind}" for notice in Notice for kind in ("txt", "html")}
+    assert files == {f"{notice.value}.jinja" for notice in Notice}
 
 
 def test_a_name_writes_no_header_and_no_markup() -> None:
@@ -95,5 +100,5 @@ def test_a_sender_that_is_no_address_stops_the_start(value: str) -> None:
 def _rendered(notice: Notice, values: dict[str, str]) -> bytes:
     sealed = seal(json.dumps(values).encode(), purpose=PURPOSE)
     return render(
-        notice, id=new_id(), to="ada@dest.example", sealed_values=sealed, created_at=AT
+        notice, language="", id=new_id(), to="ada@dest.example", sealed_values=sealed, created_at=AT
     ).data

@@ -11,12 +11,15 @@ from ...core.crypto import digests
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound, NotPermitted
 from ...core.ids import new_token
+from ...core.languages import gettext as _
+from ...core.languages import speaking, written
 from ...core.settings import settings
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.queries import count_sent
 from ...notices.rules import Notice
 from ..errors import InvitationInvalid, MemberExists, OwnersOnly, TooManyInvitations
+from ..queries import languages_of
 from ..rules import (
     INVITATION_LIFETIME,
     INVITATION_PURPOSE,
@@ -148,19 +151,21 @@ async def _tell(tx: Tx, row: Invitation, token: str) -> None:
         row.organization_id,
         row.invited_by,
     )
-    await notices.send(
-        tx,
-        to=row.email,
-        notice=Notice.INVITATION,
-        values={
-            "organization": names[0]["organization"],
-            "invited_by": names[0]["invited_by"],
-            "role": row.role,
-            "link": f"{settings().public_url}/invite/{token}",
-            "expires_at": f"{row.expires_at:%d %B %Y, %H:%M} UTC",
-        },
-        organization_id=organization_id,
-    )
+    # Whoever has no account yet reads what the one who invites them does.
+    with speaking((await languages_of([row.email]))[row.email]):
+        await notices.send(
+            tx,
+            to=row.email,
+            notice=Notice.INVITATION,
+            values={
+                "organization": names[0]["organization"],
+                "invited_by": names[0]["invited_by"],
+                "role": _(row.role.capitalize()),
+                "link": f"{settings().public_url}/invite/{token}",
+                "expires_at": f"{written(row.expires_at)} UTC",
+            },
+            organization_id=organization_id,
+        )
 
 
 @across_organizations

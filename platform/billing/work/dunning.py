@@ -9,6 +9,8 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
 from ..notifying import notify
 from ..rules import (
     CANCELLED_AFTER,
@@ -31,22 +33,26 @@ AT_ONCE = 500
 STEPS = list(DunningStage)
 TOLD = {
     DunningStage.PAST_DUE: (
-        "Your payment did not come through",
-        "We try again in the next days. Nothing is restricted yet; please look after your "
-        "payment method.",
+        N_("Your payment did not come through"),
+        N_(
+            "We try again in the next days. Nothing is restricted yet; please look after your "
+            "payment method."
+        ),
     ),
     DunningStage.GRACE: (
-        "An invoice is overdue",
-        "Please pay it. A fortnight after it was due, sending stops.",
+        N_("An invoice is overdue"),
+        N_("Please pay it. A fortnight after it was due, sending stops."),
     ),
     DunningStage.SUSPENDED: (
-        "Sending is suspended",
-        "An invoice is overdue for a fortnight. You can read everything and send nothing until "
-        "it is paid; after thirty days the plan ends.",
+        N_("Sending is suspended"),
+        N_(
+            "An invoice is overdue for a fortnight. You can read everything and send nothing until "
+            "it is paid; after thirty days the plan ends."
+        ),
     ),
     DunningStage.CANCELLED: (
-        "Your plan has ended",
-        "An invoice was overdue for thirty days. Choose a plan to send again.",
+        N_("Your plan has ended"),
+        N_("An invoice was overdue for thirty days. Choose a plan to send again."),
     ),
 }
 
@@ -95,7 +101,7 @@ async def _chase(tx: Tx, organization_id: OrganizationId) -> None:
         return
     await _step(tx, row, stage)
     headline, what = TOLD[stage]
-    await notify(tx, organization_id, headline=headline, what=what)
+    await notify(tx, organization_id, headline=headline, what=lambda: _(what))
     await audit.record_for_platform(
         tx,
         organization_id=organization_id,

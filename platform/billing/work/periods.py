@@ -9,6 +9,8 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
 from ..invoicing import NewInvoice, issue, plan_line
 from ..notifying import notify
 from ..plans import offer_of
@@ -28,6 +30,8 @@ from ..using import exceeded
 
 log = logging.getLogger(__name__)
 
+LIMITED = {"domains": N_("domains"), "vmtas": N_("vMTAs"), "users": N_("users")}
+"""What plans allow so many of, as mail has it."""
 AT_ONCE = 500
 """Subscriptions that one run begins a period of; the next run finds the others."""
 
@@ -71,8 +75,8 @@ async def _begin_next(tx: Tx, organization_id: OrganizationId) -> None:
         await notify(
             tx,
             organization_id,
-            headline="Your trial has ended",
-            what="Its credits have ended with it. Choose a plan to go on sending.",
+            headline=N_("Your trial has ended"),
+            what=lambda: _("Its credits have ended with it. Choose a plan to go on sending."),
         )
     if row.period_end > now or row.changing_invoice_id is not None:
         return
@@ -97,13 +101,17 @@ async def _downgrade(tx: Tx, row: Subscription) -> None:
     too_much = await exceeded(organization_id, offer_of(wanted).limits)
     if too_much:
         await change(tx, row, pending_plan=None)
-        names = ", ".join(name for name, _, _ in too_much)
         await notify(
             tx,
             organization_id,
-            headline="Your plan was not changed",
-            what=f"You have more {names} than the plan {offer_of(wanted).name} allows, so you "
-            f"stay on {offer_of(previous).name}.",
+            headline=N_("Your plan was not changed"),
+            what=lambda: _(
+                "You have more of these than the plan %(wanted)s allows: %(names)s. So you stay "
+                "on %(previous)s.",
+                names=", ".join(_(LIMITED[name]) for name, _used, _limit in too_much),
+                wanted=offer_of(wanted).name,
+                previous=offer_of(previous).name,
+            ),
         )
         action = "billing.downgrade_dropped"
     else:

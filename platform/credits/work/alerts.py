@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from ...accounts.queries import languages_of
 from ...accounts.work import Contacts, contacts_of
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
+from ...core.languages import speaking
 from ...events.operations import NewEvent, append
 from ...events.rules import EventType
 from ...notices import operations as notices
@@ -20,6 +24,7 @@ from ..rules import (
     AlertChannel,
     AlertLevel,
     AlertUnit,
+    CreditType,
     is_unlimited,
     level_of,
     period_of,
@@ -60,6 +65,15 @@ STANDINGS = """
     ) AS used
     WHERE a.enabled ORDER BY a.organization_id, a.type, a.threshold, a.id
 """
+
+PAID_FOR = {
+    CreditType.EMAIL: N_("email"),
+    CreditType.INBOUND: N_("inbound mail"),
+    CreditType.VALIDATION: N_("validating addresses"),
+    CreditType.SPAM_CHECK: N_("spam checks"),
+    CreditType.AV_SCAN: N_("virus scans"),
+}
+"""What credits are for, as mail has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +235,18 @@ async def _send_mail(
         # Alerts can be set anew at will, and would else be a way to write to strangers at will.
         addresses = (change.recipients or contacts.addresses)[: room[owner]]
         room[owner] -= len(addresses)
+        languages = await languages_of(addresses)
         for address in addresses:
-            await notices.send(
-                tx,
-                to=address,
-                notice=Notice.CREDITS_LOW,
-                organization_id=owner,
-                values={
-                    "organization": contacts.name,
-                    "type": change.type,
-                    "balance": str(change.balance),
-                    "threshold": f"{change.shown_threshold}{unit}",
-                },
-            )
+            with speaking(languages[address]):
+                await notices.send(
+                    tx,
+                    to=address,
+                    notice=Notice.CREDITS_LOW,
+                    organization_id=owner,
+                    values={
+                        "organization": contacts.name,
+                        "type": _(PAID_FOR[CreditType(change.type)]),
+                        "balance": str(change.balance),
+                        "threshold": f"{change.shown_threshold}{unit}",
+                    },
+                )

@@ -11,6 +11,8 @@ from ...core import clock
 from ...core.actor import Actor, Origin
 from ...core.database import Tx, transaction
 from ...core.errors import NotFound
+from ...core.languages import gettext as _
+from ...core.languages import speaking, written
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -182,17 +184,20 @@ async def _record(
     tx: Tx, actor: Actor, user: Person, passkey_id: uuid.UUID, *, action: str, name: str = ""
 ) -> None:
     added = action == "passkey_added"
-    await notices.send(
-        tx,
-        to=user.email,
-        notice=Notice.SECOND_FACTOR_CHANGED,
-        values={
-            "name": user.name,
-            "change": "extended by a passkey" if added else "left without one of its passkeys",
-            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
-            "address": actor.source_address or "an unknown address",
-        },
-    )
+    with speaking(user.language):
+        await notices.send(
+            tx,
+            to=user.email,
+            notice=Notice.SECOND_FACTOR_CHANGED,
+            values={
+                "name": user.name,
+                "change": _("A passkey was added to your account.")
+                if added
+                else _("A passkey was removed from your account."),
+                "at": f"{written(clock.now())} UTC",
+                "address": actor.source_address or _("an unknown address"),
+            },
+        )
     await audit.record(
         tx,
         actor,

@@ -17,6 +17,8 @@ from ...core.actor import OrganizationId, Origin, UserId
 from ...core.crypto import digest, digests
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id, new_token
+from ...core.languages import gettext as _
+from ...core.languages import speaking, written
 from ...core.settings import settings
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
@@ -56,16 +58,17 @@ async def request_password_reset(*, email: str, origin: Origin) -> None:
             now + LIFETIME,
             now,
         )
-        await notices.send(
-            tx,
-            to=user.email if user else None,
-            notice=Notice.PASSWORD_RESET,
-            values={
-                "name": user.name if user else "",
-                "link": f"{settings().public_url}/reset/{token}",
-                "minutes": str(int(LIFETIME.total_seconds() // 60)),
-            },
-        )
+        with speaking(user.language if user else ""):
+            await notices.send(
+                tx,
+                to=user.email if user else None,
+                notice=Notice.PASSWORD_RESET,
+                values={
+                    "name": user.name if user else "",
+                    "link": f"{settings().public_url}/reset/{token}",
+                    "minutes": str(int(LIFETIME.total_seconds() // 60)),
+                },
+            )
         await _record(tx, user.id if user else NOBODY, "user.password_reset_requested", origin)
 
 
@@ -126,16 +129,17 @@ async def _owner(token_digests: Sequence[bytes]) -> Person:
 
 async def tell_password_changed(tx: Tx, user: Person, origin: Origin) -> None:
     """Write to a person that their password was changed, in case it was not them."""
-    await notices.send(
-        tx,
-        to=user.email,
-        notice=Notice.PASSWORD_CHANGED,
-        values={
-            "name": user.name,
-            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
-            "address": origin.source_address or "an unknown address",
-        },
-    )
+    with speaking(user.language):
+        await notices.send(
+            tx,
+            to=user.email,
+            notice=Notice.PASSWORD_CHANGED,
+            values={
+                "name": user.name,
+                "at": f"{written(clock.now())} UTC",
+                "address": origin.source_address or _("an unknown address"),
+            },
+        )
 
 
 async def _record(tx: Tx, user_id: UserId, action: str, origin: Origin) -> None:

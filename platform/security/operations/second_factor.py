@@ -8,6 +8,9 @@ from ...audit import operations as audit
 from ...core import clock
 from ...core.actor import Actor, Permission
 from ...core.database import Tx, transaction
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
+from ...core.languages import speaking, written
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -15,6 +18,10 @@ from .. import limits, second_factor
 from ..errors import SecondFactorExists, SecondFactorKept, SecondFactorMissing, TokenRevoked
 from ..second_factor import Codes, NewSecret
 from .sessions import SignedIn, check_own_password, person_of, sign_in
+
+SET_UP = N_("A second factor was set up for your account.")
+REMOVED = N_("A second factor was removed from your account.")
+RENEWED = N_("Your account was given new recovery codes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ async def confirm_second_factor(actor: Actor, *, code: str) -> SetUp:
     async with transaction() as tx:
         codes = await second_factor.confirm(tx, user.id, code)
         version = await _set(tx, user, has_one=True)
-        await _record(tx, actor, user, action="user.second_factor_enabled", change="set up")
+        await _record(tx, actor, user, action="user.second_factor_enabled", change=SET_UP)
     signed_in = await sign_in(user.id, actor.organization_id, actor.origin, token_version=version)
     return SetUp(codes, signed_in)
 
@@ -87,7 +94,7 @@ async def disable_second_factor(actor: Actor, *, password: str, codes: Codes) ->
         if is_last and await belongs_where_it_is_required(user.id):
             raise SecondFactorKept
         version = await _set(tx, user, has_one=not is_last)
-        await _record(tx, actor, user, action="user.second_factor_disabled", change="removed")
+        await _record(tx, actor, user, action="user.second_factor_disabled", change=REMOVED)
     return await sign_in(user.id, actor.organization_id, actor.origin, token_version=version)
 
 
@@ -112,7 +119,7 @@ async def renew_recovery_codes(actor: Actor, *, password: str, codes: Codes) -> 
             actor,
             user,
             action="user.recovery_codes_renewed",
-            change="given new recovery codes",
+            change=RENEWED,
         )
     return made
 
@@ -165,15 +172,16 @@ async def checked_person(actor: Actor, password: str) -> Person:
 
 
 async def _record(tx: Tx, actor: Actor, user: Person, *, action: str, change: str) -> None:
-    await notices.send(
-        tx,
-        to=user.email,
-        notice=Notice.SECOND_FACTOR_CHANGED,
-        values={
-            "name": user.name,
-            "change": change,
-            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
-            "address": actor.source_address or "an unknown address",
-        },
-    )
+    with speaking(user.language):
+        await notices.send(
+            tx,
+            to=user.email,
+            notice=Notice.SECOND_FACTOR_CHANGED,
+            values={
+                "name": user.name,
+                "change": _(change),
+                "at": f"{written(clock.now())} UTC",
+                "address": actor.source_address or _("an unknown address"),
+            },
+        )
     await audit.record(tx, actor, action=action, target_type="user", target_id=user.id)

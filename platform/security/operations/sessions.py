@@ -11,6 +11,8 @@ from ...core import clock
 from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Role, UserId
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, ErrorCode, InvalidInput, NotFound, NotPermitted
+from ...core.languages import gettext as _
+from ...core.languages import speaking, written
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -161,17 +163,18 @@ async def _prove_second_factor(user: Person, codes: Codes, origin: Origin) -> No
 
 
 async def _tell_recovery_code_used(tx: Tx, user: Person, left: int, origin: Origin) -> None:
-    await notices.send(
-        tx,
-        to=user.email,
-        notice=Notice.RECOVERY_CODE_USED,
-        values={
-            "name": user.name,
-            "left": str(left),
-            "at": f"{clock.now():%d %B %Y, %H:%M} UTC",
-            "address": origin.source_address or "an unknown address",
-        },
-    )
+    with speaking(user.language):
+        await notices.send(
+            tx,
+            to=user.email,
+            notice=Notice.RECOVERY_CODE_USED,
+            values={
+                "name": user.name,
+                "left": str(left),
+                "at": f"{written(clock.now())} UTC",
+                "address": origin.source_address or _("an unknown address"),
+            },
+        )
     await audit.record_for_user(
         tx,
         user.id,

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ...accounts.queries import languages_of
 from ...accounts.work import LOOK_AFTER_SENDING, contacts_of
 from ...audit.operations import record_for_platform
 from ...core import clock
 from ...core.actor import OrganizationId
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
+from ...core.languages import gettext as _
+from ...core.languages import marked as N_
+from ...core.languages import speaking
 from ...core.settings import settings
 from ...core.storable import to_json
 from ...notices import operations as notices
@@ -31,8 +35,8 @@ from .claims import DueCall
 
 CLASSES = len(DURATION_BOUNDS_MS) + 1
 REASONS = {
-    DisabledReason.FAILING: "Every call has failed for five days.",
-    DisabledReason.GONE: "The receiver answered that it wants no more calls (410 Gone).",
+    DisabledReason.FAILING: N_("Every call has failed for five days."),
+    DisabledReason.GONE: N_("The receiver answered that it wants no more calls (410 Gone)."),
 }
 
 
@@ -224,16 +228,18 @@ async def switch_off(webhook_id: uuid.UUID, reason: DisabledReason) -> None:
             changes={"enabled": {"from": True, "to": False}, "disabled_reason": reason.value},
         )
         contacts = (await contacts_of([owner], roles=LOOK_AFTER_SENDING))[owner]
+        languages = await languages_of(contacts.addresses)
         for address in contacts.addresses:
-            await notices.send(
-                tx,
-                to=address,
-                notice=Notice.WEBHOOK_DISABLED,
-                values={
-                    "organization": contacts.name,
-                    "url": rows[0]["url"],
-                    "reason": REASONS[reason],
-                    "link": f"{settings().public_url}/webhooks",
-                },
-                organization_id=owner,
-            )
+            with speaking(languages[address]):
+                await notices.send(
+                    tx,
+                    to=address,
+                    notice=Notice.WEBHOOK_DISABLED,
+                    values={
+                        "organization": contacts.name,
+                        "url": rows[0]["url"],
+                        "reason": _(REASONS[reason]),
+                        "link": f"{settings().public_url}/webhooks",
+                    },
+                    organization_id=owner,
+                )
