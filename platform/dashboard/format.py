@@ -146,7 +146,7 @@ def sentence(delivery: dict[str, Any], zone: ZoneInfo) -> Markup:
     host = escape(delivery["mxHost"] or delivery["domain"])
     reply = Markup("")
     if delivery["reply"]:
-        reply = Markup(" {}").format(Markup(_("It said: <q>{}</q>")).format(delivery["reply"]))
+        reply = Markup(" {}").format(Markup(_("It said: <q>{}</q>.")).format(delivery["reply"]))
     state = delivery["state"]
     if held := [wait for wait in delivery.get("waits", ()) if wait["reason"] == "PROJECT_HOLD"]:
         return _held(held[0], zone)
