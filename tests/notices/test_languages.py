@@ -69,7 +69,7 @@ async def chosen(email: str, language: str = PSEUDO) -> None:
 
 @pytest.mark.usefixtures("another_language")
 async def test_what_a_person_is_mailed_is_in_their_language(client: Client) -> None:
-    answer = await registered(client)
+    answer = await registered(client, organizationName="Acme")
     person, guest = Person(client, answer), await registered(client)
     await chosen(person.email)
     await chosen(guest["user"]["email"])
