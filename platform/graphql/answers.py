@@ -11,9 +11,9 @@ from litestar.types import HTTPScope
 
 from ..core.actor import Actor
 from ..core.errors import LimitReached, Unavailable
+from ..core.reaching import is_unreachable
 from . import limits
 from .documents import Documents, Operation, Prepared
-from .errors import is_unreachable
 from .execute import Result
 from .request import GraphQLRequest
 from .scalars import write_time

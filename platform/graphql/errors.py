@@ -5,32 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 from graphql import GraphQLError
 
 from ..core.errors import Detail, ErrorCode, OperationError, Unavailable
+from ..core.reaching import is_unreachable
 
 log = logging.getLogger(__name__)
 
 Path = tuple[str | int, ...]
 INTERNAL_MESSAGE = "Something went wrong on our side. The request id helps us to find it."
-UNREACHABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-)
-"""What a database that is down, starting, stopping or overrun looks like from here."""
-
-
-def is_unreachable(error: BaseException) -> bool:
-    """Say whether *error* means that the database cannot be asked now."""
-    # asyncpg says "interface error" to a connection that has been closed, and to misuse.
-    is_closed = isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
-    return is_closed or isinstance(error, UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from graphql import ExecutionResult, create_source_event_stream
 from ..core.actor import Actor
 from ..core.batching import Batcher
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated
+from ..core.reaching import is_unreachable
 from ..core.tenants import acting_for
 from .context import Context
 from .documents import Operation
-from .errors import is_unreachable, refusals
+from .errors import refusals
 from .execute import Result, built, run
 from .subscriptions import Stream
 

@@ -21,11 +21,12 @@ from litestar.types import HTTPScope, Receive, Send
 from ..core.actor import Actor
 from ..core.errors import NotAuthenticated, OperationError
 from ..core.logs import bound
+from ..core.reaching import is_unreachable
 from ..events.feed import FeedClosed
 from .answers import Authenticate, Meter, body_of, check_rate, counted, wanted
 from .context import Context
 from .documents import DocumentRefused, Documents
-from .errors import Refusal, is_unreachable, refuse, refuse_bug
+from .errors import Refusal, refuse, refuse_bug
 from .execute import Result, run
 from .live import CHECK_SECONDS, PLACES, Credential, Places, TooManySubscriptions, subscribe
 from .request import GraphQLRequest, HttpRefusal, request_of

@@ -12,6 +12,7 @@ from typing import Any
 from ..core import clock
 from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
+from ..core.reaching import is_unreachable
 from ..delivery.classify import Judgement, judge
 from ..delivery.isps import isp_of
 from ..delivery.work import (
@@ -182,13 +183,14 @@ class Drain:
                 await self._feed()
             except Exception as error:  # an edge: what is on the wire has to be written down
                 log.warning("nothing more can be claimed now: %r", error)
+                if not is_unreachable(error):
+                    # It would be so again; what is claimed comes back when its lease ends.
+                    return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._outbound.stopping.wait()
             else:
                 return
-        for claim in self._still_unprepared():
-            await self._settle(claim, None)
 
     def _still_unprepared(self) -> list[Claim]:
         return [claim for claim in self._unprepared.values() if self._is_ours(claim)]

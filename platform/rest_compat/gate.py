@@ -11,8 +11,8 @@ from litestar.types import HTTPScope
 
 from ..core.actor import Actor, OrganizationId, known
 from ..core.errors import ErrorCode, InvalidInput, OperationError, Unavailable
+from ..core.reaching import UNREACHABLE
 from ..graphql.context import Context
-from ..graphql.errors import UNREACHABLE
 from ..graphql.execute import Document
 from .bodies import Request
 from .route import Refused

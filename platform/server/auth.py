@@ -16,8 +16,8 @@ from litestar.types import HTTPScope
 
 from ..core.actor import Actor, ActorKind, Origin, Permission, ProjectId, Role
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
+from ..core.reaching import UNREACHABLE
 from ..exports.pages import Asking
-from ..graphql.errors import UNREACHABLE
 from ..rest_compat.gate import ADMISSION_SECONDS
 from ..security import limits
 from ..security.credentials import actor_from_api_key, actor_from_token, principal

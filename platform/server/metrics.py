@@ -24,9 +24,9 @@ from prometheus_client.samples import Sample
 from ..core import clock
 from ..core.actor import Permission
 from ..core.errors import ErrorCode, NotPermitted, OperationError, Unavailable
+from ..core.reaching import is_unreachable
 from ..core.settings import Network, Settings
 from ..core.tenants import acting_for
-from ..graphql.errors import is_unreachable
 from ..graphql.scalars import write_time
 from ..rest_compat.bodies import Request, request_of
 from ..rest_compat.dialects import POSTMTA

@@ -5,7 +5,8 @@ import logging
 from aiosmtpd.smtp import Session
 
 from ..core.errors import ErrorCode, OperationError
-from ..graphql.errors import Refusal, is_unreachable
+from ..core.reaching import is_unreachable
+from ..graphql.errors import Refusal
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from ..core.actor import Actor
 from ..core.errors import OperationError, Unavailable
 from ..core.logs import bound
+from ..core.reaching import is_unreachable
 from ..graphql.context import Context
-from ..graphql.errors import is_unreachable
 from ..graphql.execute import Document, execute
 from ..mail.address import InvalidAddress, parse_mailbox
 from ..mail.raw import read_message_id

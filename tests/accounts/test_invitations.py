@@ -247,7 +247,7 @@ async def test_an_invitation_is_mailed_with_its_link(client: Client) -> None:
     assert mail.values["link"] == f"http://postlane.test/invite/{offer['token']}"
     assert mail.values["organization"] == "Inviting <b>"
     assert mail.values["invited_by"] == "Robin Example"
-    assert mail.values["role"] == "developer"
+    assert mail.values["role"] == "Developer"
 
 
 async def test_a_refused_invitation_mails_nothing(client: Client) -> None:

@@ -210,7 +210,7 @@ _CLAIM = """
         JOIN spooled_messages AS message ON message.id = claimed.message_id
         LEFT JOIN contents AS content ON content.id = message.content_id
     ) AS work ON true
-    ORDER BY work.priority, work.message_id
+    ORDER BY work.priority, work.message_id, work.delivery_id
 """
 
 
