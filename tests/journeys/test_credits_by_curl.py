@@ -40,7 +40,7 @@ async def test_who_spends_credits_is_told_that_few_are_left(world: World) -> Non
 
     (mail,) = await world.mail_for(ops)
     message = message_from_bytes(mail.data, policy=policy.default)
-    assert message["Subject"].endswith(f"has {left - 15} email credits left")
+    assert message["Subject"].endswith(f"has {left - 15} credits left for email")
     told = (await curl("GET", "/api/v1/credits/alerts")).body["data"]
     standing = {(each["threshold"], each["unit"]): (each["id"], each["state"]) for each in told}
     assert standing[left - 10, "absolute"] == (alert["id"], "triggered")
