@@ -42,14 +42,9 @@ from postlane.server.edge import Edge
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
 from postlane.vmtas.work import ensure_default_vmta
-from tests.lanes import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.parts import pytest_terminal_summary
 
-__all__ = [
-    "pytest_collection_modifyitems",
-    "pytest_terminal_summary",
-    "pytest_xdist_make_scheduler",
-]
+__all__ = ["pytest_terminal_summary"]
 
 from .client import Client
 from .dns_server import DnsServer

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COUNTED = ROOT / ".pytest_cache" / "v" / THE_81
 LONGEST_SECONDS = 60 * 60
 """A run that takes longer hangs; it is ended, with the place where it hangs."""
-SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Three processes share the files of tests, as `tests.lanes` says: many of them wait.
+SHARED = ("-n", "3", "--dist", "loadfile")
+"""Three processes share the files of tests: many of them wait for processes, not for a core.
 
 Each has servers of its own. A file is never split, so that its fixtures are made once.
 """

@@ -3,15 +3,11 @@
 import asyncio
 import json
 
-import pytest
-
 from tests.stripe_server import signed
 
 from .curl import Curl
 from .shop import sign_up
 from .stack import World, connect
-
-pytestmark = pytest.mark.slow
 
 PACKAGE = """
 INSERT INTO credit_packages (id, code, name, type, quantity, price_amount, price_currency,

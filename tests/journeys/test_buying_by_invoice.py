@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
 from postlane.server.embedded import running_url
 from tests.server.running import Up
@@ -14,8 +13,6 @@ from tests.server.running import Up
 from .curl import Curl
 from .stack import PASSWORD
 from .test_buying import PACKAGE, download
-
-pytestmark = pytest.mark.slow
 
 MARK = (
     "mutation ($input: MarkInvoicePaidInput!) "

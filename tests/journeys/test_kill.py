@@ -70,7 +70,7 @@ def _settings(folder: Path, port: int) -> dict[str, str]:
     return {"delivery": "direct", "mx_port": str(port), "limits_file": str(limits)}
 
 
-@pytest.mark.slow(90)
+@pytest.mark.slow
 async def test_a_worker_killed_under_load_loses_nothing(
     own_database: str, dns: DnsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +93,7 @@ async def test_a_worker_killed_under_load_loses_nothing(
     assert doubled <= KILLS * (CONNECTIONS + UNWRITTEN)
 
 
-@pytest.mark.slow(90)
+@pytest.mark.slow
 async def test_a_database_killed_under_load_loses_nothing(
     database: None,
     database_url: str,

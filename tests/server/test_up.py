@@ -89,7 +89,6 @@ async def kill_backend(data_dir: Path) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.slow(130)
 async def test_every_accepted_message_arrives_whatever_is_killed(
     sink: OwnSink, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
