@@ -53,7 +53,7 @@ async def test_an_organization_is_suspended_and_resumed(client: Client) -> None:
     assert suspended.headers["location"] == f"{page}?done=organization-suspended"
     assert row is not None
     assert row.status == "suspended"
-    assert "for platform" in shown.text
+    assert "by an operator" in shown.text
     assert resumed.headers["location"] == f"{page}?done=organization-resumed"
 
 

@@ -56,7 +56,7 @@ async def test_encryption_to_a_domain_is_required_and_no_longer(client: Client) 
     assert added.headers["location"] == f"{home}?done=saved"
     assert wrong.status_code == 422
     assert "bank.example" in shown
-    assert "always, with a good certificate" in shown
+    assert "Always, with a good certificate</td>" in shown
     assert removed.headers["location"] == f"{home}?done=saved"
     assert "bank.example" not in after
 
