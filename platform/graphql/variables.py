@@ -166,7 +166,10 @@ def _sentence(error: GraphQLError, code: DetailCode, field: str, *, names_types:
     if not names_types:
         return _OTHERWISE.get(code, f"{field} has a value of another type than it takes.")
     # What was sent is not repeated: it may be a password, and it may be long.
-    return error.message.partition(", found:")[0].rstrip(".") + "."
+    said = error.message.partition(", found:")[0].rstrip(".")
+    if code is DetailCode.NOT_ALLOWED:
+        said = "The value" + said[said.rindex(" does not exist in") :]
+    return said + "."
 
 
 def _path_text(path: list[str | int]) -> str:

@@ -26,6 +26,7 @@ from postlane.graphql.documents import prepare
 from postlane.graphql.execute import run
 from postlane.graphql.schema import CORE
 from tests.client import Client
+from tests.factories import make_actor
 from tests.test_tenancy import KINDS, PERSONAL, World, given, make_world
 
 TEXTS = (
@@ -170,3 +171,13 @@ async def test_no_value_is_a_bug(client: Client, on: str, name: str) -> None:
                 bugs.append((str(variables)[:300], refusal.code, refusal.message))
 
     assert bugs == []
+
+
+async def test_a_value_that_is_none_of_a_list_is_not_repeated(client: Client) -> None:
+    query = "query ($f: MessageFilter) { organization { messages(filter: $f) { nodes { id } } } }"
+
+    body = await client.graphql(query, {"f": {"statuses": ["x" * 5_000]}}, actor=await make_actor())
+
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert error["message"] == "The value does not exist in 'MessageStatus' enum."
