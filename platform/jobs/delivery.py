@@ -186,9 +186,7 @@ class Drain:
                 if not is_unreachable(error):
                     # It would be so again; what is claimed comes back when its lease ends.
                     return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._outbound.stopping.wait()
+                await self._pause(pause)
             else:
                 return
 
@@ -340,7 +338,7 @@ class Drain:
             return outcome_of_failure(prepared.envelope, started_at=started_at)
         try:
             async with asyncio.timeout(LONGEST_ATTEMPT_SECONDS):
-                return await self._send(prepared.envelope, lane)
+                return await self._send(prepared.claim, prepared.envelope, lane)
         except TimeoutError:
             failure = _TOO_SLOW
         except Exception:  # an edge: whatever a peer does must not stop the other lanes
@@ -353,16 +351,12 @@ class Drain:
             await self._outbound.conversations.close(conversation)
         return outcome_of_failure(failure, started_at=started_at)
 
-    async def _send(self, envelope: Envelope, lane: "_Lane") -> Outcome | None:
+    async def _send(self, claim: Claim, envelope: Envelope, lane: "_Lane") -> Outcome | None:
         while True:
             if lane.conversation is not None and not lane.conversation.is_usable:
                 await self._let_go(lane)
             if lane.conversation is None:
-                way = await self._outbound.transport.find_way(self._queue)
-                if isinstance(way, Failure):
-                    return outcome_of_failure(way, started_at=clock.now())
-                lane.site = way.site
-                taken = await self._pace.take(way, end_at=self._end_at)
+                taken = await self._begin(claim, lane)
                 if not isinstance(taken, Conversation):
                     return taken
                 lane.conversation = taken
@@ -371,6 +365,34 @@ class Drain:
             outcome = await self._deliver(lane.conversation, envelope, site=lane.site)
             if not (is_used and _went_stale(lane.conversation, outcome)):
                 return outcome
+
+    async def _begin(self, claim: Claim, lane: "_Lane") -> Conversation | Outcome | None:
+        """Return a conversation, or why there is none; None if that is no fault of the host's.
+
+        What a database that is away keeps from being begun waits for it, and not for the hour
+        of a next attempt: nothing was sent.
+        """
+        for pause in DATABASE_AWAY_SECONDS:
+            try:
+                way = await self._outbound.transport.find_way(self._queue)
+                if isinstance(way, Failure):
+                    return outcome_of_failure(way, started_at=clock.now())
+                lane.site = way.site
+                return await self._pace.take(way, end_at=self._end_at)
+            except Exception as error:
+                if not is_unreachable(error):
+                    raise
+                log.warning("no conversation can be begun now: %r", error)
+            await self._pause(pause)
+            if self._is_over or not self._is_ours(claim):
+                break
+        return None
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the time at which the process is to end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._outbound.stopping.wait()
 
     async def _deliver(
         self, conversation: Conversation, envelope: Envelope, *, site: str

@@ -2,22 +2,25 @@
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.delivery.operations import cancel_deliveries
-from postlane.delivery.work import Settlement, claim_batch, find_queue
+from postlane.delivery.work import QueueRoute, Settlement, claim_batch, find_queue
 from postlane.jobs.delivery import Drain, drain
-from postlane.jobs.outbound import Outbound
+from postlane.jobs.outbound import Outbound, Transport, Way
 from postlane.jobs.settler import Settler
-from postlane.mail.outcome import outcome_of_reply
+from postlane.mail.outcome import Failure, outcome_of_reply
 from tests.delivery.spool import lose_lease, make_many, make_spooled
 from tests.dns_server import DnsServer
 from tests.jobs.sending import direct, drain_queue, sending
 from tests.sink import Sink
-from tests.workers import unreachable
+from tests.workers import own_server, unreachable
 
 
 async def _in_conversation(sink: Sink) -> None:
@@ -55,6 +58,47 @@ async def test_a_lost_database_cuts_no_conversation(
 
     assert await spooled.state() == "delivered"
     assert len(sink.messages) == 1
+
+
+@dataclass
+class _AtTheDoor:
+    """A transport that keeps every lane from its conversation until it may go on."""
+
+    inner: Transport
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_claiming: bool = True
+
+    async def find_way(self, queue: QueueRoute) -> Way | Failure:
+        if self._is_claiming:
+            self._is_claiming = False
+        else:
+            self.came.set()
+            await self.may_go_on.wait()
+        return await self.inner.find_way(queue)
+
+
+@pytest.mark.slow
+async def test_what_a_dead_database_kept_from_being_begun_is_begun_when_it_is_back(
+    database: None, database_url: str, sink: Sink, dns: DnsServer, tmp_path: Path
+) -> None:
+    async with own_server(database_url, tmp_path) as server:
+        spooled = (await make_many([[f"slow-0.5s+{n}@dest.example"] for n in range(8)]))[0]
+        door = _AtTheDoor(direct(dns, sink.port))
+        async with sending(door) as outbound:
+            draining = asyncio.create_task(drain_queue(outbound, spooled.queue_id))
+            await door.came.wait()
+
+            server.process.kill()
+            await server.process.wait()
+            door.may_go_on.set()
+            await asyncio.sleep(0.3)
+            await server.start()
+            await draining
+
+            rows = await fetch("SELECT state, attempts FROM deliveries")
+        assert {(row["state"], row["attempts"]) for row in rows} == {("delivered", 1)}
+        assert len(sink.messages) == len(rows) == 8
 
 
 async def test_what_could_not_be_put_back_waits_for_its_lease(own_database: str) -> None:
