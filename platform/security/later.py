@@ -42,10 +42,14 @@ async def actor_of(asked: Asked) -> Actor | None:
     """Return whoever asked as the actor they are by now: with no more rights than then, and now.
 
     None is nobody: the person was removed or disabled, the visit has ended, or the key is one
-    that `credentials.py` would refuse. What was asked for in the sandbox stays there.
+    that `credentials.py` would refuse. What was asked for in the sandbox stays there. A person
+    whose organization asks for a second factor by now, and who has none, may do nothing, and is
+    told why; a key goes on, as it does where it signs in.
     """
     rows = await fetch(
         "SELECT o.status AS organization_status, u.status AS user_status, m.role, "
+        "m.id IS NOT NULL AND o.requires_second_factor AND u.second_factor_at IS NULL "
+        "AS must_set_up, "
         "k.status = 'active' AND k.blocked_by IS NULL AND k.membership_id IS NOT NULL "
         "AND coalesce(k.expires_at > {}, true) AND p.archived_at IS NULL AS key_holds, "
         "k.mode AS key_mode, p.mode AS project_mode, p.allowed_domains AS project_domains, "
@@ -74,11 +78,13 @@ async def actor_of(asked: Asked) -> Actor | None:
             return None
         role = Role(row["role"]) if row["role"] else Role.ADMIN
         held &= ROLE_PERMISSIONS[role] if row["role"] else VISITING
+    must_set_up = row["must_set_up"] and asked.api_key_id is None
     return Actor(
         kind=_kind(asked),
         organization_id=OrganizationId(asked.organization_id),
         role=role,
-        permissions=held,
+        permissions=frozenset() if must_set_up else held,
+        must_set_up_second_factor=must_set_up,
         user_id=asked.user_id,
         api_key_id=asked.api_key_id,
         project_id=asked.project_id,

@@ -112,6 +112,41 @@ async def test_a_key_that_could_not_sign_in_does_nothing_any_more(
     assert await sent_again(actor, message) == []
 
 
+async def ask_for_second_factors(actor: Actor) -> None:
+    await fetch(
+        "UPDATE organizations SET requires_second_factor = true WHERE id = {}",
+        actor.organization_id,
+    )
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+async def test_a_person_without_the_second_factor_that_is_asked_for_does_nothing_any_more(
+    client: Client, has_one: bool
+) -> None:
+    actor = await make_actor()
+    message, id = await bounced_and_asked(client, actor)
+    await ask_for_second_factors(actor)
+    if has_one:
+        await fetch("UPDATE users SET second_factor_at = now() WHERE id = {}", actor.user_id)
+
+    await run_bulk(id)
+
+    [row] = await fetch("SELECT state, failure FROM bulk_actions WHERE id = {}", id)
+    refused = ("failed", "The organization asks for a second factor: set one up first.")
+    assert (row["state"], row["failure"]) == (("done", None) if has_one else refused)
+    assert len(await sent_again(actor, message)) == has_one
+
+
+async def test_a_key_goes_on_where_people_are_asked_for_a_second_factor(client: Client) -> None:
+    actor = await key_actor()
+    message, id = await bounced_and_asked(client, actor)
+    await ask_for_second_factors(actor)
+
+    await run_bulk(id)
+
+    assert len(await sent_again(actor, message)) == 1
+
+
 async def block(actor: Actor, *, until: Any) -> None:
     await fetch(
         "UPDATE domains SET blocked_by = {}, blocked_until = {}::timestamptz "

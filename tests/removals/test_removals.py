@@ -196,6 +196,22 @@ async def test_it_is_not_done_for_whoever_may_not_any_more(client: Client) -> No
     assert (await listed(client, other))[0]["failure"] == NOBODY
 
 
+async def test_whoever_is_to_set_up_a_second_factor_by_now_removes_nothing(client: Client) -> None:
+    organization = await make_organization()
+    actor = await make_actor(organization)
+    suppression = await make_suppression(organization.id, "gone@dest.example")
+    removal = await remove(client, actor, suppressionId=suppression.id)
+    await fetch(
+        "UPDATE organizations SET requires_second_factor = true WHERE id = {}", organization.id
+    )
+
+    await later(removal)
+
+    assert await there("suppressions", suppression.id)
+    failure = (await listed(client, actor))[0]["failure"]
+    assert failure == "The organization asks for a second factor: set one up first."
+
+
 async def test_what_went_otherwise_meanwhile_is_removed(client: Client) -> None:
     actor = await make_actor()
     suppression = await make_suppression(actor.organization_id, "gone@dest.example")
