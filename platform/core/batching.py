@@ -2,7 +2,8 @@
 
 A durable commit waits for the disk, and that wait is the same for one row and for a
 hundred. While one batch is being committed the next calls gather, so a lone call is not
-delayed and a crowd costs a few statements instead of a few for each.
+delayed and a crowd costs a few statements instead of a few for each. Calls of one turn of the
+event loop come together as well: those that one batch has answered often ask the next together.
 """
 
 import asyncio
@@ -54,6 +55,8 @@ class Batcher(Generic[Item, Result]):
         self._splits_on = splits_on
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._gathers = False
+        """Whether the batch that was begun last has yet to take its items."""
 
     async def run(self, item: Item) -> Result:
         """Return the result for *item*, or raise its exception.
@@ -67,20 +70,19 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     def _start(self) -> None:
-        while self._waiting and (
-            not self._running
-            or (len(self._running) < self._at_once and len(self._waiting) >= self._crowd)
-        ):
-            if not self._is_time():
-                return
-            # A batch is nobody's: it must not inherit the transaction or the log fields of
-            # whoever happened to begin it.
-            taken = self._take()
-            if not taken:
-                return
-            task = asyncio.create_task(self._flush(taken), context=Context())
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+        if self._gathers or not self._waiting:
+            return
+        is_crowded = len(self._waiting) >= self._crowd
+        if self._running and not (is_crowded and len(self._running) < self._at_once):
+            return
+        if not self._is_time():
+            return
+        self._gathers = True
+        # A batch is nobody's: it must not inherit the transaction or the log fields of
+        # whoever happened to begin it.
+        task = asyncio.create_task(self._flush(), context=Context())
+        self._running.add(task)
+        task.add_done_callback(self._ended)
 
     def _is_time(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -114,9 +116,16 @@ class Batcher(Generic[Item, Result]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if task.cancelled():  # perhaps before it had taken anything
+            self._gathers = False
         self._start()
 
-    async def _flush(self, taken: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+    async def _flush(self) -> None:
+        self._gathers = False
+        taken = self._take()
+        self._start()
+        if not taken:
+            return
         try:
             results = await self._results([item for item, _ in taken])
         except BaseException:  # the process ends: whoever waits must not wait for ever
