@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NamedTuple
 
 from ..core import clock
 from ..core.actor import Actor
@@ -136,9 +137,8 @@ def _seconds_until(end: datetime, now: datetime) -> int:
     return max(1, math.ceil((end - now).total_seconds()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Take:
-    """One request that asks a bucket."""
+class _Take(NamedTuple):
+    """One request that asks a bucket; a tuple, as one is made for each request."""
 
     bucket: str
     size: float

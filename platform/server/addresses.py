@@ -1,6 +1,7 @@
 """Whom a request came from, when proxies stand in between."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ..core.settings import Network
@@ -13,7 +14,7 @@ together are limited as one."""
 
 
 def client_address(
-    peer: str | None, forwarded: Iterable[str], *, trusted: Sequence[Network]
+    peer: str | None, forwarded: Sequence[str], *, trusted: Sequence[Network]
 ) -> str | None:
     """Return the address of the nearest machine that is not one of our proxies.
 
@@ -22,6 +23,8 @@ def client_address(
     to the right: what stands left of the first address we do not trust may be invented.
     An entry of a proxy of ours that is no address is not that proxy's own request.
     """
+    if peer is None or not forwarded:
+        return _written(peer)
     found = _address(peer)
     if found is None:
         return None
@@ -31,6 +34,13 @@ def client_address(
     while chain and _is_trusted(found, trusted):
         found = _address(chain.pop()) or UNKNOWN
     return str(found)
+
+
+@lru_cache(maxsize=1024)
+def _written(peer: str | None) -> str | None:
+    """Return the one way in which an address is written; who asks, asks often."""
+    found = _address(peer)
+    return None if found is None else str(found)
 
 
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -71,9 +71,11 @@ class Edge:
         self._after_slash = tuple(each.encode() for each in after_slash)
         self._body_seconds = body_seconds
         self._trusted = found.trusted_proxies
-        self._headers = dict(HEADERS)
+        headers = dict(HEADERS)
         if found.public_url.startswith("https://"):
-            self._headers[b"strict-transport-security"] = b"max-age=31536000"
+            headers[b"strict-transport-security"] = b"max-age=31536000"
+        self._headers = tuple(headers.items())
+        self._names = frozenset(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -82,31 +84,28 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        # Granian hands the same state to every request; what is ours belongs to one.
-        scope["state"] = {
-            **scope.get("state", {}),
-            "request_id": request_id,
-            "client_address": self._client_address(scope),
-        }
+        head = _Head(scope["headers"])
+        request_id = head.request_id
+        state = self._begin(scope, head)
         began = answered = time.perf_counter()
         status: int | None = None
         body = PunctualBody(receive, seconds=self._body_seconds)
 
-        async def send_completed(message: Message) -> None:
+        def send_completed(message: Message) -> Awaitable[None]:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], time.perf_counter()
                 self._complete(message, request_id, is_last=body.is_late)
-            await send(message)
+            return send(message)
 
-        about = {"http.request.method": _method(scope), "postlane.request_id": request_id}
+        method = _method(scope)
+        about = {"http.request.method": method, "postlane.request_id": request_id}
         with (
             bound(request_id=request_id),
             span("HTTP", Kind.SERVER, about=about, headers=scope["headers"]) as current,
         ):
             try:
-                refusal = _refusal(scope, request_id, after_slash=self._after_slash)
+                refusal = _refusal(scope, head, after_slash=self._after_slash)
                 if refusal is not None:
                     await send_json(send_completed, refusal["error"]["status"], refusal)
                     return
@@ -117,25 +116,26 @@ class Edge:
                 log.exception("a request failed")
                 if status is None:
                     await send_json(send_completed, 500, broken(request_id))
-            current.note("http.route", _route(scope))
+            route = _route(scope)
+            current.note("http.route", route)
             current.note("http.response.status_code", status or 0)
         if status is not None:
             # How long a stream of events lasts says nothing of us.
-            is_endless = scope["state"].get("is_endless", False)
+            is_endless = state.get("is_endless", False)
             seconds = (answered if is_endless else time.perf_counter()) - began
-            if (caller := scope["state"].get("caller")) is not None:
-                NOTEBOOK.note(caller, _asked(scope, status), request_id=request_id, seconds=seconds)
+            if (caller := state.get("caller")) is not None:
+                asked = _asked(state, method, route, status)
+                NOTEBOOK.note(caller, asked, request_id=request_id, seconds=seconds)
             if not is_endless:
-                _measure(scope, status, seconds)
+                # What is not ours to name has one name: labels that strangers choose have no end.
+                REQUESTS.add(route, method, str(status))
+                REQUEST_SECONDS.observe(seconds, route)
 
     async def _connection(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a WebSocket."""
-        request_id = _request_id(scope)
-        scope["state"] = {
-            **scope.get("state", {}),
-            "request_id": request_id,
-            "client_address": self._client_address(scope),
-        }
+        head = _Head(scope["headers"])
+        request_id = head.request_id
+        self._begin(scope, head)
         can_answer = "websocket.http.response" in (scope.get("extensions") or {})
         is_open = False
 
@@ -166,22 +166,49 @@ class Edge:
         body: Any = {"type": "websocket.http.response.body", "body": b"", "more_body": False}
         await send(body)
 
+    def _begin(self, scope: Any, head: "_Head") -> dict[str, Any]:
+        """Give the request a state of its own: Granian hands the same one to every request."""
+        peer = scope.get("client")
+        state = dict(scope.get("state") or ())
+        state["request_id"] = head.request_id
+        state["client_address"] = client_address(
+            peer[0] if peer else None, head.forwarded, trusted=self._trusted
+        )
+        scope["state"] = state
+        return state
+
     def _complete(self, message: Any, request_id: str, *, is_last: bool) -> None:
-        headers = list(message.get("headers", []))
+        headers = list(message.get("headers", ()))
         if is_last:
             headers.append((b"connection", b"close"))
-        given = {name.lower() for name, _ in headers}
-        headers += [(name, value) for name, value in self._headers.items() if name not in given]
-        message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+        given = self._names.intersection([name.lower() for name, _ in headers])
+        if given:
+            headers += [each for each in self._headers if each[0] not in given]
+        else:
+            headers += self._headers
+        headers.append((b"x-request-id", request_id.encode()))
+        message["headers"] = headers
 
-    def _client_address(self, scope: Any) -> str | None:
-        peer = scope.get("client")
-        forwarded = [
-            value.decode("latin-1")
-            for name, value in scope["headers"]
-            if name == b"x-forwarded-for"
-        ]
-        return client_address(peer[0] if peer else None, forwarded, trusted=self._trusted)
+
+class _Head:
+    """What the edge wants to know of a request's headers, read in one pass."""
+
+    __slots__ = ("forwarded", "hosts", "request_id")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        request_id: str | None = None
+        self.forwarded: list[str] = []
+        """The values of every `X-Forwarded-For`, in order."""
+        self.hosts = 0
+        for name, value in headers:
+            if name == b"host":
+                # The server puts an empty one where there is none.
+                self.hosts += value != b""
+            elif name == b"x-forwarded-for":
+                self.forwarded.append(value.decode("latin-1"))
+            elif name == b"x-request-id" and request_id is None and REQUEST_ID.fullmatch(value):
+                request_id = value.decode("ascii")
+        self.request_id = uuid.uuid4().hex if request_id is None else request_id
 
 
 class PunctualBody:
@@ -218,22 +245,18 @@ class PunctualBody:
         return message
 
 
-def _refusal(
-    scope: Any, request_id: str, *, after_slash: tuple[bytes, ...]
-) -> dict[str, Any] | None:
+def _refusal(scope: Any, head: _Head, *, after_slash: tuple[bytes, ...]) -> dict[str, Any] | None:
     """Return how to refuse a request that proxies in front may have understood otherwise."""
     path = scope.get("raw_path") or b""
     if path.startswith(b"//") and (single := b"/" + path.lstrip(b"/")).startswith(after_slash):
         path = single
     if b"//" in path or b"%2f" in path.lower():
         # A rule of a proxy for `/metrics` does not see `//metrics`, and we would.
-        return failure(404, "not_found", "There is nothing at this address.", request_id)
-    # The server puts an empty one where there is none.
-    hosts = sum(name == b"host" and value != b"" for name, value in scope["headers"])
-    if hosts > 1 or (hosts == 0 and scope.get("http_version") == "1.1"):
+        return failure(404, "not_found", "There is nothing at this address.", head.request_id)
+    if head.hosts > 1 or (head.hosts == 0 and scope.get("http_version") == "1.1"):
         # RFC 9112 section 3.2.
         message = "A request has exactly one Host header."
-        return failure(400, "invalid_request", message, request_id)
+        return failure(400, "invalid_request", message, head.request_id)
     return None
 
 
@@ -249,13 +272,6 @@ async def _answer_late(send: Send, request_id: str, *, is_late: bool) -> None:
         log.debug("a client that was gone could not be answered: %r", error)
 
 
-def _request_id(scope: Any) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
-    return uuid.uuid4().hex
-
-
 def _route(scope: Any) -> str:
     route: str = scope["state"].get("route") or scope.get("path_template") or "unknown"
     return route
@@ -266,20 +282,12 @@ def _method(scope: Any) -> str:
     return method if method in METHODS else "other"
 
 
-def _measure(scope: Any, status: int, seconds: float) -> None:
-    # Whatever is not ours to name has one name: labels that strangers choose have no end.
-    route, method = _route(scope), _method(scope)
-    REQUESTS.add(route, method, str(status))
-    REQUEST_SECONDS.observe(seconds, route)
-
-
-def _asked(scope: Any, status: int) -> Asked:
+def _asked(state: Mapping[str, Any], method: str, route: str, status: int) -> Asked:
     """Return what the log of requests says of one that was answered."""
-    state = scope["state"]
     return Asked(
         api=state.get("api", Api.REST),
-        method=_method(scope),
-        route=_route(scope),
+        method=method,
+        route=route,
         operation=state.get("operation"),
         status=status,
         code=state.get("code"),
