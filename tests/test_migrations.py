@@ -10,8 +10,9 @@ from piccolo.apps.migrations.commands.new import AutoMigrationManager
 
 from postlane.core.database import fetch
 from postlane.core.indexes import build_index
+from postlane.server.history import migrations_folder
 from postlane.server.migrate import migrate
-from postlane.server.piccolo_app import APP_CONFIG, migrations_folder
+from postlane.server.piccolo_app import APP_CONFIG
 from tests.workers import own_database
 
 LARGE = (

@@ -14,7 +14,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -353,8 +353,3 @@ async def remove(tx: Tx, user_id: UserId, passkey_id: uuid.UUID) -> bool:
         "DELETE FROM passkeys WHERE id = {} AND user_id = {} RETURNING id", passkey_id, user_id
     )
     return bool(rows)
-
-
-async def forget_spent(now: datetime) -> None:
-    """Forget answers that would be too late by now anyway."""
-    await fetch("DELETE FROM spent_challenges WHERE expires_at < {}", now)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from ..core import clock
 from ..core.actor import OrganizationId
 from ..core.database import fetch, transaction
-from . import attempts, idempotency, passkeys
+from . import attempts, idempotency
 from .tables import SigningKey
 from .tokens import RETIRED_FOR, new_private_key
 
@@ -20,7 +20,7 @@ async def tidy() -> None:
     await fetch("DELETE FROM idempotency_records WHERE created_at < {}", now - idempotency.KEPT)
     await fetch("DELETE FROM password_resets WHERE expires_at < {}", now)
     await fetch("DELETE FROM sessions WHERE expires_at < {}", now)
-    await passkeys.forget_spent(now)
+    await fetch("DELETE FROM spent_challenges WHERE expires_at < {}", now)
     await fetch("DELETE FROM token_revocations WHERE expires_at < {}", now)
     await fetch("DELETE FROM rate_buckets WHERE updated_at < {}", now - BUCKETS_KEPT)
     await fetch("DELETE FROM login_attempts WHERE since < {}", now - attempts.WITHIN)

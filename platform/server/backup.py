@@ -25,7 +25,8 @@ from . import archive, programs
 from .connection import check_reachable, database_at_hand, without_password
 from .data_dir import keep_secrets, prepare
 from .faults import CommandFailed
-from .migrate import known_migrations, migrate_at
+from .history import known_migrations
+from .migrate import migrate_at
 from .wrapping import name_of, read_passphrase, unwrap, wrap
 
 LEFT_OUT = ("saq_jobs", "saq_stats", "saq_versions")

@@ -10,7 +10,7 @@ from ..registration.operations import Registration, found_organization
 from ..security.new_keys import NewKey
 from ..security.operations import create_api_key
 from .connection import open_database
-from .migrate import require_current
+from .history import require_current
 
 PASSWORD_BYTES = 18
 

@@ -10,7 +10,7 @@ from ..core.queue import open_queue
 from ..credits.work import reconcile
 from ..domains.rules import KEY_PURPOSE
 from .findings import Finding, fault, ok, warning
-from .migrate import known_migrations
+from .history import known_migrations
 
 LARGEST_SKEW_SECONDS = 5.0
 LONGEST_LEDGER = 2_000_000

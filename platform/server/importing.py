@@ -21,7 +21,7 @@ from ..imports.work import take_over_postal, take_over_signing_key
 from ..security.passwords import hashed
 from .connection import open_database
 from .faults import CommandFailed
-from .migrate import require_current
+from .history import require_current
 
 PASSWORD_LENGTH = 43
 

@@ -16,13 +16,13 @@ from typing import Any
 import asyncpg
 from piccolo.apps.migrations.tables import Migration
 
-from ..core.database import DB, close_pool, fetch, start_pool
+from ..core.database import DB, close_pool, start_pool
 from ..core.giving_way import run_giving_way
 from ..vmtas.work import ensure_default_vmta
 from . import row_security
 from .connection import open_database
-from .faults import CommandFailed
-from .piccolo_app import APP_CONFIG, migrations_folder
+from .history import migration_files
+from .piccolo_app import APP_CONFIG
 
 LOCK = 7_021_917
 """Advisory lock that migrating processes take in turn; any number, but always this one."""
@@ -110,29 +110,9 @@ async def migrate_at(url: str) -> Sequence[str]:
         await close_pool()
 
 
-async def require_current() -> None:
-    """Do nothing if every migration has run.
-
-    Raises:
-        CommandFailed: some have not.
-    """
-    [table] = await fetch("SELECT to_regclass('migration') IS NOT NULL AS made")
-    rows = await fetch("SELECT name FROM migration") if table["made"] else []
-    if missing := set(known_migrations()) - {row["name"] for row in rows}:
-        raise CommandFailed(
-            f"The database is not up to date: {len(missing)} migrations have not run. Run "
-            "`postlane migrate` first; `postlane up` does so by itself."
-        )
-
-
-def known_migrations() -> list[str]:
-    """Return the id of every migration this version knows, in order."""
-    return [module.ID for _, module in _modules()]
-
-
 def _modules() -> list[tuple[Path, Any]]:
     found = []
-    for path in migrations_folder().glob("[0-9]*.py"):
+    for path in migration_files():
         spec = importlib.util.spec_from_file_location(f"postlane_migration_{path.stem}", path)
         if spec is None or spec.loader is None:
             raise RuntimeError(f"{path} cannot be loaded")

@@ -1,8 +1,8 @@
 """Every table, for Piccolo's migrations: one history for all areas."""
 
-from pathlib import Path
-
 from piccolo.conf.apps import AppConfig, table_finder
+
+from .history import migrations_folder
 
 AREAS = (
     "accounts",
@@ -33,13 +33,6 @@ AREAS = (
     "imports",
 )
 ROOT_PACKAGE = __name__.split(".")[0]
-
-
-def migrations_folder() -> Path:
-    """Return the folder of the migrations: beside the code in a wheel, above it in a checkout."""
-    packaged = Path(__file__).parent / "migrations"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "migrations"
-
 
 APP_CONFIG = AppConfig(
     app_name="postlane",

@@ -6,7 +6,7 @@ from ..core.logs import start_logging
 from ..core.settings import settings
 from ..security.operations import change_platform_admin_here
 from .connection import open_database
-from .migrate import require_current
+from .history import require_current
 
 
 async def grant(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ async def jwks() -> Response[dict[str, Any]]:
 async def run(arguments: argparse.Namespace) -> int:
     """Print the public key in the forms that receivers are given."""
     # Migrations bring much with them that a web process, which imports this file, never needs.
-    from .migrate import require_current
+    from .history import require_current
 
     start_logging(form=settings().log_format, level="warning")
     async with open_database():

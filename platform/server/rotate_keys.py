@@ -22,7 +22,7 @@ from ..webhooks import postal_keys, signing, targets
 from .connection import open_database
 from .data_dir import claim, renew_secret
 from .faults import CommandFailed
-from .migrate import require_current
+from .history import require_current
 
 SEALED = (
     Sealed("dkim_keys", "private_key", KEY_PURPOSE),
