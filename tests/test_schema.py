@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from graphql import (
 )
 
 import postlane
-from postlane.graphql import execute, nodes
+from postlane.graphql import execute, fitting, nodes
 from postlane.graphql.schema import CORE, printed
 
 SNAPSHOT = Path(__file__).parents[1] / "platform" / "graphql" / "schema.graphql"
@@ -99,10 +101,58 @@ def test_every_document_of_the_code_fits_the_schema() -> None:
     assert {text: errors for text, errors in faults.items() if errors} == {}
 
 
-def test_a_document_that_does_not_fit_stops_the_start() -> None:
-    wrong = execute.Document("{ noSuchField }")
-    try:
-        with pytest.raises(execute.DocumentsBroken, match="noSuchField"):
+@pytest.fixture
+def nothing_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that starts where no other has, and may keep bytecode."""
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    known = list(execute.DOCUMENTS)
+    yield
+    execute.DOCUMENTS[:] = known
+
+
+@pytest.mark.parametrize("text", ["{ noSuchField }", "{ noSuchField"], ids=["misfit", "cut off"])
+def test_a_document_that_does_not_fit_stops_every_start(nothing_noted: None, text: str) -> None:
+    execute.check_documents()
+    execute.Document(text)
+
+    for _ in range(2):
+        with pytest.raises(execute.DocumentsBroken, match=re.escape(text)):
             execute.check_documents()
-    finally:
-        execute.DOCUMENTS.remove(wrong)
+
+
+def test_what_fits_is_not_looked_at_by_the_next_process(nothing_noted: None) -> None:
+    execute.Document("{ viewer { __typename } }")
+    execute.check_documents()
+    same = execute.Document("{ viewer { __typename } }")
+    other = execute.Document("{ __typename }")
+
+    execute.check_documents()
+
+    assert (same.fits, other.fits) == (True, True)
+    assert ("node" in vars(same), "node" in vars(other)) == (False, True)
+
+
+def test_what_fitted_is_looked_at_again_after_a_change_of_the_code(
+    nothing_noted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "schema.py").write_text("one")
+    monkeypatch.setattr(fitting, "PACKAGE", code)
+    fitting.note(["a", "b"])
+    before = fitting.noted()
+
+    (code / "schema.py").write_text("other")
+
+    assert (before, fitting.noted()) == ({"a", "b"}, set())
+
+
+def test_nothing_is_noted_where_python_keeps_no_bytecode(
+    nothing_noted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    fitting.note(["a"])
+
+    assert (fitting.noted(), list(tmp_path.iterdir())) == (set(), [])

@@ -3,20 +3,22 @@
     SEND = Document("mutation ($input: SendMessageInput!) { sendMessage(input: $input) {...} }")
     result = await execute(SEND, {"input": {...}}, context)
 
-The documents of the other edges are constants: parsed at import, checked against the schema
-when the app starts, and therefore neither limited nor validated when they run.
+The documents of the other edges are constants: checked against the schema before the app
+starts, parsed when they are first needed, and neither limited nor validated when they run.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeGuard, cast
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
     FieldNode,
+    GraphQLError,
     OperationDefinitionNode,
     OperationType,
     parse,
@@ -26,7 +28,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from ..core import tenants, tracing
 from ..core.errors import ErrorCode, LimitReached, OperationError
-from . import limits
+from . import fitting, limits
 from .coercing import coerced
 from .context import Context
 from .errors import Refusal, refusals, refuse, refuse_bug
@@ -59,17 +61,21 @@ DOCUMENTS: list["Document"] = []
 class Document:
     """A GraphQL document that is part of the code, with exactly one operation."""
 
-    __slots__ = ("fits", "node", "operation", "text")
-
     def __init__(self, text: str) -> None:
         self.text = text
         self.fits = False
         """It has been found to fit the schema."""
-        self.node: DocumentNode = parse(text, no_location=True)
-        self.operation = next(
-            d for d in self.node.definitions if isinstance(d, OperationDefinitionNode)
-        )
         DOCUMENTS.append(self)
+
+    @cached_property
+    def node(self) -> DocumentNode:
+        """The document as it was written."""
+        return parse(self.text, no_location=True)
+
+    @cached_property
+    def operation(self) -> OperationDefinitionNode:
+        """Its operation."""
+        return next(d for d in self.node.definitions if isinstance(d, OperationDefinitionNode))
 
     @property
     def field(self) -> str:
@@ -96,19 +102,32 @@ class DocumentsBroken(Exception):
 def check_documents() -> None:
     """Do nothing if every document of the code fits the schema.
 
-    What was found to fit is not looked at again: documents and schema are constants.
+    What was found to fit is not looked at again, not even by the next process: documents and
+    schema are constants.
 
     Raises:
         DocumentsBroken: with each document and what is wrong with it.
     """
     waiting = [document for document in DOCUMENTS if not document.fits]
-    faults = []
+    known = fitting.noted() if waiting else frozenset()
+    found, faults = set(known), []
     for document in waiting:
-        errors = validate(CORE, document.node)
+        digest = fitting.digest_of(document.text)
+        errors = [] if digest in known else _faults(document)
         document.fits = not errors
+        found.add(digest)
         faults += [f"{error.message} in\n{document.text}" for error in errors]
     if faults:
         raise DocumentsBroken("\n\n".join(faults))
+    if found != known:
+        fitting.note(found)
+
+
+def _faults(document: Document) -> Sequence[GraphQLError]:
+    try:
+        return validate(CORE, document.node)
+    except GraphQLError as error:  # it does not parse
+        return [error]
 
 
 async def execute(
