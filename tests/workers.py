@@ -28,15 +28,13 @@ SOURCE = str(Path(postlane.jobs.worker.__file__).resolve().parents[2] / "src")
 PROGRAM = """
 import sys
 from postlane.core.logs import start_logging
-from postlane.graphql.export_pages import pages_for
-from postlane.graphql.payloads import shaped_for
 from postlane.jobs.worker import run_worker
-from postlane.server.auth import actor_for_export, actor_for_webhook
+from postlane.server.worker import read_page, shape
 start_logging(form="text", level="info")
 run_worker(
     database_url=sys.argv[1],
-    shape=shaped_for(actor_for_webhook),
-    read_page=pages_for(actor_for_export),
+    shape=shape,
+    read_page=read_page,
 )
 """
 
@@ -168,7 +166,7 @@ async def worker(database_url: str, folder: Path, **settings: str) -> AsyncItera
 
 
 async def _until_started(started: WorkerProcess) -> None:
-    # A worker imports the whole schema: on a busy machine that takes a while.
+    # A worker imports two thousand modules: on a busy machine that takes a while.
     for _ in range(6_000):
         if "worker started" in started.log.read_text():
             return

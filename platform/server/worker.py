@@ -1,20 +1,25 @@
 """The worker processes: jobs on the queue, until a signal comes."""
 
 import argparse
+import asyncio
+from importlib import import_module
 
 from ..blocklists.catalogue import check_settings
+from ..core.garbage import keep_loaded
 from ..core.logs import start_logging
 from ..core.settings import settings
+from ..exports.pages import Asking, Page
+from ..webhooks.documents import Shaped, Shaping
 from .connection import require_database
 from .faults import CommandFailed
+
+_LOADED: list[str] = []
+"""What was loaded after the start."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run jobs until a signal comes; what is on the wire then may finish."""
-    from ..graphql.export_pages import pages_for
-    from ..graphql.payloads import shaped_for
     from ..jobs.worker import run_worker
-    from .auth import actor_for_export, actor_for_webhook
 
     found = settings()
     start_logging(form=found.log_format, level=found.log_level)
@@ -27,7 +32,36 @@ def run(arguments: argparse.Namespace) -> int:
     run_worker(
         database_url=require_database(found),
         concurrency=concurrency,
-        shape=shaped_for(actor_for_webhook),
-        read_page=pages_for(actor_for_export),
+        shape=shape,
+        read_page=read_page,
     )
     return 0
+
+
+async def shape(shaping: Shaping) -> Shaped:
+    """Run the document of a webhook with the rights that it has."""
+    await _load_documents()
+    from . import documents
+
+    return await documents.shape(shaping)
+
+
+async def read_page(asking: Asking) -> Page:
+    """Read a page of an export with the rights of whoever asked for it.
+
+    Raises:
+        PageRefused: the list cannot be read like that.
+        PageMissing: the page could not be read this time.
+    """
+    await _load_documents()
+    from . import documents
+
+    return await documents.read_page(asking)
+
+
+async def _load_documents() -> None:
+    # In a thread: the schema takes seconds to load, and jobs go on meanwhile.
+    if not _LOADED:
+        await asyncio.to_thread(import_module, ".documents", __package__)
+        keep_loaded()
+        _LOADED.append(".documents")

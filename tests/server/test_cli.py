@@ -1,6 +1,8 @@
 """The command line: what it says when asked, and when something is wrong."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,17 @@ def test_every_command_can_be_imported() -> None:
     for command in COMMANDS:
         module, _, function = command.run.partition(":")
         assert callable(getattr(importlib.import_module(f"postlane.server.{module}"), function))
+
+
+def test_what_needs_no_schema_loads_none() -> None:
+    """It takes as long to load as all the rest; a worker loads it once a job needs it."""
+    modules = {command.run.partition(":")[0] for command in COMMANDS} - {"smtp"}
+    names = [*(f"postlane.server.{name}" for name in sorted(modules)), "postlane.jobs.worker"]
+    asked = f"import sys, {', '.join(names)}; print('strawberry' in sys.modules)"
+
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "False\n"
 
 
 async def test_no_command_lists_them_and_fails(tmp_path: Path) -> None:

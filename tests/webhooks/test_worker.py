@@ -67,6 +67,24 @@ async def test_a_call_comes_within_a_second(
     assert sum(waits) < 3
 
 
+async def test_a_worker_runs_the_document_of_a_webhook(
+    own: str, hooks: Hooks, receiver: Receiver, tmp_path: Path
+) -> None:
+    """It has no schema until then, and loads it beside what it does."""
+    document = "subscription { organizationEvents { kind: __typename } }"
+    await hooks.create(receiver.url, document=document)
+    async with worker(own, tmp_path, **SETTINGS) as running:
+        await hooks.emit("tx-1", "tx-2")
+        give_up_at = time.monotonic() + 60
+        while len(receiver.asked) < 2:
+            assert time.monotonic() < give_up_at, running.log.read_text()
+            await asyncio.sleep(0.05)
+        assert await running.stop() == 0
+
+    data = [json.loads(asked.body)["data"] for asked in receiver.asked]
+    assert data == [{"kind": "OrganizationEvent"}] * 2
+
+
 async def test_who_listens_is_told_of_events_of_any_process(
     database: None, database_url: str
 ) -> None:
