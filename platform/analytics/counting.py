@@ -16,7 +16,7 @@ import msgspec
 from ..core.actor import OrganizationId, ProjectId
 from ..delivery.isps import isp_of
 from ..events.rules import EventType
-from ..mail.outcome import BounceClass, BounceType, Verdict
+from ..mail.outcome import BounceClass, BounceType, Verdict, is_greylisting
 from .rules import latency_counter
 
 ENTRIES = frozenset({EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED})
@@ -164,6 +164,8 @@ ACCEPTED: Added = (("accepted", 1),)
 SUPPRESSED: Added = (("accepted", 1), ("suppressed", 1))
 NOT_ACCEPTED: Added = (("accepted", -1),)
 BEGUN: Added = (("accepted", 1), ("sent", 1))
+DEFERRED: Added = (("deferrals", 1),)
+GREYLISTED: Added = (("deferrals", 1), ("greylisted", 1))
 
 
 def _attempt(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
@@ -188,7 +190,9 @@ def _attempt(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:
         if is_first or seen.first_deferral == event.position:
             begun = (*begun, ("deferred", 1))
         yield Part(at, isp, vmta, "", begun)
-        yield Part(at, isp, _failed_at(data, vmta), bounce_class, (("deferrals", 1),))
+        greylisted = is_greylisting(data.get("smtp_code"), data.get("smtp_response") or "")
+        added = GREYLISTED if greylisted else DEFERRED
+        yield Part(at, isp, _failed_at(data, vmta), bounce_class, added)
 
 
 def _later(event: Told, mail: Mail, seen: Seen) -> Iterator[Part]:

@@ -29,7 +29,7 @@ async def recent_sums(since: datetime) -> Sequence[Mapping[str, Any]]:
         "set.api_key, set.bounce_class, sum(accepted)::integer AS accepted, "
         "sum(delivered)::integer AS delivered, sum(hard_bounced)::integer AS hard_bounced, "
         "sum(soft_bounced)::integer AS soft_bounced, sum(blocked)::integer AS blocked, "
-        "sum(deferrals)::integer AS deferrals "
+        "sum(deferrals)::integer AS deferrals, sum(greylisted)::integer AS greylisted "
         "FROM analytics_cells AS cell JOIN analytics_sets AS set ON set.id = cell.set_id "
         "WHERE cell.starts_at > {} AND cell.grain = {} AND set.kind = {} "
         "GROUP BY 1, 2, 3, 4, 5, 6, 7",

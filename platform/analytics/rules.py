@@ -96,6 +96,7 @@ COUNTERS = (
     "delivered",
     "deferred",
     "deferrals",
+    "greylisted",
     "hard_bounced",
     "soft_bounced",
     "blocked",

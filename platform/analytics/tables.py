@@ -46,6 +46,7 @@ class Cell(Table, db=DB, tablename="analytics_cells"):
     delivered = Integer(help_text="Less late bounces.")
     deferred = Integer(help_text="Recipients that failed for a while at least once.")
     deferrals = Integer(help_text="Attempts that failed for a while.")
+    greylisted = Integer(help_text="Of these, those whose receiver did not know us yet.")
     hard_bounced = Integer(help_text="Final failures by type, expired ones included.")
     soft_bounced = Integer()
     blocked = Integer()

@@ -112,6 +112,15 @@ class Failure:
     """It is ours, and nobody was asked: a refusal of our own, or something that is broken here."""
 
 
+_GREYLISTS = re.compile(r"gr[ae]y[- ]?list", re.IGNORECASE)
+"""What replies of receivers that greylist have in common."""
+
+
+def is_greylisting(code: int | None, text: str) -> bool:
+    """Say whether a reply asks to come again just because the receiver does not know us yet."""
+    return code is not None and 400 <= code < 500 and _GREYLISTS.search(text) is not None
+
+
 def outcome_of_reply(
     code: int, text: str, *, started_at: datetime, duration: timedelta = timedelta()
 ) -> Outcome:

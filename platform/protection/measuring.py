@@ -57,7 +57,7 @@ def _grouped(sums: Sums, *names: str) -> dict[Split, dict[str, int]]:
 
 
 _OF_BOUNCES = ("delivered", "hard_bounced", "soft_bounced", "blocked")
-_COUNTERS = ("delivered", "hard_bounced", "soft_bounced", "blocked", "deferrals")
+_COUNTERS = ("delivered", "hard_bounced", "soft_bounced", "blocked", "deferrals", "greylisted")
 
 
 def _attempts(counts: Mapping[str, int]) -> int:
@@ -146,6 +146,9 @@ async def _deferrals(sums: Sums) -> list[Measure]:
     from ..delivery.rules import queue_id
 
     groups = _grouped(sums, "vmta", "recipient_domain")
+    for counts in groups.values():
+        # A receiver that greylists says no to everybody at first, and yes when they come again.
+        counts["deferrals"] -= counts["greylisted"]
     groups = {key: counts for key, counts in groups.items() if counts["deferrals"]}
     ids = await find_own_vmtas([(key[0], key[1]) for key in groups], with_shared=True)
     return [
@@ -155,7 +158,7 @@ async def _deferrals(sums: Sums) -> list[Measure]:
             f"{key[1]}/{key[2]}",
             rate(counts["deferrals"], _attempts(counts)),
             _attempts(counts),
-            _seen(counts, "delivered", "deferrals"),
+            _seen(counts, "delivered", "deferrals", "greylisted"),
         )
         for key, counts in groups.items()
         if (key[0], key[1]) in ids

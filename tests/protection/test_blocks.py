@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -383,8 +384,8 @@ async def test_what_a_list_said_of_an_earlier_address_or_before_it_failed_counts
     assert await blocks(client, actor) == []
 
 
-async def test_a_queue_that_is_put_off_is_held_and_released(client: Client) -> None:
-    actor, vmta = await refused_by_receivers("deferred", bounce_class="rate_limited")
+async def make_queue(actor: Actor, vmta: Vmta) -> UUID:
+    """Return the id of a new queue of a vMTA, with mail for example.net."""
     id = queue_id(actor.organization_id, vmta.id, "example.net")
     await Queue(
         id=id,
@@ -394,6 +395,12 @@ async def test_a_queue_that_is_put_off_is_held_and_released(client: Client) -> N
         depth=1,
         queued=1,
     ).save()
+    return id
+
+
+async def test_a_queue_that_is_put_off_is_held_and_released(client: Client) -> None:
+    actor, vmta = await refused_by_receivers("deferred", bounce_class="rate_limited")
+    id = await make_queue(actor, vmta)
 
     await look(rules("deferral_spike"))
 
@@ -407,6 +414,42 @@ async def test_a_queue_that_is_put_off_is_held_and_released(client: Client) -> N
     )
     await client.data(RESOLVE, {"input": {"blockId": block["id"]}}, actor=actor)
     assert (await fetch("SELECT state FROM queues WHERE id = {}", id))[0]["state"] == "active"
+
+
+async def test_greylisting_holds_no_queue(client: Client) -> None:
+    said = {
+        "bounce_class": "temporary_failure",
+        "smtp_response": "450 4.2.0 Greylisted",
+    }
+    actor, vmta = await refused_by_receivers("deferred", **said)
+    await make_queue(actor, vmta)
+
+    await look(rules("deferral_spike"))
+
+    assert await blocks(client, actor) == []
+
+
+async def test_of_a_queue_that_is_greylisted_other_deferrals_count(client: Client) -> None:
+    actor = await make_actor()
+    vmta = Vmta(organization_id=actor.organization_id, name="tx-1")
+    await vmta.save()
+    await make_queue(actor, vmta)
+    mail = await make_mail(actor, *(f"u{n}@example.net" for n in range(8)), at=clock.now())
+    await tell(*(each.queued() for each in mail), mail[7].delivered())
+    await tell(
+        *(each.deferred("rate_limited") for each in mail[:4]),
+        *(
+            each.deferred("temporary_failure", smtp_response="451 4.7.1 Greylisting in action")
+            for each in mail[4:7]
+        ),
+    )
+    await roll_up_all()
+
+    await look(rules("deferral_spike"))
+
+    (block,) = await blocks(client, actor)
+    assert (block["metricValue"], block["sampleSize"]) == (80.0, 5)
+    assert block["evidence"] == {"delivered": 1, "deferrals": 4, "greylisted": 3}
 
 
 async def test_mail_that_fails_authentication_is_told(client: Client) -> None:

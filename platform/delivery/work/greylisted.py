@@ -1,17 +1,14 @@
 """Noting which deliveries a receiver has put off because it did not know us yet."""
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 
 from ...core import clock
 from ...core.database import Tx, fetch
-from ...mail.outcome import Outcome, Verdict
+from ...mail.outcome import Outcome, Verdict, is_greylisting
 from .settlements import Settled
 
 KEPT = timedelta(days=400)
-_SAYS_SO = re.compile(r"gr[ae]y[- ]?list", re.IGNORECASE)
-"""What replies of receivers that greylist have in common."""
 
 
 async def note_greylisted(tx: Tx, settled: Iterable[Settled]) -> None:
@@ -37,8 +34,7 @@ def _is_greylisted(outcome: Outcome | None) -> bool:
     return (
         outcome is not None
         and outcome.verdict is Verdict.DEFERRED
-        and outcome.code is not None
-        and _SAYS_SO.search(outcome.text) is not None
+        and is_greylisting(outcome.code, outcome.text)
     )
 
 
