@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2_fragments import render_block
 
 from ..core.languages import gettext, open_plural, spoken
+from ..mail.markup import declared_language
 from . import format as formats
 from .assets import assets, script
 from .menu import MENU
@@ -35,6 +36,7 @@ def _environment() -> Environment:
         "words": formats.words,
         "merged": formats.merged,
         "translated": formats.translated,
+        "language": declared_language,
     }
     environment.globals |= {
         "asset": assets(),

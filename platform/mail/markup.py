@@ -32,6 +32,7 @@ _BLOCKS = frozenset(
     ).split()
 )
 _PARAGRAPHS = frozenset("blockquote h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
+_LANGUAGE = re.compile(r"[a-zA-Z]{2,8}(?:-[a-zA-Z0-9]{1,8}){0,8}")
 
 
 _HUGE_REFERENCE = re.compile(r"&#[0-9]{9,};?")
@@ -109,6 +110,18 @@ def read_tokens(html: str) -> Iterator[Tag | Text]:
             position = end
     if position < len(html):
         yield Text(html[position:], is_raw=False)
+
+
+def declared_language(html: str) -> str:
+    """Return the language tag that the document *html* says it is in; "" if it says none."""
+    for token in read_tokens(html):
+        if isinstance(token, Tag) and token.name == "html":
+            tag = token.get("lang") or ""
+            return tag if _LANGUAGE.fullmatch(tag) else ""
+        # Past the start of the document, `<html>` is no longer the one tag that says it.
+        if isinstance(token, Tag) or token.content.strip():
+            break
+    return ""
 
 
 def text_from_html(html: str) -> str:

@@ -1,8 +1,9 @@
 """Chromium as the tests of pages use it: looks, complaints, and somebody who is signed in."""
 
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Frame, Page
 
 from postlane.core.database import fetch
+from postlane.dashboard import policy
 from tests.dashboard.browser import new_session
 from tests.factories import make_organization
 from tests.parts import TOOLS
@@ -31,18 +32,50 @@ class Watched:
             self.complaints.append(f"{where['url']}:{where['lineNumber']}: {message.text}")  # type: ignore[attr-defined]
 
     async def faults(self) -> list[str]:
-        """Return what axe finds on the page, and whether it is wider than the window."""
-        await self.page.evaluate(AXE.read_text("utf-8"))
-        # Left to itself it copies style sheets into elements, which the policy refuses.
-        found: list[str] = await self.page.evaluate(
-            # Frames are messages in sandboxes, which it cannot look into.
-            "rules => axe.run(document, {runOnly: rules, preload: false, iframes: false})"
-            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html.slice(0, 120)))",
-            RULES,
-        )
-        if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append("wider than the window")
+        """Return what axe finds on the page and in its frames, and what is wider than its window.
+
+        A frame that nothing was written into yet holds no document of ours.
+        """
+        found = await _faults_of(self.page)
+        for frame in self.page.frames[1:]:
+            await frame.wait_for_load_state()
+            if frame.url != "about:blank":
+                found += [f"in a frame: {fault}" for fault in await _faults_within(frame)]
         return found
+
+
+async def _faults_of(page: Page) -> list[str]:
+    await page.evaluate(AXE.read_text("utf-8"))
+    found: list[str] = await page.evaluate(
+        # Left to itself it copies style sheets into elements, which the policy refuses; and frames
+        # are looked at one by one.
+        "rules => axe.run(document, {runOnly: rules, preload: false, iframes: false})"
+        ".then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html.slice(0, 120)))",
+        RULES,
+    )
+    if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("wider than the window")
+    return found
+
+
+async def _faults_within(frame: Frame) -> list[str]:
+    """Return what is found in a document in a sandbox, as if it filled a window of that size.
+
+    No script runs there, not even that of a test. So what the browser has made of it is shown once
+    more on its own, under the same policy but for the sandbox.
+    """
+    box = await (await frame.frame_element()).bounding_box()
+    assert box is not None, f"{frame.url} is not shown"
+    body = await frame.content()
+    page = await frame.page.context.new_page()
+    await page.set_viewport_size({"width": int(box["width"]), "height": int(box["height"])})
+    _, _, rest = policy.PREVIEW.partition("; ")
+    headers = {"Content-Security-Policy": rest, "Content-Type": "text/html; charset=utf-8"}
+    await page.route("**/*", lambda route: route.fulfill(body=body, headers=headers))
+    await page.goto("http://frame.invalid/")
+    found = await _faults_of(page)
+    await page.close()
+    return found
 
 
 async def signed_in(context: BrowserContext, url: str, *, operator: bool = False) -> str:

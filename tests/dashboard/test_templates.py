@@ -146,7 +146,8 @@ async def test_a_draft_is_tried_and_nothing_is_kept(client: Client) -> None:
     stored = await browser.get(f"{at}/preview?version=1")
 
     assert tried.status_code == 201
-    assert 'srcdoc="&lt;p&gt;A&amp;lt;b&amp;gt;&lt;/p&gt;&lt;script&gt;' in tried.text
+    assert 'srcdoc="&lt;!doctype html&gt;' in tried.text
+    assert "&gt;&lt;p&gt;A&amp;lt;b&amp;gt;&lt;/p&gt;&lt;script&gt;" in tried.text
     assert "<script>" not in tried.text
     assert new.status_code == 201
     assert (wrong.status_code, odd.status_code, stored.status_code) == (422, 422, 200)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from postlane.mail.markup import Tag, Text, read_tokens, text_from_html
+from postlane.mail.markup import Tag, Text, declared_language, read_tokens, text_from_html
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,19 @@ def test_no_input_keeps_us_busy(piece):
 
 def test_a_character_reference_without_end_is_read() -> None:
     assert text_from_html(f"<p>a&#{'9' * 5000};b</p>") == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    ("html", "language"),
+    [
+        ("<!doctype html>\n<!-- made --><HTML Lang='de-AT'><p lang=fr>x", "de-AT"),
+        ("<html lang=x-klingon>", ""),
+        ('<html lang="en onclick">', ""),
+        ("<html dir=rtl><p lang=fr>", ""),
+        ("Hello <html lang=en>", ""),
+        ("<p>Hello</p><html lang=en>", ""),
+        ("", ""),
+    ],
+)
+def test_the_language_is_what_the_document_says_of_itself(html: str, language: str) -> None:
+    assert declared_language(html) == language
