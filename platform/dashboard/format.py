@@ -12,6 +12,7 @@ from ..core.languages import marked as N_
 from ..core.languages import written
 from ..core.money import Money
 
+NO_BREAK = "\u00a0"
 STATES: dict[str, tuple[str, str, str]] = {
     # state: (tone, icon, word)
     "SCHEDULED": ("wait", "clock", N_("Scheduled")),
@@ -72,6 +73,23 @@ STATES: dict[str, tuple[str, str, str]] = {
 """Every state that a badge shows: a colour, an icon and a word, so that none stands alone."""
 
 
+ABBREVIATIONS = {
+    **{
+        word.lower(): word
+        for word in (
+            *("API", "BCC", "BIMI", "CC", "DKIM", "DMARC", "DNS", "DNSBL", "GMX", "ID", "IMAP"),
+            *("IP", "ISP", "MTA-STS", "MX", "REST", "RSA", "SMTP", "SPF", "SVG", "URL", "VMC"),
+        )
+    },
+    "graphql": "GraphQL",
+    "ipv4": "IPv4",
+    "ipv6": "IPv6",
+    "vmta": "vMTA",
+}
+SAID_OTHERWISE = {"AV_SCAN": "Virus scan", "MTA_STS": "MTA-STS", "SELF_HOSTED": "Self-hosted"}
+"""Values whose names people do not say."""
+
+
 def moment(value: str | None) -> datetime | None:
     """Return a time of the schema as a time."""
     return None if value is None else datetime.fromisoformat(value.replace("Z", "+00:00"))
@@ -91,7 +109,8 @@ def time(value: str | None, zone: ZoneInfo) -> Markup:
     if at is None:
         return Markup("<span class=quiet>{}</span>").format(_("never"))
     shown = at.astimezone(zone)
-    text = written(shown)
+    # A date that is broken in the middle is hard to read: there is a place behind its comma.
+    text = written(shown).replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", ")
     exact = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value, exact, text)
 
@@ -132,8 +151,9 @@ def seconds(milliseconds: int) -> str:
 
 
 def words(value: str) -> str:
-    """Return the name of a value of the schema as words."""
-    return _(value.replace("_", " ").capitalize())
+    """Return the name of a value of the schema as words, and abbreviations as people write them."""
+    name = SAID_OTHERWISE.get(value.upper(), value.replace("_", " ").capitalize())
+    return _(" ".join(ABBREVIATIONS.get(word.lower(), word) for word in name.split(" ")))
 
 
 def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

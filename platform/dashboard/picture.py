@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from ..core.languages import gettext as _
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 200, 56, 8, 8
+WIDTH, HEIGHT, TOP, BOTTOM = 720, 198, 8, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,10 @@ def bars(series: Sequence[Series], labels: Sequence[str]) -> Markup:
     sums = [sum(each) for each in zip(*(one.values for one in series), strict=True)]
     most = max(sums, default=0) or 1
     room = HEIGHT - TOP - BOTTOM
-    step = (WIDTH - LEFT) / max(len(sums), 1)
-    parts = _frame([(TOP + room * (1 - share), most * share) for share in (0, 0.5, 1)])
+    step = WIDTH / max(len(sums), 1)
+    # What is counted is whole: there is no half of one.
+    marks = sorted({0, most // 2, most})
+    parts = _frame([(TOP + room * (1 - mark / most), mark) for mark in marks])
     for place, label in enumerate(labels):
         base = TOP + float(room)
         told = ", ".join(f"{one.word} {one.values[place]:,}" for one in series)
@@ -37,10 +39,10 @@ def bars(series: Sequence[Series], labels: Sequence[str]) -> Markup:
             parts.append(
                 Markup(
                     '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
-                ).format(one.name, LEFT + place * step + step * 0.1, base, step * 0.8, height)
+                ).format(one.name, place * step + step * 0.1, base, step * 0.8, height)
             )
         parts.append(Markup("</g>"))
-    return Markup("").join([*parts, Markup("</svg>")])
+    return Markup("").join([*parts, Markup("</svg></svg>")])
 
 
 def climb(days: Sequence[tuple[int, int | None, int | None]]) -> Markup:
@@ -56,10 +58,10 @@ def climb(days: Sequence[tuple[int, int | None, int | None]]) -> Markup:
     def y_of(number: int) -> float:
         return TOP + room * (1 - math.log10(max(number, 1)) / math.log10(top))
 
-    step = (WIDTH - LEFT) / max(len(days), 1)
+    step = WIDTH / max(len(days), 1)
     parts = _frame([(y_of(each), each) for each in [*powers, top]])
     for place, (day, limit, sent) in enumerate(days):
-        x, y = LEFT + place * step, y_of(sent or 0)
+        x, y = place * step, y_of(sent or 0)
         done, cap = f"{sent or 0:,}", f"{limit or 0:,}"
         told = _("Day %(day)s: %(sent)s sent", day=day, sent=done)
         if limit is not None:
@@ -77,21 +79,29 @@ def climb(days: Sequence[tuple[int, int | None, int | None]]) -> Markup:
                 ).format(x, x + step, y_of(limit), y_of(limit))
             )
         parts.append(Markup("</g>"))
-    return Markup("").join([*parts, Markup("</svg>")])
+    return Markup("").join([*parts, Markup("</svg></svg>")])
 
 
-def _frame(lines: Sequence[tuple[float, float]]) -> list[Markup]:
-    """Return the beginning of a chart: its size, and lines across with the numbers they mean."""
+def _frame(lines: Sequence[tuple[float, int]]) -> list[Markup]:
+    """Return the beginning of a chart: lines across with the numbers they mean, and its plot.
+
+    Only the plot is stretched to the room there is; numbers keep their size on any screen.
+    """
     parts = [
-        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            WIDTH, HEIGHT, _("The numbers are in the table below.")
+        Markup('<svg class="chart" role="img" aria-label="{}">').format(
+            _("The numbers are in the table below.")
         )
     ]
     for y, number in lines:
         parts.append(
             Markup(
-                '<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-                '<text x="{}" y="{:.1f}" text-anchor="end">{:,.0f}</text>'
-            ).format(LEFT, WIDTH, y, y, LEFT - 6, y + 4, number)
+                '<line x1="0" x2="100%" y1="{:.1f}" y2="{:.1f}"/>'
+                '<text x="-6" y="{:.1f}" text-anchor="end">{:,}</text>'
+            ).format(y, y, y + 4, number)
         )
+    parts.append(
+        Markup(
+            '<svg class="plot" height="{}" viewBox="0 0 {} {}" preserveAspectRatio="none">'
+        ).format(HEIGHT, WIDTH, HEIGHT)
+    )
     return parts

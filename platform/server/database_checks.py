@@ -159,4 +159,4 @@ async def queue(url: str) -> Sequence[Finding]:
                 "Start one with `postlane worker`, or everything with `postlane up`.",
             )
         ]
-    return [ok("job queue", f"It answers; {workers} workers, {waiting} jobs waiting.")]
+    return [ok("job queue", f"It answers. Workers: {workers}; jobs waiting: {waiting}.")]

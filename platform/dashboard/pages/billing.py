@@ -76,7 +76,7 @@ BILLING = Page(
           ...Shell
           organization {
             credits @include(if: $credits) {
-              balances { type balance unlimited usedThisPeriod periodEnd }
+              balances { type balance unlimited usedThisPeriod }
               email: balance(type: "email") { balance }
               usage(
                 groupBy: DAY, first: 50

@@ -8,7 +8,7 @@ from ..page import SHOWN_ONCE, Action, Call, Done, Page, shown
 from . import removals
 
 SCOPES = {
-    "send": (["messages:send", "messages:read"], N_("Send mail, and read what became of it")),
+    "send": (["messages:send", "messages:read"], N_("Send, and see what became of it")),
     "read": (["messages:read", "queues:read", "domains:read"], N_("Read only")),
     "all": (["*"], N_("Everything that you may do")),
 }

@@ -31,7 +31,7 @@ POSTALS = (
 )
 """What Postal calls events, for webhooks in its format."""
 FORMATS = (
-    ("STANDARD", N_("Ours, signed as Standard Webhooks say")),
+    ("STANDARD", N_("Ours, as Standard Webhooks")),
     ("POSTAL", N_("Postal's, for receivers that were made for it")),
 )
 STATES = ("PENDING", "DELIVERED", "DEAD")
