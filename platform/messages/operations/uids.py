@@ -8,15 +8,24 @@ from ...core.database import Tx, fetch
 from ..errors import MessageUidTaken
 from .submission import Outcome, Submission
 
-_TAKEN = (
-    "SELECT project_id, uid FROM messages "
-    "WHERE (project_id, uid) IN (SELECT * FROM unnest({}::uuid[], {}::text[]))"
-)
+# The first row from the uid on, which nothing but the index of uids finds at once. Asked for by
+# equality, those of a project that has just begun to use them are all walked through: as long as
+# the planner knows of none, every index of messages that have a uid promises it as much.
+TAKEN = """
+    SELECT asked.project_id, asked.uid
+    FROM unnest({}::uuid[], {}::text[]) AS asked (project_id, uid)
+    CROSS JOIN LATERAL (
+        SELECT project_id, uid FROM messages
+        WHERE uid IS NOT NULL AND (project_id, uid) >= (asked.project_id, asked.uid)
+        ORDER BY project_id, uid LIMIT 1
+    ) AS found
+    WHERE (found.project_id, found.uid) = (asked.project_id, asked.uid)
+"""
 
 
 async def is_taken(project_id: ProjectId, uid: str) -> bool:
     """Say whether a message of the project has *uid*."""
-    return bool(await fetch(_TAKEN, [project_id], [uid]))
+    return bool(await fetch(TAKEN, [project_id], [uid]))
 
 
 async def claim_uids(
@@ -39,7 +48,7 @@ async def claim_uids(
         projects,
         uids,
     )
-    taken = {(row["project_id"], row["uid"]) for row in await fetch(_TAKEN, projects, uids)}
+    taken = {(row["project_id"], row["uid"]) for row in await fetch(TAKEN, projects, uids)}
     for key, indexes in asked.items():
         # Of those that came together the first has it.
         for index in indexes if key in taken else indexes[1:]:
