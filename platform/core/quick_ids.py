@@ -13,3 +13,14 @@ def quick_id() -> uuid.UUID:
     """
     made: uuid.UUID = QuickUUID(uuid_utils.uuid7().bytes)
     return made
+
+
+def quick(id: uuid.UUID) -> uuid.UUID:
+    """Return an id as one of those, equal to it."""
+    made: uuid.UUID = QuickUUID(id.bytes)
+    return made
+
+
+def quick_texts(count: int) -> list[str]:
+    """Return so many new ids as they are written, for what asks for them nowhere but there."""
+    return [str(uuid_utils.uuid7()) for _ in range(count)]

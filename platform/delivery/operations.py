@@ -12,7 +12,7 @@ from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.queue import JobName, enqueue
-from ..core.sharing import shared_by
+from ..core.sharing import joined, shared_by
 from .contents import Personal, encode_personal
 from .isps import isp_of
 from .rules import FINAL, DeliveryState, message_status
@@ -102,7 +102,8 @@ async def spool(
         *_columns(deliveries),
     )
     await _insert_personal(messages, deliveries)
-    return {row["id"]: row["number"] for row in rows}
+    ids = (delivery.id for delivery in deliveries)
+    return dict(zip(ids, rows[0]["numbers"] or (), strict=True))
 
 
 async def _insert_personal(
@@ -144,23 +145,27 @@ INSERT_SPOOLED = """
             null_sender)
         SELECT id, organization_id, content_id, domain_id, return_path_domain, status,
             recipient_count, open_count, completed_at, names_vmta, null_sender FROM new
+    ), delivery AS (
+        INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
+            kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
+            cancel_requested, settled_at, created_at, tracks)
+        SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
+            address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
+            created_at, tracks
+        FROM unnest(string_to_array({}, E'\\n', '')::uuid[], string_to_array({}, E'\\n', ''),
+            string_to_array({}, E'\\n', ''), string_to_array({}, E'\\n', ''),
+            string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
+        AS n (id, token, address, address_key, place, nth)
+        JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[],
+            {}::smallint[], {}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
+            {}::timestamptz[], {}::smallint[]) WITH ORDINALITY
+        AS shared (organization_id, project_id, message_id, queue_id, kind, domain, priority, state,
+            due_at, expires_at, settled_at, created_at, tracks, place) USING (place)
+        -- Their numbers are in their order.
+        ORDER BY nth
+        RETURNING number
     )
-    INSERT INTO deliveries (id, token, organization_id, project_id, message_id, queue_id,
-        kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
-        cancel_requested, settled_at, created_at, tracks)
-    SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
-        address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
-        created_at, tracks
-    FROM unnest({}::uuid[], {}::text[], {}::text[], {}::text[], {}::int[]) WITH ORDINALITY
-    AS n (id, token, address, address_key, place, nth)
-    JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[],
-        {}::smallint[], {}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
-        {}::timestamptz[], {}::smallint[]) WITH ORDINALITY
-    AS shared (organization_id, project_id, message_id, queue_id, kind, domain, priority, state,
-        due_at, expires_at, settled_at, created_at, tracks, place) USING (place)
-    -- Their numbers are in their order.
-    ORDER BY nth
-    RETURNING id, number
+    SELECT array_agg(number ORDER BY number) AS numbers FROM delivery
 """
 
 _what_is_shared = attrgetter("message_id", "queue_id", "kind", "state", "due_at", "tracks")
@@ -184,14 +189,14 @@ _SHARED_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
 )
 
 
-def _columns(deliveries: Sequence[NewDelivery]) -> list[list[object]]:
+def _columns(deliveries: Sequence[NewDelivery]) -> list[object]:
     shared, places = shared_by(deliveries, _what_is_shared)
     return [
-        [delivery.id for delivery in deliveries],
-        [delivery.token for delivery in deliveries],
-        [delivery.address for delivery in deliveries],
-        [delivery.address_key for delivery in deliveries],
-        list(places),
+        joined(delivery.id for delivery in deliveries),
+        joined(delivery.token for delivery in deliveries),
+        joined(delivery.address for delivery in deliveries),
+        joined(delivery.address_key for delivery in deliveries),
+        joined(places),
         *([value(delivery) for delivery in shared] for value in _SHARED_COLUMNS),
     ]
 

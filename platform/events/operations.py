@@ -11,8 +11,8 @@ import msgspec
 
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
-from ..core.quick_ids import quick_id
-from ..core.sharing import shared_by
+from ..core.quick_ids import quick_texts
+from ..core.sharing import joined, shared_by
 from ..core.storable import to_json
 from .announcing import announce
 from .rules import ENTRIES, EventType
@@ -39,7 +39,9 @@ APPEND = (
     "data, occurred_at, simulated) "
     "SELECT id, organization_id, project_id, message_id, delivery_id, type, data::jsonb, "
     "occurred_at, simulated "
-    "FROM unnest({}::uuid[], {}::uuid[], {}::int[]) WITH ORDINALITY "
+    "FROM unnest(string_to_array({}, E'\\n', '')::uuid[], "
+    "string_to_array({}, E'\\n', '')::uuid[], string_to_array({}, E'\\n', '')::int[]) "
+    "WITH ORDINALITY "
     "AS new (id, delivery_id, place, nth) "
     "JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[], "
     "{}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS shared "
@@ -84,9 +86,9 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
         APPEND,
         # One argument: each of a statement's costs more than writing and reading this does.
         msgspec.json.encode(tally(shared, Counter(places))).decode(),
-        [quick_id() for _ in events],
-        [event.delivery_id for event in events],
-        places,
+        joined(quick_texts(len(events))),
+        joined(event.delivery_id for event in events),
+        joined(places),
         [event.organization_id for event in shared],
         [event.project_id for event in shared],
         [event.message_id for event in shared],

@@ -1,9 +1,11 @@
 """Why an address gets no mail, and which mail that is."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from ..core.actor import OrganizationId
-from ..core.crypto import digests
+from ..core.crypto import digesters
 
 
 class SuppressionReason(StrEnum):
@@ -44,8 +46,17 @@ def erased_key(organization_id: OrganizationId, address_key: str) -> str:
 
 def erased_keys(organization_id: OrganizationId, address_key: str) -> list[str]:
     """Return what may stand for it: the key of now, and one for each old secret key."""
-    found = digests(f"{organization_id.hex}:{address_key}", purpose="erased-address")
-    return ["#" + each[:16].hex() for each in found]
+    return [erase(address_key) for erase in erasers(organization_id)]
+
+
+def erasers(organization_id: OrganizationId) -> list[Callable[[str], str]]:
+    """Return what makes `erased_keys` of many addresses, one for each secret key."""
+    found = digesters(f"{organization_id.hex}:", purpose="erased-address")
+    return [partial(_erased, digest_of) for digest_of in found]
+
+
+def _erased(digest_of: Callable[[str], bytes], address_key: str) -> str:
+    return "#" + digest_of(address_key)[:16].hex()
 
 
 def stand_in_for(key: str) -> str:

@@ -15,7 +15,7 @@ from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch, transaction
 from ..core.ids import first_id_at, new_id
 from ..core.queue import JobName, enqueue
-from ..core.sharing import shared_by
+from ..core.sharing import joined, shared_by
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from .files import NO_PROJECT, Line, UnreadableFile, read_file
@@ -24,7 +24,7 @@ from .rules import (
     MAX_DESCRIPTION,
     SuppressionReason,
     erased_key,
-    erased_keys,
+    erasers,
     stand_in_for,
 )
 
@@ -75,15 +75,19 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     # As often as there are secret keys that somebody may have been erased under: once, but for
     # the time after a rotation.
     shared, places = shared_by(recipients, attrgetter("organization_id", "project_id", "stream"))
-    asked = [
-        (nth, recipient.address_key, key, place)
-        for nth, (recipient, place) in enumerate(zip(recipients, places, strict=True))
-        for key in erased_keys(recipient.organization_id, recipient.address_key)
+    erasing = [erasers(each.organization_id) for each in shared]
+    times = len(erasing[0])
+    keys = [recipient.address_key for recipient in recipients]
+    erased = [
+        erasing[place - 1][nth](key)
+        for nth in range(times)
+        for key, place in zip(keys, places, strict=True)
     ]
     rows = await fetch(
         "SELECT own.nth, found.reason "
-        "FROM unnest({}::int[], {}::text[], {}::text[], {}::int[]) "
-        "AS own (nth, address_key, erased_key, place) "
+        "FROM unnest(string_to_array({}, E'\\n', ''), string_to_array({}, E'\\n', ''), "
+        "string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY "
+        "AS own (address_key, erased_key, place, nth) "
         "JOIN unnest({}::uuid[], {}::uuid[], {}::text[]) WITH ORDINALITY "
         "AS asked (organization_id, project_id, stream, place) USING (place) "
         "JOIN suppressions found ON found.organization_id = asked.organization_id "
@@ -92,7 +96,9 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
         "AND (found.stream IS NULL OR found.stream = asked.stream) "
         "AND (asked.stream = {} OR found.reason <> {})",
-        *map(list, zip(*asked, strict=True)),
+        joined(keys * times),
+        joined(erased),
+        joined(places * times),
         [each.organization_id for each in shared],
         [each.project_id for each in shared],
         [each.stream for each in shared],
@@ -103,7 +109,8 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     weight = list(SuppressionReason)
     answers: list[SuppressionReason | None] = [None] * len(recipients)
     for row in rows:
-        nth, reason = row["nth"], SuppressionReason(row["reason"])
+        nth = (row["nth"] - 1) % len(recipients)
+        reason = SuppressionReason(row["reason"])
         known = answers[nth]
         if known is None or weight.index(reason) < weight.index(known):
             answers[nth] = reason

@@ -4,7 +4,16 @@ import hmac
 
 import pytest
 
-from postlane.core.crypto import SealBroken, derived_keys, digest, digests, reseal, seal, unseal
+from postlane.core.crypto import (
+    SealBroken,
+    derived_keys,
+    digest,
+    digesters,
+    digests,
+    reseal,
+    seal,
+    unseal,
+)
 from postlane.core.settings import SettingsError, load
 from tests.secret_keys import secret_keys
 
@@ -76,3 +85,11 @@ def test_a_digest_is_an_hmac_of_what_was_said(length: int) -> None:
         key = derived_keys("test")[0]
 
         assert digest(said, purpose="test") == hmac.digest(key, said.encode(), "sha256")
+
+
+def test_digests_of_what_begins_alike_are_those_of_the_whole() -> None:
+    with secret_keys(NEW, OLD):
+        of_rest = digesters("same:", purpose="test")
+
+        for said in ("", "é", "s" * 100):
+            assert [each(said) for each in of_rest] == digests("same:" + said, purpose="test")

@@ -2,7 +2,11 @@
 
 from operator import itemgetter
 
-from postlane.core.sharing import shared_by
+import pytest
+
+from postlane.core.database import fetch
+from postlane.core.ids import new_id
+from postlane.core.sharing import joined, shared_by
 
 
 def test_items_are_told_to_what_they_share() -> None:
@@ -20,3 +24,29 @@ def test_nothing_is_shared_by_nobody() -> None:
 
 def test_sharing_none_is_sharing_something() -> None:
     assert shared_by([(None,), (None,)], itemgetter(0)) == ([(None,)], [1, 1])
+
+
+@pytest.mark.parametrize(
+    "items", [[], ["a"], ["a", None, "b"], ["a", None], [None, "a"], ["é", " ", ",", "NULL", "\\"]]
+)
+async def test_what_is_joined_is_taken_apart_by_the_database(
+    database: None, items: list[str | None]
+) -> None:
+    asked = "SELECT string_to_array({}, E'\\n', '') AS items"
+    assert (await fetch(asked, joined(items)))[0]["items"] == items
+
+
+async def test_a_single_nothing_is_filled_up_beside_others(database: None) -> None:
+    id = new_id()
+    rows = await fetch(
+        "SELECT * FROM unnest(string_to_array({}, E'\\n', '')::uuid[], "
+        "string_to_array({}, E'\\n', '')::uuid[]) AS pair (id, other)",
+        joined([id]),
+        joined([None]),
+    )
+    assert rows == [{"id": id, "other": None}]
+
+
+def test_what_holds_the_separator_is_not_joined() -> None:
+    with pytest.raises(ValueError, match="separator"):
+        joined(["a\nb"])

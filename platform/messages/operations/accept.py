@@ -13,7 +13,7 @@ import asyncpg
 
 from ...accounts import work as accounts
 from ...core import clock
-from ...core.actor import Actor, ActorKind, Mode
+from ...core.actor import Actor, ActorKind, Mode, OrganizationId
 from ...core.batching import Batcher
 from ...core.database import Tx, transaction
 from ...core.errors import Detail, DetailCode, InvalidInput, OperationError
@@ -102,10 +102,13 @@ async def _accept_within(
             if index not in outcomes:
                 outcomes[index] = _outcome(submissions[index], found, numbers)
         await _store_answers(tx, {i: submissions[i] for i in claimed}, outcomes)
-        due = [d for draft in accepted for d in draft.deliveries if d.due_at]
-        for organization_id in {d.organization_id for d in due}:
-            bells = {d.queue_id for d in due if d.organization_id == organization_id}
-            tx.after_commit(partial(ring, bells, organization_id))
+        bells: dict[OrganizationId, set[uuid.UUID]] = {}
+        for draft in accepted:
+            due = {delivery.queue_id for delivery in draft.deliveries if delivery.due_at}
+            if due:
+                bells.setdefault(draft.owner.organization_id, set()).update(due)
+        for organization_id, queue_ids in bells.items():
+            tx.after_commit(partial(ring, queue_ids, organization_id))
 
 
 def _weigh(submission: Submission) -> int:
@@ -275,23 +278,17 @@ def _valid(submission: Submission) -> list[CheckedMessage]:
 
 async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
     """Take the recipients out that get no mail; one look-up for all messages."""
-    recipients = [
-        suppressions.Recipient(
-            draft.owner.organization_id,
-            draft.owner.project_id,
-            draft.checked.stream.value,
-            recipient.mailbox.key,
-        )
-        for draft in drafts
-        for recipient in draft.checked.recipients
-    ]
+    recipients: list[suppressions.Recipient] = []
+    for draft in drafts:
+        asked = draft.owner.organization_id, draft.owner.project_id, draft.checked.stream.value
+        recipients += [suppressions.Recipient(*asked, key) for key in draft.keys]
     reasons = iter(await suppressions.suppressed(recipients))
     for draft in drafts:
-        for recipient in draft.checked.recipients:
-            if reason := next(reasons):
-                draft.reasons[recipient.mailbox.key] = reason.value
-            elif draft.dropped and recipient.mailbox.key in draft.dropped:
-                draft.reasons[recipient.mailbox.key] = SuppressionReason.MANUAL.value
+        for key, reason in zip(draft.keys, reasons, strict=False):
+            if reason:
+                draft.reasons[key] = reason.value
+            elif key in draft.dropped:
+                draft.reasons[key] = SuppressionReason.MANUAL.value
         draft.deliveries = new_deliveries(draft)
         if draft.mode is Mode.LIVE:
             draft.credits = len(draft.deliveries) - draft.suppressed

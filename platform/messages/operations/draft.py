@@ -14,7 +14,7 @@ from ...accounts.rules import TrackingSwitches
 from ...core.actor import ApiKeyId, Mode, OrganizationId, ProjectId, UserId
 from ...core.database import Tx, fetch
 from ...core.ids import new_tokens
-from ...core.quick_ids import quick_id
+from ...core.quick_ids import quick, quick_id
 from ...core.settings import settings
 from ...delivery.contents import ContentFormat, Mailing, encode_mailing, encode_parts
 from ...delivery.operations import NewDelivery, NewSpooledMessage, spool
@@ -71,6 +71,11 @@ class Draft:
     """What message, project, domain and organization decide about tracking, in this order."""
     choices: dict[str, TrackingSwitches] = field(default_factory=dict)
     """What was decided for recipients, by address key."""
+    keys: list[str] = field(init=False)
+    """The address key of each recipient, in their order."""
+
+    def __post_init__(self) -> None:
+        self.keys = [recipient.mailbox.key for recipient in self.checked.recipients]
 
     @property
     def pool(self) -> str | None:
@@ -110,10 +115,10 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
     found = []
     tokens = new_tokens(len(message.recipients))
     for nth, recipient in enumerate(message.recipients):
-        mailbox = recipient.mailbox
-        key, domain = mailbox.key, mailbox.domain
+        mailbox, key = recipient.mailbox, draft.keys[nth]
+        domain = mailbox.domain
         if domain not in queues:
-            queues[domain] = queue_id(owner.organization_id, draft.vmta_id, domain)
+            queues[domain] = quick(queue_id(owner.organization_id, draft.vmta_id, domain))
         personal = None
         if texts is not None:
             personal = texts.redirected[nth] if texts.redirected else texts.of.get(key)
