@@ -379,7 +379,7 @@ class Drain:
                     return outcome_of_failure(way, started_at=clock.now())
                 lane.site = way.site
                 return await self._pace.take(way, end_at=self._end_at)
-            except Exception as error:
+            except Exception as error:  # an edge: what a database that is away looks like is many
                 if not is_unreachable(error):
                     raise
                 log.warning("no conversation can be begun now: %r", error)

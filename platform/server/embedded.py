@@ -20,13 +20,13 @@ import asyncpg
 
 from . import database_user
 from .faults import CommandFailed
+from .launch import LAUNCH
 from .postmaster import Postmaster, end_leftover, read_postmaster
 from .programs import MAJOR_VERSION, program
 
 log = logging.getLogger(__name__)
 
 DATABASE = "postlane"
-LAUNCH = Path(__file__).with_name("launch.py")
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 103
 """Bytes of a unix socket's path: 108 on Linux, 104 on macOS, with the closing zero."""

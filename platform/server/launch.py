@@ -12,7 +12,10 @@ import os
 import pwd
 import signal
 import sys
+from pathlib import Path
 
+LAUNCH = Path(__file__)
+"""This file, to be run."""
 PR_SET_PDEATHSIG = 1
 
 

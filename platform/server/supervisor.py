@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.logs import JsonFormatter
-from .embedded import LAUNCH
+from .nursery import Forked, Nursery
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Part(Protocol):
 
 
 class Program:
-    """A command as a part; its lines come out on our standard error.
+    """A command of ours as a part; its lines come out on our standard error.
 
     They are prefixed with its name for people, and each a JSON object for programs.
     """
@@ -50,42 +50,47 @@ class Program:
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        arguments: Sequence[str],
         *,
+        nursery: Nursery,
         environment: dict[str, str],
         patience_seconds: float,
         prefixed: bool,
+        niceness: int = 0,
     ) -> None:
         self.name = name
-        self._command = list(command)
+        self._arguments = list(arguments)
+        self._nursery = nursery
         self._environment = environment
         self._patience = patience_seconds
         self._prefix = f"{name:8} | ".encode() if prefixed else b""
-        self._process: asyncio.subprocess.Process | None = None
+        self._niceness = niceness
+        self._process: Forked | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the program, so that it ends with this process."""
-        launch = [sys.executable, "-I", str(LAUNCH), "--parent", str(os.getpid()), "--"]
-        self._process = await asyncio.create_subprocess_exec(
-            *launch,
-            *self._command,
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=LONGEST_LINE_BYTES,
-            # Ctrl-C in a terminal goes to every process of the group; the order in which
-            # the parts stop is this supervisor's to choose.
-            start_new_session=True,
+        ours, theirs = os.pipe()
+        lines = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(ours, "rb", buffering=0)
         )
-        self._reader = asyncio.create_task(self._pass_on(self._process.stdout))
+        self._reader = asyncio.create_task(self._pass_on(lines))
+        try:
+            self._process = await self._nursery.fork(
+                self._arguments,
+                environment=self._environment,
+                output=theirs,
+                niceness=self._niceness,
+            )
+        finally:
+            os.close(theirs)
 
     async def wait(self) -> int:
         """Return its exit code once it has ended, and its last lines are out."""
         assert self._process is not None
         assert self._reader is not None
-        code = await self._process.wait()
+        code = await asyncio.shield(self._process.ended)
         # What it started may outlive it and hold the pipe open.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._reader, 1)
@@ -93,16 +98,16 @@ class Program:
 
     async def stop(self) -> None:
         """Ask it to finish; after its time is up, end it and all that it started."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._process.ended.done():
             return
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+            os.kill(self._process.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), self._patience)
+            await asyncio.wait_for(asyncio.shield(self._process.ended), self._patience)
         except TimeoutError:
             log.warning("%s did not finish within %g seconds", self.name, self._patience)
             self.kill()
-            await self._process.wait()
+            await asyncio.shield(self._process.ended)
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
@@ -110,8 +115,7 @@ class Program:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _pass_on(self, lines: asyncio.StreamReader | None) -> None:
-        assert lines is not None
+    async def _pass_on(self, lines: asyncio.StreamReader) -> None:
         while True:
             try:
                 line = await lines.readline()

@@ -4,11 +4,11 @@ import argparse
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import sys
 import urllib.request
 from dataclasses import fields
+from functools import partial
 from http.client import HTTPException
 
 from ..core.logs import start_logging
@@ -22,6 +22,7 @@ from .demo_dns import DemoNameServer
 from .embedded import EmbeddedDatabase
 from .faults import CommandFailed
 from .listening import ensure_free, listened
+from .nursery import Nursery
 from .supervisor import Program, Supervisor
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
             f"--demo sends to an address that does not exist, and POSTLANE_DELIVERY is "
             f"{found.delivery}. Unset it, or leave --demo out."
         )
-    supervisor = Supervisor()
+    supervisor, nursery = Supervisor(), Nursery()
     with claim(found.data_dir):
         forget_in(found.data_dir)
         ensure_free(found.listen, setting=f"{PREFIX}LISTEN")
@@ -72,7 +73,7 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
             environment = _environment(found, form=form)
             if names is not None:
                 environment.update(_demo_environment(found, await names.start()))
-            url = await _start(supervisor, found, environment, form=form)
+            url = await _start(supervisor, nursery, found, environment, form=form)
             if names is not None:
                 await _demonstrate(found, names, url)
             await asyncio.Event().wait()
@@ -83,6 +84,7 @@ async def _run(found: Settings, *, with_demo: bool) -> None:
                 supervisor.kill()
                 raise
             finally:
+                await nursery.stop()
                 if names is not None:
                     await names.stop()
 
@@ -97,7 +99,12 @@ def _environment(found: Settings, *, form: str) -> dict[str, str]:
 
 
 async def _start(
-    supervisor: Supervisor, found: Settings, environment: dict[str, str], *, form: str
+    supervisor: Supervisor,
+    nursery: Nursery,
+    found: Settings,
+    environment: dict[str, str],
+    *,
+    form: str,
 ) -> str:
     """Start every part, in order, and return the database's URL once the web answers."""
     url = found.database_url
@@ -107,24 +114,15 @@ async def _start(
         database = EmbeddedPart(EmbeddedDatabase(embedded_folder(found)))
         await supervisor.add(database)
         url = environment[f"{PREFIX}DATABASE_URL"] = database.url
-    await _once(_program("migrate", environment, form=form))
+    program = partial(_program, nursery=nursery, environment=environment, form=form)
+    await _once(program("migrate"))
     await supervisor.add(
-        _program(
-            "worker",
-            environment,
-            form=form,
-            patience_seconds=WORKER_PATIENCE_SECONDS,
-            niceness=WORKER_NICENESS,
-        )
+        program("worker", patience_seconds=WORKER_PATIENCE_SECONDS, niceness=WORKER_NICENESS)
     )
     # Added last, so stopped first: nothing is accepted while the rest stops.
     if listened(found):
-        await supervisor.add(
-            _program("smtp", environment, form=form, patience_seconds=SMTP_PATIENCE_SECONDS)
-        )
-    await supervisor.add(
-        _program("web", environment, form=form, patience_seconds=WEB_PATIENCE_SECONDS)
-    )
+        await supervisor.add(program("smtp", patience_seconds=SMTP_PATIENCE_SECONDS))
+    await supervisor.add(program("web", patience_seconds=WEB_PATIENCE_SECONDS))
     await answering(found, supervisor)
     log.info("Postlane is up at %s. Ctrl-C stops it.", public_url(found))
     return url
@@ -226,22 +224,21 @@ def _log_form(found: Settings) -> str:
 
 def _program(
     name: str,
-    environment: dict[str, str],
     *,
+    nursery: Nursery,
+    environment: dict[str, str],
     form: str,
     patience_seconds: float = 10.0,
     niceness: int = 0,
 ) -> Program:
-    # -P keeps the working directory off the path: there `graphql` may be ours.
-    command = [sys.executable, "-P", "-m", __name__.replace(".up", ".cli"), name]
-    if niceness and (nice := shutil.which("nice")):
-        command = [nice, "-n", str(niceness), *command]
     return Program(
         name,
-        command,
+        [name],
+        nursery=nursery,
         environment=environment,
         patience_seconds=patience_seconds,
         prefixed=form == "text",
+        niceness=niceness,
     )
 
 

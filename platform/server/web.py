@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         # A worker that dies is started again without the others noticing.
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS,
+        process_name="postlane web",
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING,
     )

@@ -128,9 +128,11 @@ class Up:
 
     def part(self, name: str) -> psutil.Process:
         """The process of one part: web, worker or database."""
-        for child in self.process.children():
-            command = child.cmdline()
-            if command[-1:] == [name] or (name == "database" and "postgres" in command[0]):
+        for child in self.process.children(recursive=True):
+            words = " ".join(child.cmdline()).split()
+            is_database = name == "database" and child.ppid() == self.process.pid
+            # The web's workers have a number behind their name.
+            if words == ["postlane", name] or (is_database and "postgres" in words[0]):
                 return child
         raise AssertionError(f"there is no {name}: {self.log.decode()}")
 

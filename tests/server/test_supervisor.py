@@ -12,7 +12,11 @@ import psutil
 import pytest
 
 from postlane.server import supervisor as supervising
+from postlane.server.nursery import Nursery, NurseryClosed
 from postlane.server.supervisor import Program, Supervisor
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = "tests.server.scripts"
 
 NOTE_STARTS = """
 import os, signal, sys, time
@@ -28,19 +32,38 @@ time.sleep(60)
 
 
 @pytest.fixture
-async def supervisor() -> AsyncIterator[Supervisor]:
+async def nursery(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Nursery]:
+    """A nursery of scripts."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "src"))))
+    made = Nursery(entry=f"{SCRIPTS}:run", shared=SCRIPTS)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def supervisor(nursery: Nursery) -> AsyncIterator[Supervisor]:
     made = Supervisor()
     yield made
     await made.stop()
 
 
-def program(name: str, script: str, *arguments: str, patience: float = 5) -> Program:
+def program(
+    nursery: Nursery,
+    name: str,
+    script: str,
+    *arguments: str,
+    patience: float = 5,
+    prefixed: bool = True,
+    niceness: int = 0,
+) -> Program:
     return Program(
         name,
-        [sys.executable, "-c", script, *arguments],
-        environment=dict(os.environ),
+        [script, *arguments],
+        nursery=nursery,
+        environment=dict(os.environ) | {"OF_ITS_OWN": name},
         patience_seconds=patience,
-        prefixed=True,
+        prefixed=prefixed,
+        niceness=niceness,
     )
 
 
@@ -54,9 +77,11 @@ async def lines_of(path: Path, count: int) -> list[str]:
     raise AssertionError(f"{path} did not get {count} lines within 20 seconds")
 
 
-async def test_a_killed_program_is_started_again(supervisor: Supervisor, tmp_path: Path) -> None:
+async def test_a_killed_program_is_started_again(
+    supervisor: Supervisor, nursery: Nursery, tmp_path: Path
+) -> None:
     notes = tmp_path / "notes"
-    await supervisor.add(program("one", NOTE_STARTS, str(notes), "one"))
+    await supervisor.add(program(nursery, "one", NOTE_STARTS, str(notes), "one"))
     [first] = await lines_of(notes, 1)
 
     os.kill(int(first.split()[1]), signal.SIGKILL)
@@ -67,22 +92,24 @@ async def test_a_killed_program_is_started_again(supervisor: Supervisor, tmp_pat
 
 
 async def test_a_program_that_keeps_failing_is_started_less_and_less_often(
-    supervisor: Supervisor, tmp_path: Path
+    supervisor: Supervisor, nursery: Nursery, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
     script = "import sys; open(sys.argv[1], 'a').write('x\\n'); sys.exit(3)"
 
-    await supervisor.add(program("one", script, str(notes)))
+    await supervisor.add(program(nursery, "one", script, str(notes)))
     await asyncio.sleep(3)
 
     # At 0, 0.5, 1.5 and 3.5 seconds, and a little later each.
     assert supervisor.restarts["one"] in (1, 2)
 
 
-async def test_parts_stop_one_after_the_other_the_last_added_first(tmp_path: Path) -> None:
+async def test_parts_stop_one_after_the_other_the_last_added_first(
+    nursery: Nursery, tmp_path: Path
+) -> None:
     supervisor, notes = Supervisor(), tmp_path / "notes"
     for number, name in enumerate(("database", "worker", "web"), start=1):
-        await supervisor.add(program(name, NOTE_STARTS, str(notes), name))
+        await supervisor.add(program(nursery, name, NOTE_STARTS, str(notes), name))
         await lines_of(notes, number)
 
     await supervisor.stop()
@@ -94,7 +121,9 @@ async def test_parts_stop_one_after_the_other_the_last_added_first(tmp_path: Pat
     ]
 
 
-async def test_a_program_that_does_not_finish_is_ended_with_its_children(tmp_path: Path) -> None:
+async def test_a_program_that_does_not_finish_is_ended_with_its_children(
+    nursery: Nursery, tmp_path: Path
+) -> None:
     supervisor, notes = Supervisor(), tmp_path / "notes"
     script = (
         "import os, signal, sys, time\n"
@@ -103,7 +132,7 @@ async def test_a_program_that_does_not_finish_is_ended_with_its_children(tmp_pat
         "open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n"
         "time.sleep(60)\n"
     )
-    await supervisor.add(program("stubborn", script, str(notes), patience=0.5))
+    await supervisor.add(program(nursery, "stubborn", script, str(notes), patience=0.5))
     pids = [int(line) for line in await lines_of(notes, 2)]
 
     await supervisor.stop()
@@ -114,7 +143,7 @@ async def test_a_program_that_does_not_finish_is_ended_with_its_children(tmp_pat
 
 
 async def test_lines_come_out_under_the_name_of_their_program(
-    supervisor: Supervisor, capfdbinary: pytest.CaptureFixture[bytes]
+    supervisor: Supervisor, nursery: Nursery, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     script = (
         "import sys, time\n"
@@ -124,7 +153,7 @@ async def test_lines_come_out_under_the_name_of_their_program(
         "sys.stdout.flush(); time.sleep(60)\n"
     )
 
-    await supervisor.add(program("one", script))
+    await supervisor.add(program(nursery, "one", script))
     seen = b""
     for _ in range(200):
         seen += capfdbinary.readouterr().err
@@ -137,40 +166,123 @@ async def test_lines_come_out_under_the_name_of_their_program(
 
 
 async def test_every_line_for_a_program_is_json(
-    supervisor: Supervisor, capfdbinary: pytest.CaptureFixture[bytes]
+    nursery: Nursery, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     lines = ['print(\'{"message": "logged"}\')', "print('printed')", "raise SystemExit('oh')"]
-    command = [sys.executable, "-c", "\n".join(lines)]
-    part = Program("one", command, environment=dict(os.environ), patience_seconds=5, prefixed=False)
+    part = program(nursery, "one", "\n".join(lines), prefixed=False)
 
     await part.start()
-    await part.wait()
+    code = await part.wait()
 
     said = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
     assert sorted(each["message"] for each in said) == ["logged", "oh", "printed"]
     assert {each.get("logger") for each in said} == {None, "one"}
+    assert code == 1
+
+
+async def test_a_program_is_as_if_it_had_been_started_by_itself(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    script = (
+        "import atexit, json, os, signal, sys\n"
+        "atexit.register(open(sys.argv[1], 'a').write, 'left\\n')\n"
+        "names = ('SIGTERM', 'SIGHUP', 'SIGCHLD', 'SIGINT')\n"
+        "found = {'handlers': [str(signal.getsignal(getattr(signal, each))) for each in names],\n"
+        "  'leads': os.getpid() == os.getsid(0) == os.getpgrp(), 'read': sys.stdin.read(),\n"
+        "  'own': os.environ['OF_ITS_OWN'], 'nice': os.nice(0),\n"
+        "  'title': open('/proc/self/cmdline').read(),\n"
+        "  'files': sorted(os.listdir('/proc/self/fd'))}\n"
+        "open(sys.argv[1], 'a').write(json.dumps(found) + '\\n')\n"
+    )
+    # Another that runs: nothing of it may be in the second one's hands.
+    other = program(nursery, "other", "import time; time.sleep(60)")
+    await other.start()
+    own = program(nursery, "own", script, str(notes), niceness=3)
+
+    await own.start()
+    code = await own.wait()
+    other.kill()
+
+    said, left = await lines_of(notes, 2)
+    found = json.loads(said)
+    assert (code, left) == (0, "left")
+    assert found["title"].rstrip("\0 ").startswith("postlane import atexit")
+    assert found["handlers"][:3] == [str(signal.SIG_DFL)] * 3
+    assert "default_int_handler" in found["handlers"][3]
+    assert (found["leads"], found["read"], found["own"]) == (True, "", "own")
+    assert found["nice"] == os.nice(0) + 3
+    # Those of standard input, output and error; the script's, and the one that lists them.
+    assert len(found["files"]) <= 5
+
+
+async def test_an_environment_of_any_size_reaches_a_program(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    script = "import os, sys; open(sys.argv[1], 'a').write(f'{len(os.environ[\"LARGE\"])}\\n')"
+    part = Program(
+        "one",
+        [script, str(notes)],
+        nursery=nursery,
+        environment={"LARGE": "x" * 3_000_000},
+        patience_seconds=5,
+        prefixed=True,
+    )
+
+    await part.start()
+    await part.wait()
+
+    assert await lines_of(notes, 1) == ["3000000"]
+
+
+async def test_programs_are_back_after_the_nursery_was_killed(
+    supervisor: Supervisor, nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    await supervisor.add(program(nursery, "one", NOTE_STARTS, str(notes), "one"))
+    [first] = await lines_of(notes, 1)
+    forked_by = psutil.Process(int(first.split()[1])).ppid()
+
+    os.kill(forked_by, signal.SIGKILL)
+    said = await lines_of(notes, 3)
+
+    assert "one stopped" in said
+    assert supervisor.restarts == {"one": 1}
+
+
+async def test_a_nursery_that_cannot_import_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    nursery = Nursery(entry=f"{SCRIPTS}:run", shared="tests.server.no_such_module")
+
+    with pytest.raises(NurseryClosed, match="the lines above say why"):
+        await program(nursery, "one", "").start()
+
+    await nursery.stop()
+    assert "no_such_module" in capfd.readouterr().err
 
 
 async def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     script = (
         "import asyncio, os, sys\n"
+        "from postlane.server.nursery import Nursery\n"
         "from postlane.server.supervisor import Program, Supervisor\n"
+        f"NURSERY = Nursery(entry='{SCRIPTS}:run', shared='{SCRIPTS}')\n"
         "async def main():\n"
-        "    part = Program('one', [sys.executable, '-c', sys.argv[1], sys.argv[2], 'one'],\n"
+        "    part = Program('one', [sys.argv[1], sys.argv[2], 'one'], nursery=NURSERY,\n"
         "        environment=dict(os.environ), patience_seconds=5, prefixed=True)\n"
         "    await Supervisor().add(part)\n"
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
-    source = Path(supervising.__file__).resolve().parents[2] / "src"
+    source = os.pathsep.join((str(ROOT), str(ROOT / "src")))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         script,
         NOTE_STARTS,
         str(notes),
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env={**os.environ, "PYTHONPATH": source},
     )
     [line] = await lines_of(notes, 1)
     child = psutil.Process(int(line.split()[1]))
