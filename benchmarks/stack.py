@@ -20,6 +20,7 @@ from tests.dns_server import DnsServer
 
 DOMAIN = "bench.postlane.test"
 START_SECONDS = 90
+PARTS = ("web", "worker", "smtp", "up", "nursery")
 
 
 def free_port() -> int:
@@ -215,4 +216,4 @@ def _tree(root: int) -> list[tuple[int, str, int]]:
 
 def _role(command: str) -> str:
     words = command.split()
-    return next((word for word in ("web", "worker", "smtp", "up") if word in words), "web")
+    return next((word for word in PARTS if word in words), "web")

@@ -10,6 +10,7 @@ on the way is kept in var/fuzz, and what is worth it is copied into tests/fuzz/c
 import argparse
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -58,6 +59,8 @@ def fuzz(name: str, seconds: int) -> bool:
             str(LEARNT / name),
             str(CORPUS / name),
         ],
+        # What opens tokens needs a key to open them with.
+        env={"POSTLANE_SECRET_KEY": secrets.token_hex(32), **os.environ},
         check=False,
         stderr=subprocess.PIPE,
         text=True,
