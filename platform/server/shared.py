@@ -7,10 +7,9 @@ from ..core.garbage import collect_seldom, settle_down
 
 collect_seldom()
 
-from ..graphql import export_pages, payloads  # noqa: E402, F401
 from ..graphql.execute import check_documents  # noqa: E402
 from ..jobs import worker as jobs  # noqa: E402, F401
-from . import app, auth, migrate, smtp, web, worker  # noqa: E402, F401
+from . import app, auth, documents, migrate, smtp, web, worker  # noqa: E402, F401
 
 check_documents()
 settle_down()
