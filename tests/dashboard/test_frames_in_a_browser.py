@@ -20,7 +20,8 @@ pytestmark = [needs(CHROMIUM), needs(NODE), needs_npm_package("axe-core"), pytes
 SOUND = (
     "<!doctype html><html lang='de-AT'><head><title>Bestellung</title>"
     "<style>p { color: #222 }</style></head><body bgcolor='#ffffff'><h1>Ihre Bestellung</h1>"
-    f"{'<p>Vielen Dank.</p>' * 30}<p><a href='https://shop.example/'>Zum Laden</a></p></body></html>"
+    f"{'<p>Vielen Dank.</p>' * 30}<p><a href='https://shop.example/'>Zum Laden</a></p>"
+    "</body></html>"
 )
 UNSOUND = "<h1>Order</h1><p>Thanks.</p><img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"
 
