@@ -121,7 +121,7 @@ class Settings:
         "", _text, "Job queue, `redis://...` or `postgresql://...`; empty is the database."
     )
     row_security: str = _setting(
-        "off",
+        "auto",
         _one_of("off", "auto", "on"),
         "Whether the database itself keeps organizations apart, behind the code that does so: "
         "`on` does not start without, `auto` goes without where the database lacks the role for "
