@@ -77,8 +77,8 @@ ABBREVIATIONS = {
     **{
         word.lower(): word
         for word in (
-            *("API", "BCC", "BIMI", "CC", "DKIM", "DMARC", "DNS", "DNSBL", "GMX", "ID", "IMAP"),
-            *("IP", "ISP", "MTA-STS", "MX", "REST", "RSA", "SMTP", "SPF", "SVG", "URL", "VMC"),
+            *("API", "BCC", "BIMI", "CC", "DANE", "DKIM", "DMARC", "DNS", "DNSBL", "GMX", "ID"),
+            *("IMAP", "IP", "ISP", "MTA-STS", "MX", "REST", "RSA", "SMTP", "SPF", "SVG", "TLS", "URL", "VMC"),
         )
     },
     "graphql": "GraphQL",
@@ -86,7 +86,11 @@ ABBREVIATIONS = {
     "ipv6": "IPv6",
     "vmta": "vMTA",
 }
-SAID_OTHERWISE = {"AV_SCAN": "Virus scan", "MTA_STS": "MTA-STS", "SELF_HOSTED": "Self-hosted"}
+SAID_OTHERWISE = {
+    "AV_SCAN": N_("Virus scan"),
+    "MTA_STS": "MTA-STS",
+    "SELF_HOSTED": N_("Self-hosted"),
+}
 """Values whose names people do not say."""
 
 

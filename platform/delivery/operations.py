@@ -153,8 +153,7 @@ INSERT_SPOOLED = """
             address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
             created_at, tracks
         FROM unnest(string_to_array({}, E'\\n', '')::uuid[], string_to_array({}, E'\\n', ''),
-            string_to_array({}, E'\\n', ''), string_to_array({}, E'\\n', ''),
-            string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
+            {}::text[], {}::text[], string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
         AS n (id, token, address, address_key, place, nth)
         JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[],
             {}::smallint[], {}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
@@ -194,8 +193,9 @@ def _columns(deliveries: Sequence[NewDelivery]) -> list[object]:
     return [
         joined(delivery.id for delivery in deliveries),
         joined(delivery.token for delivery in deliveries),
-        joined(delivery.address for delivery in deliveries),
-        joined(delivery.address_key for delivery in deliveries),
+        # These may be whatever somebody wrote, empty ones among them.
+        [delivery.address for delivery in deliveries],
+        [delivery.address_key for delivery in deliveries],
         joined(places),
         *([value(delivery) for delivery in shared] for value in _SHARED_COLUMNS),
     ]

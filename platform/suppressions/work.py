@@ -85,7 +85,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
     ]
     rows = await fetch(
         "SELECT own.nth, found.reason "
-        "FROM unnest(string_to_array({}, E'\\n', ''), string_to_array({}, E'\\n', ''), "
+        "FROM unnest({}::text[], string_to_array({}, E'\\n', ''), "
         "string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY "
         "AS own (address_key, erased_key, place, nth) "
         "JOIN unnest({}::uuid[], {}::uuid[], {}::text[]) WITH ORDINALITY "
@@ -96,7 +96,7 @@ async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason 
         "AND (found.expires_at IS NULL OR found.expires_at > {}) "
         "AND (found.stream IS NULL OR found.stream = asked.stream) "
         "AND (asked.stream = {} OR found.reason <> {})",
-        joined(keys * times),
+        keys * times,
         joined(erased),
         joined(places * times),
         [each.organization_id for each in shared],
