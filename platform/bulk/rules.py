@@ -17,8 +17,6 @@ LISTED = timedelta(days=30)
 """How long it is shown what was done."""
 LONGEST_WAIT = timedelta(hours=24)
 """How long it waits for what keeps it from going on, such as a block; then it is given up."""
-MOST_ASIDE = 100
-"""Sending domains whose messages it sets aside; what one more keeps from it makes it wait whole."""
 MOST_FAILURES = 5
 """Pages one after the other that could not be done; then it is given up."""
 

@@ -46,10 +46,6 @@ class Later(Exception):
     """What keeps it from being done will pass, and nothing was done; the text says what it is."""
 
 
-class Kept(Later):
-    """The same as `Later`, but only messages of the same domain are kept from it."""
-
-
 def is_passing(refusal: OperationError) -> bool:
     """Say whether the same is worth trying again later."""
     return isinstance(refusal, Unavailable) or refusal.error_code in PASSING
@@ -131,8 +127,7 @@ async def _resend(id: uuid.UUID, actor: Actor, message: FoundMessage, wanted: Me
             raise StopsAll(refusal.sentence) from refusal
         if is_passing(refusal):
             await forget_refusal(actor.organization_id, RESEND, key)
-            blocked = refusal.error_code is ErrorCode.AUTO_BLOCK_ACTIVE
-            raise (Kept if blocked else Later)(refusal.sentence) from refusal
+            raise Later(refusal.sentence) from refusal
         # It is no longer kept, its domain is gone, or it obeys the rules no more.
         return Did(refused=1)
     return Did(1)

@@ -5,7 +5,6 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
-    Boolean,
     DoublePrecision,
     ForeignKey,
     Integer,
@@ -45,10 +44,6 @@ class BulkAction(Table, db=DB, tablename="bulk_actions"):
     newest_at = Timestamptz(null=True, default=None, help_text="Time of the first message.")
     oldest_at = Timestamptz(null=True, default=None, help_text="Time of the last one.")
     share = DoublePrecision(default=0.0, help_text="Of that time, what is done.")
-    is_walked = Boolean(default=False, help_text="Only what was set aside is left.")
-    aside = JSONB(default="{}", help_text="What was set aside, by sending domain.")
-    waiting = BigInt(default=0, help_text="Messages that were set aside and are not done yet.")
-    waiting_for = Text(null=True, default=None, help_text="Why they, or all that is left, wait.")
     failures = Integer(default=0, help_text="Pages that failed, one after the other.")
     failure = Text(null=True, default=None)
     waiting_since = Timestamptz(

@@ -21,11 +21,9 @@ from ..core.shares import share_of
 from ..delivery.matching import recipient_counts
 from ..messages.queries import FoundMessage, MessageFilter, list_messages
 from ..security.later import Asked, actor_of
-from .aside import Aside, Asides, read_asides, reason, total, written
 from .rules import (
     LISTED,
     LONGEST_WAIT,
-    MOST_ASIDE,
     MOST_FAILURES,
     MOST_RECIPIENTS,
     NEEDS,
@@ -33,7 +31,7 @@ from .rules import (
     SMALL_PAGE,
     BulkKind,
 )
-from .steps import ONE_BY_ONE, TOGETHER, Did, Kept, Later, StopsAll, is_passing
+from .steps import ONE_BY_ONE, TOGETHER, Did, Later, StopsAll, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +78,6 @@ async def _one_page(row: Mapping[str, Any]) -> bool:
     wanted = msgspec.convert(msgspec.json.decode(row["filter"]), MessageFilter)
     try:
         actor.require(NEEDS[BulkKind(row["kind"])])
-        if row["is_walked"]:
-            return await _come_back(row, actor, wanted)
         if row["place"] is None:
             row = await _with_bounds(row, actor, wanted)
         size = PAGE if row["kind"] in TOGETHER else SMALL_PAGE
@@ -166,144 +162,54 @@ async def _do(
     row: Mapping[str, Any], actor: Actor, wanted: MessageFilter, page: Page[FoundMessage]
 ) -> bool:
     kind = BulkKind(row["kind"])
-    asides = read_asides(row["aside"])
     did = Did()
     stop: Later | StopsAll | None = None
     if kind in ONE_BY_ONE:
-        page, did, stop = await _one_by_one(row, actor, wanted, page, asides=asides)
+        # Each is a change of its own that does nothing when it is done again.
+        for nth, message in enumerate(page.items):
+            try:
+                did += await ONE_BY_ONE[kind](row["id"], actor, message, wanted)
+            except (Later, StopsAll) as why:
+                if nth == 0:
+                    raise
+                page, stop = _first(page, nth), why
+                break
     async with transaction() as tx:
-        if not await _note(row, page, asides):
+        if not await _note(row, page):
             # Somebody stopped it, or another worker was here first.
             return False
         if kind in TOGETHER:
             did += await TOGETHER[kind](tx, actor, page.items, wanted)
-        await _count(row["id"], did)
+        await fetch(
+            "UPDATE bulk_actions SET affected = affected + {}, refused = refused + {} "
+            "WHERE id = {}",
+            did.affected,
+            did.refused,
+            row["id"],
+        )
     if stop is not None:
         raise stop
-    return page.has_next or bool(asides)
+    return page.has_next
 
 
-async def _one_by_one(
-    row: Mapping[str, Any],
-    actor: Actor,
-    wanted: MessageFilter,
-    page: Page[FoundMessage],
-    *,
-    asides: dict[str, Aside] | None = None,
-) -> tuple[Page[FoundMessage], Did, Later | StopsAll | None]:
-    """Do it to each message of a page; return how much of it is done, and what stopped it there.
-
-    What only some domains are kept from is added to *asides*, and stops it where there are none.
-
-    Raises:
-        Later, StopsAll: the first message is kept from it already.
-    """
-    did = Did()
-    act = ONE_BY_ONE[BulkKind(row["kind"])]
-    # Each is a change of its own that does nothing when it is done again.
-    for nth, message in enumerate(page.items):
-        domain = message.sender_domain
-        if asides and domain in asides:
-            asides[domain] = replace(asides[domain], count=asides[domain].count + 1)
-            continue
-        try:
-            did += await act(row["id"], actor, message, wanted)
-        except (Later, StopsAll) as why:
-            if isinstance(why, Kept) and asides is not None and len(asides) < MOST_ASIDE:
-                asides[domain] = Aside(message.id, 1, str(why))
-                continue
-            if nth == 0:
-                raise
-            return _first(page, nth), did, why
-    return page, did, None
-
-
-async def _come_back(row: Mapping[str, Any], actor: Actor, wanted: MessageFilter) -> bool:
-    """Do it to messages that were set aside, of the first domain that is free again.
-
-    Raises:
-        Later: none is.
-    """
-    asides = read_asides(row["aside"])
-    kept: Later | None = None
-    for domain, aside in asides.items():
-        mine = replace(wanted, sender_domain=domain)
-        request = PageRequest(first=SMALL_PAGE, after=aside.begins_at(mine), maximum=PAGE)
-        page = await list_messages(actor, request, wanted=mine)
-        try:
-            page, did, stop = await _one_by_one(row, actor, mine, page)
-        except Kept as why:
-            kept = kept or why
-            continue
-        left = {**asides, domain: aside.after(page)} if page.has_next else _without(asides, domain)
-        async with transaction():
-            if not await _note_aside(row, left):
-                return False
-            await _count(row["id"], did)
-        if stop is not None and not isinstance(stop, Kept):
-            raise stop
-        return bool(left)
-    if kept is not None:
-        raise kept
-    return False
-
-
-def _without(asides: Asides, domain: str) -> Asides:
-    return {name: aside for name, aside in asides.items() if name != domain}
-
-
-async def _count(id: uuid.UUID, did: Did) -> None:
-    await fetch(
-        "UPDATE bulk_actions SET affected = affected + {}, refused = refused + {} WHERE id = {}",
-        did.affected,
-        did.refused,
-        id,
-    )
-
-
-async def _note(row: Mapping[str, Any], page: Page[FoundMessage], asides: Asides) -> bool:
+async def _note(row: Mapping[str, Any], page: Page[FoundMessage]) -> bool:
     """Note how far it is; say whether it was still there."""
     until = page.items[-1].created_at if page.items else None
     share = 1.0
     if page.has_next and until and row["newest_at"] and row["oldest_at"]:
         share = share_of(row["newest_at"], row["oldest_at"], until)
-    seen = row["seen"] + len(page.items)
-    is_over = not page.has_next and not asides
     changed = await fetch(
-        "UPDATE bulk_actions SET place = {}, seen = {}, share = {}, failures = 0, "
-        "waiting_since = NULL, is_walked = {}, aside = {}::jsonb, waiting = {}, "
-        "waiting_for = {}::text, state = {}, completed_at = {}::timestamptz "
+        "UPDATE bulk_actions SET place = {}, seen = seen + {}, share = {}, failures = 0, "
+        "waiting_since = NULL, "
+        "state = {}, completed_at = {}::timestamptz "
         "WHERE id = {} AND state = 'running' AND place IS NOT DISTINCT FROM {} RETURNING id",
         page.cursors[-1] if page.cursors else row["place"],
-        seen,
-        share * (1 - total(asides) / seen) if seen else share,
-        not page.has_next,
-        written(asides),
-        total(asides),
-        reason(asides),
-        "done" if is_over else "running",
-        clock.now() if is_over else None,
+        len(page.items),
+        share,
+        "running" if page.has_next else "done",
+        None if page.has_next else clock.now(),
         row["id"],
         row["place"],
-    )
-    return bool(changed)
-
-
-async def _note_aside(row: Mapping[str, Any], left: Asides) -> bool:
-    """Note what is still set aside; say whether it was as it is in *row*."""
-    changed = await fetch(
-        "UPDATE bulk_actions SET aside = {}::jsonb, waiting = {}, waiting_for = {}::text, "
-        "share = {}, failures = 0, waiting_since = NULL, state = {}, "
-        "completed_at = {}::timestamptz "
-        "WHERE id = {} AND state = 'running' AND is_walked AND aside = {}::jsonb RETURNING id",
-        written(left),
-        total(left),
-        reason(left),
-        1 - total(left) / max(1, row["seen"]),
-        "running" if left else "done",
-        None if left else clock.now(),
-        row["id"],
-        row["aside"],
     )
     return bool(changed)
 
@@ -312,10 +218,9 @@ async def _wait(id: uuid.UUID, why: str) -> None:
     """Leave it where it is until the sweep asks for it again; give it up if that never helps."""
     now = clock.now()
     rows = await fetch(
-        "UPDATE bulk_actions SET waiting_since = coalesce(waiting_since, {}), waiting_for = {} "
+        "UPDATE bulk_actions SET waiting_since = coalesce(waiting_since, {}) "
         "WHERE id = {} AND state = 'running' RETURNING waiting_since",
         now,
-        why,
         id,
     )
     if rows and now - rows[0]["waiting_since"] >= LONGEST_WAIT:

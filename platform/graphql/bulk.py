@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from ..bulk import operations, queries, tables
-from ..bulk.rules import LISTED, MOST_OPEN, OPEN, BulkKind, BulkState
+from ..bulk.rules import LISTED, MOST_OPEN, BulkKind, BulkState
 from ..core.actor import Actor
 from .context import Info, actor_of
 from .enums import describe_enum
@@ -74,17 +74,6 @@ class BulkAction(Node):
     )
     def refused(self) -> BigInt:
         return BigInt(self.row.refused)
-
-    @strawberry.field(
-        description="Messages that are set aside because something keeps their domain from "
-        "sending, such as an auto-block. They are done when that is over, within a day at most."
-    )
-    def waiting(self) -> BigInt:
-        return BigInt(self.row.waiting)
-
-    @strawberry.field(description="Why these wait, or all that is left; null while nothing has to.")
-    def waiting_for(self) -> str | None:
-        return self.row.waiting_for if self.row.state in OPEN else None
 
     @strawberry.field(description="How much of it is done, 0 to 1, by time.")
     def progress(self) -> float:

@@ -15,19 +15,16 @@ START = """
       bulkAction { uuid kind state messages affected } } }
 """
 LIST = """
-    { organization { bulkActions { nodes { uuid kind state messages affected refused waiting
-      waitingFor progress failure completedAt } } } }
+    { organization { bulkActions { nodes { uuid kind state messages affected refused progress
+      failure completedAt } } } }
 """
 SEND = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { uuid } } }"
 
 
-async def send(client: Client, actor: Actor, *, domain: str | None = None, **values: Any) -> str:
-    """Send a message from a domain, or from any of the organization's, and return its UUID."""
-    if domain is None:
-        rows = await fetch(
-            "SELECT name FROM domains WHERE organization_id = {}", actor.organization_id
-        )
-        domain = rows[0]["name"] if rows else (await make_domain(actor.organization_id)).name
+async def send(client: Client, actor: Actor, **values: Any) -> str:
+    """Send a message from a domain of the organization's, and return its UUID."""
+    rows = await fetch("SELECT name FROM domains WHERE organization_id = {}", actor.organization_id)
+    domain = rows[0]["name"] if rows else (await make_domain(actor.organization_id)).name
     message = {
         "from": f"Shop <shop@{domain}>",
         "to": ["ada@dest.example"],

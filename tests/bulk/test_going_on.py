@@ -20,7 +20,6 @@ from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
-    make_domain,
     make_membership,
     make_organization,
     make_project,
@@ -148,16 +147,13 @@ async def test_a_key_goes_on_where_people_are_asked_for_a_second_factor(client: 
     assert len(await sent_again(actor, message)) == 1
 
 
-async def block(actor: Actor, *, until: Any, name: str | None = None) -> None:
-    """Keep a domain, or all of them, from sending."""
+async def block(actor: Actor, *, until: Any) -> None:
     await fetch(
         "UPDATE domains SET blocked_by = {}, blocked_until = {}::timestamptz "
-        "WHERE organization_id = {} AND ({}::text IS NULL OR name = {})",
+        "WHERE organization_id = {}",
         new_id(),
         until,
         actor.organization_id,
-        name,
-        name,
     )
 
 
@@ -176,10 +172,8 @@ async def test_a_block_that_ends_is_waited_for(client: Client) -> None:
         await run_bulk(id)
     done = await shown(client, actor)
 
-    assert (blocked["state"], blocked["messages"], blocked["refused"]) == ("RUNNING", 3, 0)
-    assert (blocked["waiting"], blocked["affected"], blocked["progress"]) == (3, 0, 0.0)
+    assert (blocked["state"], blocked["messages"], blocked["refused"]) == ("RUNNING", 0, 0)
     assert (done["state"], done["affected"], done["refused"]) == ("DONE", 3, 0)
-    assert (done["messages"], done["waiting"], done["waitingFor"]) == (3, 0, None)
     [row] = await fetch(
         "SELECT count(*) AS n FROM messages WHERE organization_id = {}", actor.organization_id
     )
@@ -197,104 +191,8 @@ async def test_a_block_that_does_not_end_is_not_waited_for_for_ever(client: Clie
         await run_bulk(id)
 
     found = await shown(client, actor)
-    assert (found["state"], found["affected"], found["waiting"]) == ("FAILED", 0, 1)
+    assert (found["state"], found["messages"]) == ("FAILED", 0)
     assert "auto-block" in found["failure"]
-    assert found["waitingFor"] is None
-
-
-async def resent(actor: Actor, *originals: str) -> dict[str, int]:
-    """Return how often each domain has sent a message again."""
-    rows = await fetch(
-        "SELECT sender_domain AS name, count(*) AS n FROM messages WHERE organization_id = {} "
-        "AND id <> ALL({}::uuid[]) GROUP BY 1",
-        actor.organization_id,
-        [uuid.UUID(each) for each in originals],
-    )
-    return {row["name"]: row["n"] for row in rows}
-
-
-async def test_a_domain_that_is_blocked_holds_up_no_other(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work, "SMALL_PAGE", 2)
-    actor = await make_actor()
-    names = [(await make_domain(actor.organization_id)).name for _ in range(3)]
-    messages = [await send(client, actor, domain=name) for _ in range(5) for name in names]
-    for message in messages:
-        await become(message, "bounced")
-    free, first, second = names
-    hour = timedelta(hours=1)
-    await block(actor, until=clock.now() + hour, name=first)
-    await block(actor, until=clock.now() + 3 * hour, name=second)
-    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
-
-    await run_bulk(id)
-    waits, sent = await shown(client, actor), await resent(actor, *messages)
-    await run_bulk(id)
-    again = await shown(client, actor)
-    with clock.frozen(clock.now() + 2 * hour):
-        await run_bulk(id)
-    half, sent_later = await shown(client, actor), await resent(actor, *messages)
-    with clock.frozen(clock.now() + 4 * hour):
-        await run_bulk(id)
-        await run_bulk(id)
-    done, sent_at_last = await shown(client, actor), await resent(actor, *messages)
-
-    assert waits == again
-    assert (waits["state"], waits["messages"], waits["affected"]) == ("RUNNING", 15, 5)
-    assert (waits["waiting"], waits["progress"]) == (10, pytest.approx(1 / 3))
-    assert waits["waitingFor"].startswith("An auto-block keeps ")
-    assert (half["state"], half["affected"], half["waiting"]) == ("RUNNING", 10, 5)
-    assert second in half["waitingFor"]
-    assert (done["state"], done["affected"], done["waiting"]) == ("DONE", 15, 0)
-    assert (done["messages"], done["refused"], done["progress"]) == (15, 0, 1.0)
-    assert sent == {free: 5}
-    assert sent_later == {free: 5, first: 5}
-    assert sent_at_last == {free: 5, first: 5, second: 5}
-
-
-async def test_what_is_set_aside_is_given_up_after_a_day_and_the_rest_is_done(
-    client: Client,
-) -> None:
-    actor = await make_actor()
-    free, blocked = [(await make_domain(actor.organization_id)).name for _ in range(2)]
-    messages = [await send(client, actor, domain=name) for name in (free, blocked, free)]
-    for message in messages:
-        await become(message, "bounced")
-    await block(actor, until=None, name=blocked)
-
-    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
-    await run_bulk(id)
-    with clock.frozen(clock.now() + LONGEST_WAIT):
-        await run_bulk(id)
-
-    found = await shown(client, actor)
-    assert (found["state"], found["affected"], found["waiting"]) == ("FAILED", 2, 1)
-    assert blocked in found["failure"]
-    assert await resent(actor, *messages) == {free: 2}
-
-
-async def test_with_too_many_domains_aside_it_waits_as_a_whole(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work, "MOST_ASIDE", 1)
-    actor = await make_actor()
-    names = [(await make_domain(actor.organization_id)).name for _ in range(2)]
-    messages = [await send(client, actor, domain=name) for name in names]
-    for message in messages:
-        await become(message, "bounced")
-    await block(actor, until=clock.now() + timedelta(hours=1))
-
-    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
-    await run_bulk(id)
-    waits = await shown(client, actor)
-    with clock.frozen(clock.now() + timedelta(hours=2)):
-        await run_bulk(id)
-    done = await shown(client, actor)
-
-    assert (waits["state"], waits["messages"], waits["waiting"]) == ("RUNNING", 1, 1)
-    assert (done["state"], done["affected"], done["waiting"]) == ("DONE", 2, 0)
-    assert await resent(actor, *messages) == dict.fromkeys(names, 1)
 
 
 async def test_what_is_done_before_it_has_to_wait_is_not_done_again(
