@@ -78,7 +78,8 @@ ABBREVIATIONS = {
         word.lower(): word
         for word in (
             *("API", "BCC", "BIMI", "CC", "DANE", "DKIM", "DMARC", "DNS", "DNSBL", "GMX", "ID"),
-            *("IMAP", "IP", "ISP", "MTA-STS", "MX", "REST", "RSA", "SMTP", "SPF", "SVG", "TLS", "URL", "VMC"),
+            *("IMAP", "IP", "ISP", "MTA-STS", "MX", "REST", "RSA", "SMTP", "SPF", "SVG", "TLS"),
+            *("URL", "VMC"),
         )
     },
     "graphql": "GraphQL",

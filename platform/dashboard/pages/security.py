@@ -28,7 +28,7 @@ METRICS = {
     "HARD_BOUNCE_RATE": (N_("of what ended bounced hard"), "%"),
     "COMPLAINT_RATE": (N_("of what was delivered was complained about"), "%"),
     "BLOCK_RATE": (N_("of the attempts were blocked by receivers"), "%"),
-    "SEVERE_LISTINGS": (N_("× its address on a list that many receivers refuse"), ""),
+    "SEVERE_LISTINGS": (N_("times its address is on a list by which many receivers refuse"), ""),
     "DEFERRAL_RATE": (N_("of the attempts were refused for now"), "%"),
     "VOLUME_RATIO": (N_("times the mail of a usual hour"), ""),
     "FAILED_SIGN_INS": (N_("wrong passwords, codes and keys"), ""),
