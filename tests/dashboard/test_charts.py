@@ -65,7 +65,7 @@ async def test_what_waits_is_drawn_by_when_it_was_accepted(client: Client) -> No
 
     page = (await browser.get(f"/o/{organization.slug}/analytics?period=24h")).text
 
-    assert "2 messages still wait, by when they were accepted" in page
+    assert "2 recipients still wait, by when the mail was accepted" in page
     assert page.count(": Waiting 2</title>") == 1
     assert page.count(": Waiting 0</title>") >= 23
 

@@ -100,7 +100,8 @@ async def test_a_page_with_a_frame_is_sound_with_it(
     faults = await watched.faults()
     innermost = page.frames[-1]
     said = await innermost.evaluate(
-        "[document.documentElement.lang, document.title, document.querySelector('[role=main]').lang, "
+        "[document.documentElement.lang, document.title, "
+        "document.querySelector('[role=main]').lang, "
         "document.querySelector('[role=main] h1').textContent, document.bgColor]"
     )
     sandboxes = [
