@@ -6,6 +6,7 @@ import asyncpg
 
 from . import tenants
 from .database import DB, close_pool, fetch, start_pool, start_tenant_pool, stop_tenant_pool
+from .reaching import is_unreachable
 from .settings import SettingsError, settings
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ async def _started(url: str, *, size: int) -> str | None:
     try:
         await start_tenant_pool(url, size=size)
     except asyncpg.PostgresError as error:
+        if is_unreachable(error):
+            # It says nothing of the role, and without the wall this process would stay without.
+            raise
         return str(error)
     assert DB.tenant_pool is not None
     if await DB.tenant_pool.fetchval("SELECT current_user") != tenants.ROLE:
@@ -64,7 +68,10 @@ async def _started(url: str, *, size: int) -> str | None:
 async def bypassed() -> str | None:
     """Return why no policy would bind the role, None if they all do."""
     rows = await fetch(
-        "SELECT rolsuper, rolbypassrls, EXISTS (SELECT FROM pg_class "
+        "SELECT rolsuper, rolbypassrls, "
+        # The last that `postlane migrate` gives it.
+        "has_table_privilege(pg_roles.oid, 'organizations', 'SELECT') AS reads, "
+        "EXISTS (SELECT FROM pg_class "
         "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
         "AND pg_has_role(pg_roles.oid, relowner, 'USAGE')) AS owns "
         "FROM pg_roles WHERE rolname = {}",
@@ -73,4 +80,6 @@ async def bypassed() -> str | None:
     for row in rows:
         if row["rolsuper"] or row["rolbypassrls"] or row["owns"]:
             return f"the role {tenants.ROLE} owns tables, bypasses policies or is a superuser"
+        if not row["reads"]:
+            return f"the role {tenants.ROLE} has no rights yet, which `postlane migrate` gives it"
     return None if rows else f"there is no role {tenants.ROLE}"

@@ -14,7 +14,7 @@ import asyncpg
 
 from ..core import clock
 from ..core.actor import OrganizationId
-from ..core.database import Tx, fetch, transaction
+from ..core.database import Tx, fetch, fetch_of_all, transaction
 from ..core.ids import new_id
 from ..core.settings import settings
 from ..core.storable import to_json
@@ -266,7 +266,7 @@ async def _statuses(domain_id: uuid.UUID) -> Statuses:
 
 
 async def _is_claimed(domain: Domain) -> bool:
-    rows = await fetch(
+    rows = await fetch_of_all(
         "SELECT FROM domains WHERE name = {} AND id <> {} AND status = ANY({}::text[])",
         domain.name,
         domain.id,

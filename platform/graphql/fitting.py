@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def noted() -> frozenset[str]:
     """Return the digest of each document that was found to fit the schema of this very code."""
     try:
         code, *digests = _file().read_text("ascii").split()
-    except (OSError, ValueError):
+        return frozenset(digests) if code == _code() else frozenset()
+    except (OSError, ValueError, PackageNotFoundError):
         return frozenset()
-    return frozenset(digests) if code == _code() else frozenset()
 
 
 def note(digests: Iterable[str]) -> None:
@@ -38,7 +38,7 @@ def note(digests: Iterable[str]) -> None:
         return
     file = _file()
     unfinished = file.with_suffix(f".{os.getpid()}")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, PackageNotFoundError):
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text("\n".join([_code(), *sorted(digests)]), "ascii")
         unfinished.replace(file)

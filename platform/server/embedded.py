@@ -36,7 +36,7 @@ CONFIGURATION = """
 # Written by Postlane at every start; put your own settings in postgresql.auto.conf.
 listen_addresses = ''
 unix_socket_permissions = 0700
-max_connections = 200
+max_connections = 400
 shared_buffers = 128MB
 wal_compression = on
 max_wal_size = 2GB

@@ -11,6 +11,7 @@ Run as a module this is the nursery itself; `Nursery` is the supervisor's side o
 import argparse
 import asyncio
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -22,6 +23,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from .faults import CommandFailed
 from .launch import LAUNCH, end_with_parent
 
@@ -29,6 +32,8 @@ ENTRY = "postlane.server.cli:run"
 """What a program does, given its arguments; it returns the exit code."""
 SHARED = "postlane.server.shared"
 """What is imported before the first program is forked."""
+LOOK_SECONDS = 0.1
+ASKS_TO_END = (signal.SIGTERM, signal.SIGHUP)
 
 
 class NurseryClosed(CommandFailed):
@@ -55,8 +60,9 @@ class Nursery:
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._forking = asyncio.Lock()
-        self._answer: asyncio.Future[int] | None = None
-        self._ended: dict[int, asyncio.Future[int]] = {}
+        self._answer: asyncio.Future[Forked] | None = None
+        self._running: dict[int, Forked] = {}
+        self._outliving: set[asyncio.Task[None]] = set()
 
     async def fork(
         self,
@@ -70,23 +76,36 @@ class Nursery:
 
         Raises:
             NurseryClosed: the nursery itself does not run.
+            OSError: there is no room for another process now.
         """
         request = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "niceness": niceness,
         }
+        asking = asyncio.create_task(self._ask(request, os.dup(output)))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # What is forked all the same would be nobody's.
+            asking.add_done_callback(_end)
+            raise
+
+    async def _ask(self, request: Mapping[str, Any], output: int) -> Forked:
         asked = json.dumps(request).encode() + b"\n"
-        async with self._forking:
-            channel = await self._ensure()
-            loop = asyncio.get_running_loop()
-            self._answer = loop.create_future()
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                # The file goes with the first byte; a socket may not take all of the rest at once.
-                socket.send_fds(channel, [asked[:1]], [output])
-                await loop.sock_sendall(channel, asked[1:])
-            pid = await self._answer
-            return Forked(pid, self._ended[pid])
+        try:
+            async with self._forking:
+                channel = await self._ensure()
+                loop = asyncio.get_running_loop()
+                self._answer = loop.create_future()
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    # The file goes with the first byte; a socket may not take all of the rest at
+                    # once.
+                    socket.send_fds(channel, [asked[:1]], [output])
+                    await loop.sock_sendall(channel, asked[1:])
+                return await self._answer
+        finally:
+            os.close(output)
 
     async def stop(self) -> None:
         """End the nursery; programs that still run are asked to end by the kernel."""
@@ -119,21 +138,51 @@ class Nursery:
         """Hear what the nursery says until it has gone, and its programs with it."""
         with channel:
             async for event in _events(channel):
-                pid = event["pid"]
-                if "code" in event:
-                    self._ended.pop(pid).set_result(event["code"])
-                    continue
-                self._ended[pid] = asyncio.get_running_loop().create_future()
-                if self._answer is not None and not self._answer.done():
-                    self._answer.set_result(pid)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(
-                NurseryClosed("Postlane's programs cannot be started; the lines above say why.")
-            )
-        for ended in self._ended.values():
-            # The kernel asks them to end; what they end with, nobody hears.
-            ended.set_result(-signal.SIGTERM)
-        self._ended.clear()
+                if "fault" in event:
+                    self._answered(OSError(event["fault"], os.strerror(event["fault"])))
+                elif "code" in event:
+                    self._running.pop(event["pid"]).ended.set_result(event["code"])
+                else:
+                    forked = Forked(event["pid"], asyncio.get_running_loop().create_future())
+                    self._running[forked.pid] = forked
+                    self._answered(forked)
+        self._answered(
+            NurseryClosed("Postlane's programs cannot be started; the lines above say why.")
+        )
+        # The kernel asks them to end. How they do, nobody hears; when, has to be looked at: what
+        # takes their places would find their ports taken.
+        for forked in self._running.values():
+            task = asyncio.create_task(_outlive(forked))
+            self._outliving.add(task)
+            task.add_done_callback(self._outliving.discard)
+        self._running.clear()
+
+    def _answered(self, answer: "Forked | Exception") -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if isinstance(answer, Forked):
+            self._answer.set_result(answer)
+        else:
+            self._answer.set_exception(answer)
+
+
+async def _outlive(forked: Forked) -> None:
+    while _is_alive(forked.pid):  # noqa: ASYNC110 it is another process's
+        await asyncio.sleep(LOOK_SECONDS)
+    forked.ended.set_result(-signal.SIGTERM)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _end(asking: "asyncio.Task[Forked]") -> None:
+    if not asking.cancelled() and asking.exception() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(asking.result().pid, signal.SIGTERM)
 
 
 async def _events(channel: socket.socket) -> AsyncIterator[dict[str, int]]:
@@ -181,12 +230,31 @@ def _serve(channel: socket.socket) -> tuple[dict[str, Any], int] | None:
                 asked = _read(channel)
                 if asked is None:
                     return None
-                pid = os.fork()
+                if asked[1] < 0:
+                    _tell(channel, fault=errno.EMFILE)
+                    continue
+                # Ignored here, what asks a program to end would be lost if it came between the
+                # fork and the program's own handlers; blocked, it waits.
+                signal.pthread_sigmask(signal.SIG_BLOCK, ASKS_TO_END)
+                pid = _fork(channel)
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
                     return asked
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKS_TO_END)
                 os.close(asked[1])
-                _tell(channel, pid=pid)
+
+
+def _fork(channel: socket.socket) -> int | None:
+    """Fork, and tell the supervisor whom; None if there is no room for another process."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        # Those that run are to run on.
+        _tell(channel, fault=error.errno or errno.EAGAIN)
+        return None
+    if pid:
+        _tell(channel, pid=pid)
+    return pid
 
 
 def _read(channel: socket.socket) -> tuple[dict[str, Any], int] | None:
@@ -195,7 +263,7 @@ def _read(channel: socket.socket) -> tuple[dict[str, Any], int] | None:
         return None
     # The supervisor asks for one program, and waits for the answer.
     with channel.makefile("rb") as lines:
-        return json.loads(first + lines.readline()), files[0]
+        return json.loads(first + lines.readline()), files[0] if files else -1
 
 
 def _tell(channel: socket.socket, **event: int) -> None:
@@ -223,6 +291,7 @@ def _become(entry: str, request: dict[str, Any], output: int, *, parent: int) ->
     for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKS_TO_END)
     end_with_parent(signal.SIGTERM, parent=parent)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for file, standard in ((nothing, 0), (output, 1), (output, 2)):

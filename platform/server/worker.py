@@ -15,6 +15,7 @@ from .faults import CommandFailed
 
 _LOADED: list[str] = []
 """What was loaded after the start."""
+_loading = asyncio.Lock()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,7 +62,9 @@ async def read_page(asking: Asking) -> Page:
 
 async def _load_documents() -> None:
     # In a thread: the schema takes seconds to load, and jobs go on meanwhile.
-    if not _LOADED:
-        await asyncio.to_thread(import_module, ".documents", __package__)
-        keep_loaded()
-        _LOADED.append(".documents")
+    # One waits for it, and the others for that one.
+    async with _loading:
+        if not _LOADED:
+            await asyncio.to_thread(import_module, ".documents", __package__)
+            keep_loaded()
+            _LOADED.append(".documents")

@@ -12,7 +12,7 @@ from ..accounts.queries import get_plan
 from ..audit.operations import record
 from ..core import clock
 from ..core.actor import Actor, OrganizationId, Permission
-from ..core.database import Tx, fetch, transaction
+from ..core.database import Tx, fetch, fetch_of_all, transaction
 from ..core.errors import Conflict, DetailCode, InvalidInput, NotFound
 from ..core.ids import new_id
 from ..core.queue import JobName, enqueue
@@ -181,7 +181,7 @@ async def refuse_address(tx: Tx, address: str | None, *, vmta_id: uuid.UUID | No
         raise InvalidInput.of("ipAddress", DetailCode.NOT_ALLOWED, message)
     # No unique index: the deployment's operator may let shared vMTAs have one address.
     await fetch("SELECT pg_advisory_xact_lock(hashtextextended({}, 7180))", address)
-    taken = await fetch("SELECT id FROM vmtas WHERE ip_address = {}", address)
+    taken = await fetch_of_all("SELECT id FROM vmtas WHERE ip_address = {}", address)
     if any(row["id"] != vmta_id for row in taken):
         raise AddressInUse
 

@@ -251,8 +251,78 @@ async def test_programs_are_back_after_the_nursery_was_killed(
     assert supervisor.restarts == {"one": 1}
 
 
+async def test_what_outlives_the_nursery_is_waited_for(
+    supervisor: Supervisor, nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    script = (
+        "import os, signal, sys, time\n"
+        "def finish(*_):\n"
+        "    time.sleep(2)\n"
+        "    open(sys.argv[1], 'a').write('finished\\n')\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, finish)\n"
+        "open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n"
+        "time.sleep(60)\n"
+    )
+    await supervisor.add(program(nursery, "one", script, str(notes)))
+    [first] = await lines_of(notes, 1)
+
+    os.kill(psutil.Process(int(first)).ppid(), signal.SIGKILL)
+    said = await lines_of(notes, 3)
+
+    assert said[1] == "finished"
+
+
+async def test_what_cannot_be_forked_now_is_refused_and_the_others_run_on(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    own = program(nursery, "one", NOTE_STARTS, str(notes), "one")
+    await own.start()
+    [first] = await lines_of(notes, 1)
+    forked_by = psutil.Process(int(first.split()[1])).ppid()
+    await asyncio.create_subprocess_exec("prlimit", "--nofile=4", "--pid", str(forked_by))
+    await asyncio.sleep(0.2)
+
+    other = program(nursery, "other", "")
+    with pytest.raises(OSError, match="open files"):
+        await other.start()
+
+    assert psutil.Process(int(first.split()[1])).is_running()
+    own.kill()
+
+
+async def test_a_program_that_is_asked_to_end_at_its_start_ends(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    for _ in range(20):
+        part = program(nursery, "one", "import time; time.sleep(60)")
+        await part.start()
+        await part.stop()
+        assert await part.wait() == -signal.SIGTERM
+
+
+async def test_who_no_longer_waits_for_a_program_leaves_none_behind(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    await program(nursery, "first", "").start()
+    part = program(nursery, "one", NOTE_STARTS, str(notes), "one")
+    starting = asyncio.create_task(part.start())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    starting.cancel()
+    await asyncio.wait([starting])
+    await asyncio.sleep(1)
+
+    said = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    assert [each for each in said if each.startswith("postlane") and str(notes) in each] == []
+
+
 async def test_a_nursery_that_cannot_import_says_so(capfd: pytest.CaptureFixture[str]) -> None:
-    nursery = Nursery(entry=f"{SCRIPTS}:run", shared="tests.server.no_such_module")
+    nursery = Nursery(entry=f"{SCRIPTS}:run", shared="no_such_module")
 
     with pytest.raises(NurseryClosed, match="the lines above say why"):
         await program(nursery, "one", "").start()

@@ -5,7 +5,7 @@ import uuid
 from ...accounts.plans import limits_of
 from ...accounts.queries import get_plan
 from ...core.actor import Actor
-from ...core.database import Tx, fetch
+from ...core.database import Tx, fetch_of_all
 from ...core.errors import DetailCode, InvalidInput
 from ...vmtas import queries as vmtas
 from ..errors import DomainClaimed, DomainExists, TooManyDomains
@@ -32,7 +32,7 @@ async def refuse_taken(actor: Actor, name: str) -> None:
         DomainExists: it has the domain already.
         DomainClaimed: another organization has verified it.
     """
-    rows = await fetch(
+    rows = await fetch_of_all(
         "SELECT organization_id = {} AS own FROM domains "
         "WHERE name = {} AND (organization_id = {} OR status = ANY({}::text[]))",
         actor.organization_id,
@@ -69,7 +69,7 @@ async def refuse_taken_tracking(
     if name is None:
         return
     # Of others only what is verified counts: a name alone takes nothing from its owner.
-    rows = await fetch(
+    rows = await fetch_of_all(
         "SELECT id FROM domains WHERE tracking_domain = {} AND id IS DISTINCT FROM {}::uuid "
         "AND (organization_id = {} OR status = ANY({}::text[]))",
         name,
