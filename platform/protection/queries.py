@@ -167,6 +167,7 @@ def _visible(actor: Actor) -> Where | Or | And:
     return own
 
 
+@across_organizations
 async def strictnesses_of(
     actor: Actor, ids: Collection[uuid.UUID]
 ) -> Mapping[uuid.UUID, Strictness]:
