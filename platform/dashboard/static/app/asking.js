@@ -107,4 +107,7 @@ function settle(root) {
 }
 
 settle(document);
-document.querySelector(".side [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// Not by scrollIntoView, from where the next Tab would go on.
+const here = document.querySelector(".side [aria-current]");
+const side = here?.closest(".side");
+if (side) side.scrollLeft += here.getBoundingClientRect().left - (side.clientWidth - here.offsetWidth) / 2;
