@@ -244,10 +244,11 @@ async def test_no_process_has_more_connections_than_the_page_says(deployment: De
     )
     await connection.close()
 
-    assert "| each worker of `postlane web` | 10, and 1 that listens |" in PAGE
+    web = "10 and 10 behind row-level security, and 1 that listens"
+    assert f"| each worker of `postlane web` | {web} |" in PAGE
     assert "| `postlane worker` | 10, and 1 that listens |" in PAGE
-    assert "| `postlane smtp` | 5 |" in PAGE
-    assert 0 < found <= 2 * (11 + 11 + 5)
+    assert "| `postlane smtp` | 5 and 5 behind row-level security |" in PAGE
+    assert 0 < found <= 2 * (21 + 11 + 10)
 
 
 async def test_a_machine_of_each_kind_may_go_away(deployment: Deployment) -> None:

@@ -157,16 +157,18 @@ async def test_five_days_of_failures_switch_it_off_and_one_success_does_not(
 ) -> None:
     failing = await hooks.create(receiver.url)
     began = clock.now()
-    receiver.then(*[500] * 6, 200, *[500] * 8)
+    receiver.then(*[500] * 3, 200, *[500] * 8)
 
+    # One call, of which one attempt is made at a time: of several, another's failure may be
+    # written down before the success.
+    await hooks.emit("tx")
     for hours in (0, 60, 119):
-        await hooks.emit("tx")
         with clock.frozen(began + timedelta(hours=hours)):
             await hooks.round()
     assert (await hooks.show(failing))["enabled"]
-    assert len(receiver.asked) == 6
+    assert len(receiver.asked) == 3
     with clock.frozen(began + timedelta(hours=121)):
-        # One of those that are due succeeds: the five days begin anew.
+        # It succeeds: the five days begin anew.
         await hooks.round()
     assert (await hooks.show(failing))["enabled"]
     await hooks.emit("tx")
