@@ -31,7 +31,13 @@ from litestar.types import HTTPScope
 
 from postlane.core import clock, row_security
 from postlane.core.actor import Actor
-from postlane.core.database import close_pool, start_pool
+from postlane.core.database import (
+    DB,
+    close_pool,
+    start_pool,
+    start_tenant_pool,
+    stop_tenant_pool,
+)
 from postlane.core.logs import JsonFormatter
 from postlane.core.queue import close_queue, open_queue
 from postlane.core.settings import Settings, settings
@@ -105,6 +111,17 @@ async def database(database_url: str) -> AsyncIterator[None]:
     yield
     await close_queue()
     await close_pool()
+
+
+@pytest.fixture
+async def wall(database: None, database_url: str) -> AsyncIterator[None]:
+    """Tenants' statements run as their role, whatever the setting."""
+    if DB.tenant_pool is not None:
+        yield
+        return
+    await start_tenant_pool(database_url, size=3)
+    yield
+    await stop_tenant_pool()
 
 
 @pytest.fixture

@@ -1,10 +1,5 @@
 """Uids: whether one is taken is found at once, however little the planner knows."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from postlane.core.database import DB, start_tenant_pool, stop_tenant_pool
 from postlane.core.database import fetch as run
 from postlane.core.tenants import acting_for
 from postlane.messages.operations.uids import TAKEN, is_taken
@@ -12,17 +7,6 @@ from tests.factories import default_project, make_organization
 from tests.long_log import make_long_log
 
 COUNT = 3000
-
-
-@pytest.fixture
-async def wall(database: None, database_url: str) -> AsyncIterator[None]:
-    """Tenants' statements run as their role, as those that accept mail do."""
-    if DB.tenant_pool is not None:
-        yield
-        return
-    await start_tenant_pool(database_url, size=3)
-    yield
-    await stop_tenant_pool()
 
 
 async def test_a_project_that_has_just_begun_to_use_uids_is_not_walked_through(wall: None) -> None:

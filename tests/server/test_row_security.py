@@ -26,6 +26,7 @@ from postlane.core.database import (
     TransactionOfOthers,
     close_pool,
     fetch,
+    fetch_of_all,
     start_pool,
     start_tenant_pool,
     stop_tenant_pool,
@@ -72,17 +73,6 @@ NOT_TENANTS = {
     "users": "people belong to several organizations",
 }
 """Tables that no organization owns rows of, and whose they are instead."""
-
-
-@pytest.fixture
-async def wall(database: None, database_url: str) -> AsyncIterator[None]:
-    """Tenants' statements run as their role, whatever the setting."""
-    if DB.tenant_pool is not None:
-        yield
-        return
-    await start_tenant_pool(database_url, size=3)
-    yield
-    await stop_tenant_pool()
 
 
 async def test_every_table_is_a_tenants_and_has_a_policy_or_says_whose_it_is(wall: None) -> None:
@@ -498,3 +488,22 @@ async def test_a_role_that_bypasses_is_no_wall(
 
     assert (finding.verdict, DB.tenant_pool) == (Verdict.FAULT, None)
     assert "Nothing holds tenants' statements back" in finding.sentence
+
+
+async def test_what_is_asked_of_all_is_seen_and_nothing_after_it(wall: None) -> None:
+    own, other = await make_organization(), await make_organization()
+    domain = await make_domain(other.id)
+    statement = "SELECT id FROM domains WHERE id = {}"
+
+    with acting_for([own.id]):
+        outside = await fetch_of_all(statement, domain.id)
+        async with transaction():
+            within = await fetch_of_all(statement, domain.id)
+            after = await fetch(statement, domain.id)
+            with suppress(asyncpg.DataError):
+                await fetch_of_all(statement, "no id")
+            after_a_mistake = await fetch(statement, domain.id)
+        later = await fetch(statement, domain.id)
+
+    assert [len(each) for each in (outside, within)] == [1, 1]
+    assert [len(each) for each in (after, after_a_mistake, later)] == [0, 0, 0]
