@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, CDPSession, Page, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, TimeoutError, async_playwright
 
 from postlane.core.database import fetch
 from tests.dashboard.test_in_a_browser import Watched, signed_up
@@ -106,7 +106,7 @@ async def test_a_passkey_is_made_and_signs_in_by_itself(device: Device, url: str
     await page.context.clear_cookies()
     await page.goto(f"{url}/login")
     await page.click("text=Sign in with a passkey")
-    await page.wait_for_url("**/o/**")
+    await signed_in(page)
 
     assert page.url.partition("?")[0] == home.partition("?")[0]
     assert (await device.credentials())[0]["signCount"] > credential["signCount"]
@@ -126,7 +126,7 @@ async def test_after_the_password_a_passkey_is_the_second_factor(device: Device,
     await page.fill("#password", PASSWORD)
     await page.click("button.main")
     await page.click("button:has-text('Use a passkey')")
-    await page.wait_for_url("**/o/**")
+    await signed_in(page)
 
 
 async def test_a_device_that_is_not_unlocked_signs_nobody_in(device: Device, url: str) -> None:
@@ -177,6 +177,14 @@ async def test_a_passkey_is_renamed_and_removed(device: Device, url: str) -> Non
     await page.goto(f"{url}/login")
     await page.click("text=Sign in with a passkey")
     await page.wait_for_selector("text=This passkey cannot be used here")
+
+
+async def signed_in(page: Page) -> None:
+    """Wait for the organization's page; where it does not come, show what does."""
+    try:
+        await page.wait_for_url("**/o/**")
+    except TimeoutError as error:
+        raise AssertionError(f"{page.url}: {await page.inner_text('body')}") from error
 
 
 async def newest_owner() -> str:
