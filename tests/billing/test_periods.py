@@ -290,6 +290,21 @@ async def test_a_trial_ends_after_thirty_days(database: None) -> None:
     assert await statuses(organization) == []
 
 
+async def test_nothing_is_summed_up_from_before_there_was_anybody() -> None:
+    await make_organization()
+    await fetch("DELETE FROM usage_marks")
+    [oldest] = await fetch("SELECT min(created_at) AS created_at FROM organizations")
+    now: datetime = oldest["created_at"].replace(minute=0, second=0) + timedelta(hours=3)
+
+    with clock.frozen(now + timedelta(minutes=11)):
+        hours = await work.roll_up(bytes_delivered)
+
+    assert hours == 3
+    with clock.frozen(now + timedelta(days=90)):
+        await fetch("DELETE FROM usage_marks")
+        assert await work.roll_up(bytes_delivered) == 30 * 24 - 1
+
+
 async def test_an_hour_is_written_down_once_and_never_changes(client: Client) -> None:
     organization = await make_organization()
     owner = OrganizationId(organization.id)

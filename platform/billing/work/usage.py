@@ -1,7 +1,7 @@
 """Rolling usage up, an hour at a time, once the hour is over."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ...core import clock
 from ...core.actor import OrganizationId
@@ -41,11 +41,17 @@ async def roll_up(bytes_between: Bytes) -> int:
 
 async def _roll_up_one(tx: Tx, bytes_between: Bytes) -> bool:
     now = clock.now()
+    # There is nothing to count before there was anybody.
     await fetch(
-        "INSERT INTO usage_marks (id, rolled_up_to) VALUES (1, {}) ON CONFLICT (id) DO NOTHING",
-        _hour_of(now - FIRST),
+        "INSERT INTO usage_marks (id, rolled_up_to) "
+        "SELECT 1, date_trunc('hour', greatest(min(created_at), {}), 'UTC') FROM organizations "
+        "WHERE NOT EXISTS (SELECT FROM usage_marks) HAVING count(*) > 0 "
+        "ON CONFLICT (id) DO NOTHING",
+        now - FIRST,
     )
     rows = await fetch("SELECT rolled_up_to FROM usage_marks WHERE id = 1 FOR UPDATE")
+    if not rows:
+        return False
     start: datetime = rows[0]["rolled_up_to"]
     end = start + HOUR
     if end + LATE > now:
@@ -73,7 +79,3 @@ async def _roll_up_one(tx: Tx, bytes_between: Bytes) -> bool:
     )
     await fetch("UPDATE usage_marks SET rolled_up_to = {} WHERE id = 1", end)
     return True
-
-
-def _hour_of(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
