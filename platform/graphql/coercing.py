@@ -14,17 +14,25 @@ from graphql import (
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
+    GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLSchema,
     OperationDefinitionNode,
+    VariableDefinitionNode,
     assert_leaf_type,
     is_required_input_field,
+    is_specified_scalar_type,
 )
-from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.get_variable_signature import (
+    GraphQLVariableSignature,
+    get_variable_signature,
+)
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.pyutils import Undefined
 from graphql.utilities.coerce_input_value import coerce_default_value
+
+from .remembering import Remembered
 
 Coerce = Callable[[Any], Any]
 
@@ -40,9 +48,10 @@ def coerced(
     sources: dict[str, VariableValueSource] = {}
     values: dict[str, Any] = {}
     for definition in operation.variable_definitions or ():
-        signature = get_variable_signature(schema, definition)
-        if isinstance(signature, GraphQLError):
+        known = _steps.of(definition, schema)
+        if known is None:
             return None
+        signature, coerce = known
         name, value = signature.name, given.get(signature.name, Undefined)
         sources[name] = VariableValueSource(signature, value)
         if value is Undefined:
@@ -50,10 +59,29 @@ def coerced(
                 return None
             continue
         try:
-            values[name] = _coercer(signature.type)(value)
+            values[name] = coerce(value)
         except Exception:  # an edge: whatever it is, graphql-core finds it again and tells it
             return None
     return VariableValues(sources, values)
+
+
+def _steps_of(
+    definition: VariableDefinitionNode, schema: GraphQLSchema
+) -> tuple[GraphQLVariableSignature, Coerce] | None:
+    signature = get_variable_signature(schema, definition)
+    if isinstance(signature, GraphQLError):
+        return None
+    try:
+        return signature, _coercer(signature.type)
+    except Unfit:
+        return signature, _unfit
+
+
+def _unfit(value: Any) -> Any:
+    raise Unfit
+
+
+_steps: Remembered[tuple[GraphQLVariableSignature, Coerce] | None] = Remembered(_steps_of)
 
 
 def _coercer(type_: GraphQLInputType) -> Coerce:
@@ -64,8 +92,21 @@ def _coercer(type_: GraphQLInputType) -> Coerce:
         return _list(_coercer(type_.of_type))
     if isinstance(type_, GraphQLInputObjectType):
         return _object_coercer(type_)
-    leaf = assert_leaf_type(type_).coerce_input_value
-    return lambda value: None if value is None else leaf(value)
+    return _leaf(assert_leaf_type(type_))
+
+
+_AS_THEY_ARE: dict[str, type] = {"String": str, "Boolean": bool}
+"""Scalars of GraphQL's own whose values are what came, if it is of this type."""
+
+
+def _leaf(type_: GraphQLLeafType) -> Coerce:
+    coerce_value = type_.coerce_input_value
+    kind = _AS_THEY_ARE.get(type_.name) if is_specified_scalar_type(type_) else None
+
+    def coerce(value: Any) -> Any:
+        return value if value is None or type(value) is kind else coerce_value(value)
+
+    return coerce
 
 
 def _not_null(inner: Coerce) -> Coerce:

@@ -32,9 +32,10 @@ from . import fitting, limits
 from .coercing import coerced
 from .context import Context
 from .errors import Refusal, refusals, refuse, refuse_bug
-from .executor import LeanExecutor, plain_fields, shorten
-from .schema import CORE
+from .executor import LeanExecutor, plain_fields, plain_reads, shorten
+from .schema import CORE, SCHEMA
 from .variables import check_text, coercion_error
+from .writing import Writers
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,10 @@ class Executor(LeanExecutor):
     """The executor for our schema."""
 
     plain = plain_fields(CORE)
+    writers = Writers(plain_reads(CORE))
 
 
-shorten(CORE)
+shorten(CORE, SCHEMA.config.name_converter)
 
 _is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 

@@ -72,6 +72,42 @@ def _builder(
     return build
 
 
+def argument_converter(kind: Any) -> Callable[[Any], Any] | None:
+    """Return what turns a coerced argument into one of *kind*; None leaves it as it is.
+
+    Raises:
+        NotPlain: it holds an input type that is left to Strawberry.
+    """
+    _require_plain(kind, set())
+    convert = _converter(kind)
+    if convert is None:
+        return None
+    # A context is for types that are left to Strawberry.
+    nothing: Any = None
+
+    def converted(value: Any) -> Any:
+        return value if value is None or value is UNSET else convert(value, nothing)
+
+    return converted
+
+
+def _require_plain(kind: Any, seen: set[str]) -> None:
+    if isinstance(kind, StrawberryMaybe):
+        raise NotPlain
+    if isinstance(kind, StrawberryOptional | StrawberryList):
+        _require_plain(kind.of_type, seen)
+    elif isinstance(kind, LazyType):
+        _require_plain(kind.resolve_type(), seen)
+    elif has_object_definition(kind):
+        definition: StrawberryObjectDefinition = kind.__strawberry_definition__
+        if definition.from_input is None:
+            raise NotPlain
+        if definition.name not in seen:
+            seen.add(definition.name)
+            for field in definition.fields:
+                _require_plain(field.resolve_type(type_definition=definition), seen)
+
+
 def _converter(kind: Any) -> Convert | None:
     """Return what turns a coerced value into one of *kind*; None leaves it as it is."""
     if isinstance(kind, StrawberryMaybe):

@@ -69,7 +69,8 @@ def _is_clean(variables: Mapping[str, Any]) -> bool:
             waiting += value
         elif value is not None and isinstance(value, Mapping):
             return False
-    return not any(isinstance(name, str) and text_fault(name) for name in names)
+    # One after another they are text just where each of them is.
+    return text_fault("".join(name for name in names if isinstance(name, str))) is None
 
 
 def text_fault(value: str) -> str | None:
