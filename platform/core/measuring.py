@@ -72,7 +72,18 @@ def _remove(folder: Path, *, untouched_for: float) -> None:
 
 
 def _process() -> str:
-    return f"{_HOST}.{os.getpid()}"
+    """Return what tells this process from others; asked for each number, so it is kept."""
+    return _name
+
+
+def _take_name() -> None:
+    global _name
+    _name = f"{_HOST}.{os.getpid()}"
+
+
+_name = ""
+_take_name()
+os.register_at_fork(after_in_child=_take_name)
 
 
 class _Instrument:

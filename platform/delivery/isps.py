@@ -1,5 +1,6 @@
 """Who runs a mailbox: told by the mail exchanger if one has answered, else by the domain."""
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,6 +48,7 @@ _HOSTS = [(isp, re.compile(signs.host)) for isp, signs in SIGNS.items()]
 _DOMAINS = [(isp, re.compile(signs.domain)) for isp, signs in SIGNS.items()]
 
 
+@functools.lru_cache(4096)
 def isp_of(domain: str, mx_host: str | None) -> Isp:
     """Return who runs the mailboxes of *domain*, both names in lower case."""
     for pattern, text in ((_HOSTS, (mx_host or "").rstrip(".")), (_DOMAINS, domain)):

@@ -84,11 +84,13 @@ class Wire(asyncio.Protocol):
         if not self._replies:
             if self._error is not None:
                 raise self._error
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            late = loop.call_later(seconds, _end_waiting, self._waiter)
             try:
-                async with asyncio.timeout(seconds):
-                    await self._waiter
+                await self._waiter
             finally:
+                late.cancel()
                 self._waiter = None
         return self._replies.popleft()
 
@@ -109,8 +111,9 @@ class Wire(asyncio.Protocol):
         octets = stuff(data)
         for start in range(0, max(len(octets), 1), _CHUNK):
             piece = octets[start : start + _CHUNK]
-            async with asyncio.timeout(seconds):
-                await self._writable.wait()
+            if not self._writable.is_set():
+                async with asyncio.timeout(seconds):
+                    await self._writable.wait()
             self.write(piece if start + _CHUNK < len(octets) else piece + b".\r\n")
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str, seconds: float) -> None:
@@ -193,6 +196,11 @@ class Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _end_waiting(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 async def open_wire(
