@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from graphql import (
     GraphQLError,
     GraphQLSchema,
@@ -29,7 +30,7 @@ def check_text(variables: Mapping[str, Any]) -> None:
     Raises:
         InvalidInput: naming the first place that is wrong.
     """
-    if _is_clean(variables):
+    if _is_clean_at_a_glance(variables) or _is_clean(variables):
         return
     # Not recursive: how deep variables go is the client's choice.
     waiting: list[tuple[str, Any]] = [("", variables)]
@@ -48,6 +49,22 @@ def check_text(variables: Mapping[str, Any]) -> None:
                 message = f"A list has {len(value)} items; at most {LARGEST_ARRAY} are taken."
                 raise InvalidInput.of(path, DetailCode.TOO_MANY, message)
             waiting.extend((f"{path}[{i}]", item) for i, item in enumerate(value))
+
+
+def _is_clean_at_a_glance(variables: Mapping[str, Any]) -> bool:
+    """Say whether nothing can be wrong; where something might be, every value has to be looked at.
+
+    As JSON they are written, and searched, in a fifth of the time of looking at each.
+    """
+    try:
+        written = _encode(variables)
+    except Exception:  # an edge: whatever cannot be written is looked at
+        return False
+    # Between the items of a list that is too long there are as many commas.
+    return rb"\u0000" not in written and written.count(b",") < LARGEST_ARRAY
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _is_clean(variables: Mapping[str, Any]) -> bool:
