@@ -1,6 +1,8 @@
-"""Building indexes of tables that are in use, without stopping who writes to them."""
+"""Building and dropping indexes of tables in use, without stopping who writes to them."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -18,11 +20,7 @@ async def build_index(name: str, definition: str) -> bool:
     simply be called again.
     """
     kind = "UNIQUE INDEX" if definition.startswith("UNIQUE ") else "INDEX"
-    # On a connection of its own: those of the pool give a statement a minute.
-    connection = await asyncpg.connect(
-        DB.config["dsn"], server_settings={"application_name": "postlane indexing"}
-    )
-    try:
+    async with _connection() as connection:
         is_valid = await connection.fetchval(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name
         )
@@ -34,5 +32,24 @@ async def build_index(name: str, definition: str) -> bool:
         rest = definition.removeprefix("UNIQUE ")
         await connection.execute(f"CREATE {kind} CONCURRENTLY {name} {rest}")
         return True
+
+
+async def drop_index(name: str) -> None:
+    """Drop the index *name*, if it is there, waiting for who uses it; no transaction may be open.
+
+    Dropped the usual way, whoever came after one that reads for long would wait for that as well.
+    """
+    async with _connection() as connection:
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+
+@asynccontextmanager
+async def _connection() -> AsyncIterator[asyncpg.Connection]:
+    """A connection of its own: those of the pool give a statement a minute."""
+    connection = await asyncpg.connect(
+        DB.config["dsn"], server_settings={"application_name": "postlane indexing"}
+    )
+    try:
+        yield connection
     finally:
         await connection.close()

@@ -30,6 +30,18 @@ def joined(items: Iterable[object]) -> str:
     return text
 
 
+def texts(items: Sequence[str]) -> tuple[list[str] | None, str | None]:
+    """Return texts that may hold anything as an array or, where they can be, as one text.
+
+    `coalesce({}::text[], string_to_array({}, E'\\n'))` makes them again.
+    """
+    text = SEPARATOR.join(items)
+    # Of a single text without characters nothing would be made.
+    if text and text.count(SEPARATOR) == len(items) - 1:
+        return None, text
+    return list(items), None
+
+
 def shared_by(items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[T], list[int]]:
     """Return the first item of each *key*, and for every item the place of its own, from 1 on.
 

@@ -6,7 +6,7 @@ import pytest
 
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
-from postlane.core.sharing import joined, shared_by
+from postlane.core.sharing import joined, shared_by, texts
 
 
 def test_items_are_told_to_what_they_share() -> None:
@@ -50,3 +50,21 @@ async def test_a_single_nothing_is_filled_up_beside_others(database: None) -> No
 def test_what_holds_the_separator_is_not_joined() -> None:
     with pytest.raises(ValueError, match="separator"):
         joined(["a\nb"])
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        *([], [""], ["a"], ["a", ""], ["", "a"], ["", ""], ["a\nb", "c"], ["\n"], ["a\n"]),
+        ["é", " ", ",", "NULL", "\\", '"', "{}"],
+    ],
+)
+async def test_texts_are_what_they_were_whatever_they_hold(
+    database: None, items: list[str]
+) -> None:
+    asked = "SELECT coalesce({}::text[], string_to_array({}, E'\\n')) AS items"
+
+    assert (await fetch(asked, *texts(items)))[0]["items"] == items
+    # As one text wherever that can be.
+    is_one = bool("".join(items)) and not any("\n" in item for item in items)
+    assert (texts(items)[0] is None) is (is_one or items == ["", ""])
