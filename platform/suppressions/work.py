@@ -3,10 +3,9 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
 from ..accounts.work import own_projects
@@ -15,7 +14,7 @@ from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch, transaction
 from ..core.ids import first_id_at, new_id
 from ..core.queue import JobName, enqueue
-from ..core.sharing import joined, shared_by
+from ..core.sharing import joined, texts
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
 from .files import NO_PROJECT, Line, UnreadableFile, read_file
@@ -38,13 +37,21 @@ IMPORTS_KEPT = timedelta(days=30)
 
 
 @dataclass(slots=True)
-class Recipient:
-    """An address that somebody wants to send to; *address_key* is in lower case."""
+class Recipients:
+    """Addresses that somebody wants to send to, in lower case."""
 
     organization_id: OrganizationId
     project_id: ProjectId
     stream: str
-    address_key: str
+    address_keys: list[str]
+
+    def asks_as(self, other: "Recipients") -> bool:
+        """Whether what stops mail to an address of one would stop it to one of the other."""
+        return (
+            self.organization_id == other.organization_id
+            and self.project_id == other.project_id
+            and self.stream == other.stream
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,56 +72,104 @@ class NewSuppression:
         return self.address.lower()
 
 
-async def suppressed(recipients: Sequence[Recipient]) -> list[SuppressionReason | None]:
-    """Return for each recipient why it gets no mail, or None; one statement for all of them.
+# Whose addresses are to be looked for by what stands for them, too: of that there is an index.
+FIND = """
+    WITH asked AS (
+        SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[]) WITH ORDINALITY
+        AS asked (organization_id, project_id, stream, place)
+    )
+    SELECT own.nth, found.reason, NULL::uuid AS has_erased
+    FROM unnest(coalesce({}::text[], string_to_array({}, E'\\n')),
+        string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY AS own (address_key, place, nth)
+    JOIN asked USING (place)
+    JOIN suppressions AS found ON found.organization_id = asked.organization_id
+    AND found.address_key = own.address_key
+    WHERE (found.project_id IS NULL OR found.project_id = asked.project_id)
+    AND (found.expires_at IS NULL OR found.expires_at > {})
+    AND (found.stream IS NULL OR found.stream = asked.stream)
+    AND (asked.stream = {} OR found.reason <> {})
+    UNION ALL
+    SELECT 0, NULL, organization_id FROM asked WHERE EXISTS (
+        SELECT FROM suppressions WHERE organization_id = asked.organization_id
+        AND left(address_key, 1) = '#')
+"""
 
-    It reads in the open transaction if there is one.
+_have_erased: set[OrganizationId] = set()
+"""Organizations that this process knows to have erased somebody."""
+
+
+async def suppressed(asked: Sequence[Recipients]) -> list[SuppressionReason | None]:
+    """Return for each address why it gets no mail, or None; one statement for all of them.
+
+    It takes one more for an organization that is first seen to have erased somebody. It reads in
+    the open transaction if there is one.
     """
-    if not recipients:
+    keys = [key for each in asked for key in each.address_keys]
+    if not keys:
         return []
-    # As often as there are secret keys that somebody may have been erased under: once, but for
-    # the time after a rotation.
-    shared, places = shared_by(recipients, attrgetter("organization_id", "project_id", "stream"))
-    erasing = [erasers(each.organization_id) for each in shared]
-    times = len(erasing[0])
-    keys = [recipient.address_key for recipient in recipients]
-    erased = [
-        erasing[place - 1][nth](key)
-        for nth in range(times)
-        for key, place in zip(keys, places, strict=True)
-    ]
+    places = [place for place, each in enumerate(asked, 1) for _ in each.address_keys]
+    known = {each.organization_id for each in asked} & _have_erased
+    erased = _erased_among(asked, known)
+    rows, have_erased = await _find(asked, keys + erased.keys, places + erased.places)
+    nths = [*range(len(keys)), *erased.nths]
+    found = [(nths[nth], reason) for nth, reason in rows]
+    if new := have_erased - known:
+        if len(_have_erased) > 100_000:
+            _have_erased.clear()
+        _have_erased.update(new)
+        erased = _erased_among(asked, new)
+        rows, _ = await _find(asked, erased.keys, erased.places)
+        found += [(erased.nths[nth], reason) for nth, reason in rows]
+    weight = list(SuppressionReason)
+    answers: list[SuppressionReason | None] = [None] * len(keys)
+    for nth, reason in found:
+        known_one = answers[nth]
+        if known_one is None or weight.index(reason) < weight.index(known_one):
+            answers[nth] = reason
+    return answers
+
+
+@dataclass(slots=True)
+class _Erased:
+    """What may stand for addresses, of whom each is, and at which place it was asked for."""
+
+    keys: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    nths: list[int] = field(default_factory=list)
+
+
+def _erased_among(asked: Sequence[Recipients], whose: Set[OrganizationId]) -> _Erased:
+    found = _Erased()
+    nth = 0
+    for place, each in enumerate(asked, 1):
+        count = len(each.address_keys)
+        # As often as there are secret keys that somebody may have been erased under: once, but
+        # for the time after a rotation.
+        for erased in erasers(each.organization_id) if each.organization_id in whose else ():
+            found.keys += map(erased, each.address_keys)
+            found.places += [place] * count
+            found.nths += range(nth, nth + count)
+        nth += count
+    return found
+
+
+async def _find(
+    asked: Sequence[Recipients], keys: Sequence[str], places: Sequence[int]
+) -> tuple[list[tuple[int, SuppressionReason]], set[OrganizationId]]:
+    """Return which of *keys* is suppressed and why, and who of those who ask has erased anybody."""
     rows = await fetch(
-        "SELECT own.nth, found.reason "
-        "FROM unnest({}::text[], string_to_array({}, E'\\n', ''), "
-        "string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY "
-        "AS own (address_key, erased_key, place, nth) "
-        "JOIN unnest({}::uuid[], {}::uuid[], {}::text[]) WITH ORDINALITY "
-        "AS asked (organization_id, project_id, stream, place) USING (place) "
-        "JOIN suppressions found ON found.organization_id = asked.organization_id "
-        "AND found.address_key = ANY(ARRAY[own.address_key, own.erased_key]) "
-        "WHERE (found.project_id IS NULL OR found.project_id = asked.project_id) "
-        "AND (found.expires_at IS NULL OR found.expires_at > {}) "
-        "AND (found.stream IS NULL OR found.stream = asked.stream) "
-        "AND (asked.stream = {} OR found.reason <> {})",
-        keys * times,
-        joined(erased),
-        joined(places * times),
-        [each.organization_id for each in shared],
-        [each.project_id for each in shared],
-        [each.stream for each in shared],
+        FIND,
+        [each.organization_id for each in asked],
+        [each.project_id for each in asked],
+        [each.stream for each in asked],
+        *texts(keys),
+        joined(places),
         clock.now(),
         MARKETING,
         SuppressionReason.UNSUBSCRIBE.value,
     )
-    weight = list(SuppressionReason)
-    answers: list[SuppressionReason | None] = [None] * len(recipients)
-    for row in rows:
-        nth = (row["nth"] - 1) % len(recipients)
-        reason = SuppressionReason(row["reason"])
-        known = answers[nth]
-        if known is None or weight.index(reason) < weight.index(known):
-            answers[nth] = reason
-    return answers
+    found = [(row["nth"] - 1, SuppressionReason(row["reason"])) for row in rows if row["nth"]]
+    return found, {row["has_erased"] for row in rows if not row["nth"]}
 
 
 async def add(tx: Tx, suppressions: Sequence[NewSuppression]) -> int:

@@ -13,7 +13,7 @@ from postlane.core.actor import Actor
 from postlane.core.database import fetch
 from postlane.delivery.work import claim_batch, remove_unused_sandbox_mail
 from postlane.delivery.work.simulating import run_simulation
-from postlane.suppressions.work import Recipient, suppressed
+from postlane.suppressions.work import Recipients, suppressed
 from tests.client import Client
 from tests.credits.books import give, left
 from tests.factories import make_actor, make_domain, make_organization
@@ -117,7 +117,7 @@ async def test_nothing_follows_from_a_simulation(client: Client, actor: Actor) -
     )
     queues = await fetch("SELECT * FROM queues WHERE organization_id = {}", actor.organization_id)
 
-    asked = Recipient(actor.organization_id, project[0]["id"], "marketing", "ada@dest.example")
+    asked = Recipients(actor.organization_id, project[0]["id"], "marketing", ["ada@dest.example"])
     assert await suppressed([asked]) == [None]
     assert list((await left(actor.organization_id)).values()) == [10]
     assert counted == []

@@ -23,7 +23,7 @@ from postlane.server.data_dir import claim, ensure_secret
 from postlane.server.piccolo_app import APP_CONFIG
 from postlane.server.rotate_keys import SEALED
 from postlane.suppressions.rules import SuppressionReason
-from postlane.suppressions.work import Recipient, stop_erased, suppressed
+from postlane.suppressions.work import Recipients, stop_erased, suppressed
 from postlane.tracking.tokens import Recipient as Tracked
 from postlane.tracking.tokens import make_token, mark_of, open_token, read_open, read_token
 from postlane.webhooks.signing import opened
@@ -198,7 +198,7 @@ async def test_mail_that_was_sent_before_is_known_and_erased_people_stay_so(own:
         )
         async with transaction() as tx:
             await stop_erased(tx, ids[0], "ada@example.net")
-    asked = [Recipient(*ids, "transactional", f"{name}@example.net") for name in ("bob", "ada")]
+    asked = [Recipients(*ids, "transactional", [f"{name}@example.net"]) for name in ("bob", "ada")]
 
     with secret_keys(NEW, OLD):
         assert read_open(pixel) is not None

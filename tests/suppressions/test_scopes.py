@@ -9,7 +9,7 @@ import pytest
 from postlane.core.actor import Actor
 from postlane.core.database import fetch, transaction
 from postlane.suppressions.rules import SuppressionReason
-from postlane.suppressions.work import NewSuppression, Recipient, add, suppressed
+from postlane.suppressions.work import NewSuppression, Recipients, add, suppressed
 from tests.client import Client
 from tests.factories import make_actor, make_organization, make_project
 
@@ -48,7 +48,7 @@ async def test_a_stream_or_a_project_is_stopped_and_the_rest_goes_on(client: Cli
     assert (by_stream["stream"], by_stream["projectUuid"]) == ("MARKETING", None)
     assert (by_project["stream"], by_project["projectUuid"]) == (None, str(one.id))
     asked = [
-        Recipient(actor.organization_id, project.id, stream, "ada@x.example")
+        Recipients(actor.organization_id, project.id, stream, ["ada@x.example"])
         for project in (one, other)
         for stream in ("transactional", "marketing")
     ]
@@ -67,7 +67,7 @@ async def test_unsubscribing_stops_marketing_only_whatever_the_scope(client: Cli
     project = await make_project(await make_organization())
 
     asked = [
-        Recipient(actor.organization_id, project.id, stream, "ada@x.example")
+        Recipients(actor.organization_id, project.id, stream, ["ada@x.example"])
         for stream in ("transactional", "marketing")
     ]
     assert await suppressed(asked) == [None, SuppressionReason.UNSUBSCRIBE]

@@ -1,7 +1,7 @@
 """Suppressions: added by hand, taken away, and asked for by the batch."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +10,16 @@ from postlane.accounts.tables import Organization
 from postlane.core.actor import OrganizationId, ProjectId, Role
 from postlane.core.database import fetch, transaction
 from postlane.core.ids import new_id
+from postlane.core.tenants import acting_for
 from postlane.suppressions.rules import SuppressionReason
-from postlane.suppressions.work import NewSuppression, Recipient, add, suppressed
+from postlane.suppressions.work import (
+    FIND,
+    NewSuppression,
+    Recipients,
+    add,
+    stop_erased,
+    suppressed,
+)
 from tests.client import Client
 from tests.factories import (
     default_project,
@@ -152,7 +160,7 @@ async def ask(
     project = await default_project(organization)
     return await suppressed(
         [
-            Recipient(OrganizationId(organization.id), ProjectId(project.id), stream, address)
+            Recipients(OrganizationId(organization.id), ProjectId(project.id), stream, [address])
             for address in addresses
         ]
     )
@@ -173,6 +181,54 @@ async def test_many_recipients_are_asked_for_in_their_order(database: None) -> N
     assert transactional == [None, R.COMPLAINT, None, None, R.COMPLAINT]
     assert marketing == [None, R.COMPLAINT, R.UNSUBSCRIBE, None, R.COMPLAINT]
     assert await suppressed([]) == []
+
+
+async def test_whoever_was_erased_is_found_from_the_first_on(database: None) -> None:
+    """Also by a process that has asked before anybody was erased."""
+    one, other = await make_organization(), await make_organization()
+    await make_suppression(one.id, "b@x.example", reason="hard_bounce")
+    keys = ["a@x.example", "b@x.example", "c@x.example"]
+    before = await ask(one, *keys)
+
+    async with transaction() as tx:
+        for address in ("b@x.example", "c@x.example"):
+            await stop_erased(tx, OrganizationId(one.id), address)
+    first, again = [await ask(one, *keys) for _ in range(2)]
+    project = await default_project(one)
+    both = await suppressed(
+        [
+            Recipients(OrganizationId(id), ProjectId(project.id), "marketing", list(keys))
+            for id in (other.id, one.id, other.id)
+        ]
+    )
+
+    assert before == [None, R.HARD_BOUNCE, None]
+    assert first == again == [None, R.HARD_BOUNCE, R.ERASED]
+    assert both == [*[None] * 3, *first, *[None] * 3]
+
+
+async def test_whether_anybody_was_erased_is_looked_up_among_many(wall: None) -> None:
+    organization = await make_organization()
+    project = await default_project(organization)
+    await fetch(
+        "INSERT INTO suppressions (id, organization_id, address, address_key, reason, created_at) "
+        "SELECT gen_random_uuid(), {}, key, key, 'manual', now() "
+        "FROM (SELECT 'u' || n || '@x.example' AS key FROM generate_series(1, 20000) AS n) AS new",
+        organization.id,
+    )
+    await fetch("ANALYZE suppressions")
+    asked = [[organization.id], [project.id], ["transactional"], None, "u1@x.example\nnone", "1\n1"]
+
+    with acting_for([organization.id]):
+        rows = await fetch(
+            "EXPLAIN (ANALYZE) " + FIND, *asked, datetime.now(UTC), "marketing", "unsubscribe"
+        )
+
+    lines = [line for row in rows for line in row.values()]
+    scans = [line for line in lines if "Scan" in line and " on suppressions" in line]
+    assert len(scans) == 2
+    assert "suppressions_of_stream" in scans[0]
+    assert "suppressions_erased" in scans[1]
 
 
 async def test_one_statement_adds_many_and_the_later_end_stays(

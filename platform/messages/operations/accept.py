@@ -278,11 +278,16 @@ def _valid(submission: Submission) -> list[CheckedMessage]:
 
 async def _mark_suppressed(drafts: Sequence[Draft]) -> None:
     """Take the recipients out that get no mail; one look-up for all messages."""
-    recipients: list[suppressions.Recipient] = []
+    asked: list[suppressions.Recipients] = []
     for draft in drafts:
-        asked = draft.owner.organization_id, draft.owner.project_id, draft.checked.stream.value
-        recipients += [suppressions.Recipient(*asked, key) for key in draft.keys]
-    reasons = iter(await suppressions.suppressed(recipients))
+        its = suppressions.Recipients(
+            draft.owner.organization_id, draft.owner.project_id, draft.checked.stream.value, []
+        )
+        # Mostly those who come together are one and the same.
+        if not asked or not asked[-1].asks_as(its):
+            asked.append(its)
+        asked[-1].address_keys += draft.keys
+    reasons = iter(await suppressions.suppressed(asked))
     for draft in drafts:
         for key, reason in zip(draft.keys, reasons, strict=False):
             if reason:

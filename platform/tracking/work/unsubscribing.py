@@ -55,8 +55,8 @@ async def unsubscribe(token: str, *, method: str = ONE_CLICK) -> bool:
 
 async def leave(recipient: Recipient, *, method: str) -> None:
     """Send *recipient* no more marketing mail; twice is the same as once."""
-    asked = suppressions.Recipient(
-        recipient.organization_id, recipient.project_id, MARKETING, recipient.address.lower()
+    asked = suppressions.Recipients(
+        recipient.organization_id, recipient.project_id, MARKETING, [recipient.address.lower()]
     )
     async with transaction() as tx:
         (known,) = await suppressions.suppressed([asked])
