@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from piccolo.apps.migrations.commands.new import AutoMigrationManager
 
-from postlane.core.database import fetch
+from postlane.core.database import DB, fetch
 from postlane.core.indexes import build_index
 from postlane.server.history import migrations_folder
 from postlane.server.migrate import migrate
@@ -106,6 +106,35 @@ async def test_who_migrates_at_once_takes_turns_and_goes_on_where_it_was_left(
 
         assert sorted(done) == [[], [], ["0293_find_events_of_no_message"]]
         assert await validity("events_of_no_message") == [True]
+
+
+async def test_the_index_of_tokens_goes_beside_its_use(database: None, database_url: str) -> None:
+    """Whoever reads or writes deliveries waits for nobody, and it goes once they have ended."""
+    async with own_database(database_url):
+        await fetch("CREATE UNIQUE INDEX deliveries_token ON deliveries (token)")
+        await fetch("DROP INDEX suppressions_erased")
+        await fetch("DELETE FROM migration WHERE name SIMILAR TO '%00047[78]'")
+        reader = await asyncpg.connect(DB.config["dsn"])
+        reading = reader.transaction()
+        await reading.start()
+        await reader.execute("SELECT FROM deliveries")
+
+        migrating = asyncio.create_task(migrate())
+        seen = "SELECT FROM pg_stat_activity WHERE query LIKE 'DROP INDEX CONC%'"
+        while not await fetch(seen):  # noqa: ASYNC110 it is the database that changes it
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(fetch("UPDATE deliveries SET reply = reply"), 10)
+        await asyncio.wait_for(fetch("SELECT FROM deliveries"), 10)
+        assert not migrating.done()
+        await reading.rollback()
+        await reader.close()
+
+        assert await asyncio.wait_for(migrating, 60) == [
+            "0477_drop_index_of_tokens",
+            "0478_find_who_erased",
+        ]
+        assert await validity("deliveries_token") == []
+        assert await validity("suppressions_erased") == [True]
 
 
 async def test_values_of_before_stay_as_they_are(database: None, database_url: str) -> None:
