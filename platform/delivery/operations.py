@@ -12,7 +12,7 @@ from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.queue import JobName, enqueue
-from ..core.sharing import joined, shared_by
+from ..core.sharing import joined, shared_by, texts
 from .contents import Personal, encode_personal
 from .isps import isp_of
 from .rules import FINAL, DeliveryState, message_status
@@ -150,10 +150,12 @@ INSERT_SPOOLED = """
             kind, address, address_key, domain, priority, state, attempts, due_at, expires_at,
             cancel_requested, settled_at, created_at, tracks)
         SELECT id, token, organization_id, project_id, message_id, queue_id, kind, address,
-            address_key, domain, priority, state, 0, due_at, expires_at, false, settled_at,
-            created_at, tracks
+            coalesce(address_key, address), domain, priority, state, 0, due_at, expires_at, false,
+            settled_at, created_at, tracks
         FROM unnest(string_to_array({}, E'\\n', '')::uuid[], string_to_array({}, E'\\n', ''),
-            {}::text[], {}::text[], string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
+            coalesce({}::text[], string_to_array({}, E'\\n')),
+            coalesce({}::text[], string_to_array({}, E'\\n')),
+            string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
         AS n (id, token, address, address_key, place, nth)
         JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[],
             {}::smallint[], {}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
@@ -190,12 +192,15 @@ _SHARED_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
 
 def _columns(deliveries: Sequence[NewDelivery]) -> list[object]:
     shared, places = shared_by(deliveries, _what_is_shared)
+    addresses = [delivery.address for delivery in deliveries]
+    keys = [delivery.address_key for delivery in deliveries]
     return [
         joined(delivery.id for delivery in deliveries),
         joined(delivery.token for delivery in deliveries),
         # These may be whatever somebody wrote, empty ones among them.
-        [delivery.address for delivery in deliveries],
-        [delivery.address_key for delivery in deliveries],
+        *texts(addresses),
+        # Mostly they are the addresses.
+        *((None, None) if keys == addresses else texts(keys)),
         joined(places),
         *([value(delivery) for delivery in shared] for value in _SHARED_COLUMNS),
     ]
@@ -206,14 +211,15 @@ _known_queues: set[uuid.UUID] = set()
 
 
 async def _insert_queues(deliveries: Sequence[NewDelivery]) -> None:
-    # In id order, so that two transactions never wait for each other.
-    found = {
+    unknown = {
         delivery.queue_id: delivery
-        for delivery in sorted(deliveries, key=lambda delivery: delivery.queue_id)
+        for delivery in deliveries
         if delivery.queue_id not in _known_queues
     }
-    if not found:
+    if not unknown:
         return
+    # In id order, so that two transactions never wait for each other.
+    found = {id: unknown[id] for id in sorted(unknown)}
     await fetch(
         # Empty since long ago: what concerns no queue, such as sandbox mail, lists none.
         "INSERT INTO queues (id, organization_id, vmta_id, domain, state, created_at, isp, "

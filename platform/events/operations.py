@@ -79,15 +79,29 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
     Characters that the database cannot keep in JSON (NUL, lone surrogates: servers do put
     such bytes in their replies) become U+FFFD.
     """
-    if not events:
-        return
     shared, places = shared_by(events, _what_is_shared)
+    await append_to_each(tx, shared, places, [event.delivery_id for event in events])
+
+
+async def append_to_each(
+    tx: Tx,
+    shared: Sequence[NewEvent],
+    places: Sequence[int],
+    delivery_ids: Sequence[uuid.UUID | None],
+) -> None:
+    """Write what happened to each delivery, as `append` does, in the order of *delivery_ids*.
+
+    What that was is said by *shared*, where it stands at the place, from 1 on, that is at the same
+    one in *places*.
+    """
+    if not places:
+        return
     await fetch(
         APPEND,
         # One argument: each of a statement's costs more than writing and reading this does.
         msgspec.json.encode(tally(shared, Counter(places))).decode(),
-        joined(quick_texts(len(events))),
-        joined(event.delivery_id for event in events),
+        joined(quick_texts(len(places))),
+        joined(delivery_ids),
         joined(places),
         [event.organization_id for event in shared],
         [event.project_id for event in shared],
@@ -97,7 +111,7 @@ async def append(tx: Tx, events: Sequence[NewEvent]) -> None:
         [event.occurred_at for event in shared],
         [event.simulated for event in shared],
     )
-    organizations = {event.organization_id for event in events}
+    organizations = {event.organization_id for event in shared}
 
     async def tell() -> None:
         announce(organizations)

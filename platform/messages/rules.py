@@ -125,7 +125,7 @@ class NewMessage:
     """Fills subject and texts that the message does not have itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recipient:
     """One address a message goes to."""
 

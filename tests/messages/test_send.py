@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -209,6 +210,42 @@ async def test_suppressed_recipients_are_not_attempted_and_cost_nothing(database
     receipt = result.data["sendMessage"]["receipt"]
     assert (receipt["accepted"], receipt["suppressed"], receipt["creditsConsumed"]) == (1, 1, 1)
     assert [r["state"] for r in receipt["recipients"]] == ["SUPPRESSED", "QUEUED"]
+
+
+async def test_what_happened_to_each_recipient_is_written_in_their_order(database: None) -> None:
+    actor, domain = await sender()
+    await make_suppression(actor.organization_id, "gone@example.net", reason="hard_bounce")
+    await make_suppression(actor.organization_id, "left@example.net", reason="complaint")
+    await make_suppression(actor.organization_id, "lost@example.net", reason="hard_bounce")
+    names = ["ada", "gone", "bob", "left", "lost", "Eve"]
+
+    to = [f"{name}@example.net" for name in names]
+    await run(SEND, actor, {"input": message(domain, to=to)})
+    await run(SEND, actor, {"input": message(domain, to=to[1:2])})
+
+    rows = await fetch(
+        "SELECT address, address_key, type, data FROM events "
+        "JOIN deliveries ON deliveries.id = delivery_id AND deliveries.message_id = "
+        "events.message_id WHERE events.organization_id = {} ORDER BY position",
+        actor.organization_id,
+    )
+    queued = "message.queued", {"scheduled_at": None}
+    hard, complaint = (
+        ("message.suppressed", {"reason": reason}) for reason in ("hard_bounce", "complaint")
+    )
+    said = [queued, hard, queued, complaint, hard, queued, hard]
+    assert [(row["type"], json.loads(row["data"])) for row in rows] == said
+    assert [row["address"] for row in rows] == [*to, to[1]]
+    assert [row["address_key"] for row in rows] == [each.lower() for each in (*to, to[1])]
+    counts = await fetch(
+        "SELECT type, sum(events)::int AS events, sum(messages)::int AS messages "
+        "FROM event_counts WHERE organization_id = {} GROUP BY 1 ORDER BY 1",
+        actor.organization_id,
+    )
+    assert [tuple(row.values()) for row in counts] == [
+        ("message.queued", 3, 1),
+        ("message.suppressed", 4, 1),
+    ]
 
 
 async def test_last_credit_is_spent_once(database: None) -> None:

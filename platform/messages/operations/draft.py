@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
 
 import msgspec
 
@@ -20,7 +19,7 @@ from ...delivery.contents import ContentFormat, Mailing, encode_mailing, encode_
 from ...delivery.operations import NewDelivery, NewSpooledMessage, spool
 from ...delivery.rules import DeliveryState, Priority, message_status, queue_id
 from ...domains.work import SendingDomain
-from ...events.operations import NewEvent, append
+from ...events.operations import NewEvent, append_to_each
 from ...events.rules import NO_WEBHOOKS, EventType
 from ...mail.compose import Parts
 from ...tracking.rules import Tracks, decide
@@ -111,6 +110,7 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
     state = DeliveryState.SCHEDULED if message.send_at else DeliveryState.QUEUED
     due_at = None if draft.mode is Mode.SANDBOX else message.send_at or draft.created_at
     suppressed, priority = DeliveryState.SUPPRESSED, PRIORITIES[message.stream]
+    whose = owner.organization_id, owner.project_id, draft.id
     queues: dict[str, uuid.UUID] = {}
     found = []
     tokens = new_tokens(len(message.recipients))
@@ -124,26 +124,25 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
             personal = texts.redirected[nth] if texts.redirected else texts.of.get(key)
         choice = draft.choices.get(key)
         is_suppressed = key in draft.reasons
+        # By place: by name it would take two and a half times as long.
         found.append(
             NewDelivery(
-                id=quick_id(),
-                token=tokens[nth],
-                organization_id=owner.organization_id,
-                project_id=owner.project_id,
-                message_id=draft.id,
-                queue_id=queues[domain],
-                vmta_id=draft.vmta_id,
-                kind=recipient.kind,
-                address=mailbox.address,
-                address_key=key,
-                domain=domain,
-                priority=priority,
-                state=suppressed if is_suppressed else state,
-                due_at=None if is_suppressed else due_at,
-                expires_at=message.expires_at,
-                created_at=draft.created_at,
-                tracks=decide((choice, *draft.switches)) if choice else usual,
-                personal=personal,
+                quick_id(),
+                tokens[nth],
+                *whose,
+                queues[domain],
+                draft.vmta_id,
+                recipient.kind,
+                mailbox.address,
+                key,
+                domain,
+                priority,
+                suppressed if is_suppressed else state,
+                None if is_suppressed else due_at,
+                message.expires_at,
+                draft.created_at,
+                decide((choice, *draft.switches)) if choice else usual,
+                personal,
             )
         )
     return found
@@ -159,7 +158,7 @@ async def write(tx: Tx, drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:
         [delivery for draft in drafts for delivery in draft.deliveries],
     )
     numbers |= await _insert_messages(drafts)
-    await append(tx, [event for draft in drafts for event in _events(draft)])
+    await _append_events(tx, drafts)
     return numbers
 
 
@@ -237,30 +236,42 @@ def _received(shown: Shown, at: datetime) -> str | None:
     return f"by {settings().hostname} with {shown.received_over}; {format_datetime(at)}"
 
 
-def _events(draft: Draft) -> list[NewEvent]:
-    simulated = draft.mode is Mode.SANDBOX
+async def _append_events(tx: Tx, drafts: Sequence[Draft]) -> None:
+    events: list[NewEvent] = []
+    places: list[int] = []
+    for draft in drafts:
+        # What was suppressed for the same reason says the same, and so does all the rest.
+        known: dict[str | None, int] = {}
+        for key in draft.keys if draft.reasons else ():
+            reason = draft.reasons.get(key)
+            if reason not in known:
+                events.append(_event(draft, reason))
+                known[reason] = len(events)
+            places.append(known[reason])
+        if not draft.reasons:
+            events.append(_event(draft, None))
+            places += [len(events)] * len(draft.deliveries)
+    ids = [delivery.id for draft in drafts for delivery in draft.deliveries]
+    await append_to_each(tx, events, places, ids)
+
+
+def _event(draft: Draft, reason: str | None) -> NewEvent:
+    """Return what happens to deliveries of *draft* that are suppressed for *reason*, or queued."""
     send_at = draft.checked.send_at
-    always = {} if draft.calls_webhooks else NO_WEBHOOKS
-    # One object for all that say the same, which is then written once.
-    usual: dict[str, Any] = {"scheduled_at": _rfc3339(send_at) if send_at else None, **always}
-    queued, suppressed = EventType.MESSAGE_QUEUED, EventType.MESSAGE_SUPPRESSED
-    found = []
-    for delivery in draft.deliveries:
-        reason = draft.reasons.get(delivery.address_key)
-        found.append(
-            NewEvent(
-                organization_id=draft.owner.organization_id,
-                project_id=draft.owner.project_id,
-                message_id=draft.id,
-                delivery_id=delivery.id,
-                type=suppressed if reason else queued,
-                data={"reason": reason, **always} if reason else usual,
-                occurred_at=draft.created_at,
-                simulated=simulated,
-                vmta_id=None if reason else draft.vmta_id,
-            )
-        )
-    return found
+    data = (
+        {"reason": reason} if reason else {"scheduled_at": _rfc3339(send_at) if send_at else None}
+    )
+    return NewEvent(
+        organization_id=draft.owner.organization_id,
+        project_id=draft.owner.project_id,
+        message_id=draft.id,
+        delivery_id=None,
+        type=EventType.MESSAGE_SUPPRESSED if reason else EventType.MESSAGE_QUEUED,
+        data=data if draft.calls_webhooks else {**data, **NO_WEBHOOKS},
+        occurred_at=draft.created_at,
+        simulated=draft.mode is Mode.SANDBOX,
+        vmta_id=None if reason else draft.vmta_id,
+    )
 
 
 INSERT_MESSAGES = """
