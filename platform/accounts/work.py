@@ -32,6 +32,8 @@ class SendingAccount:
 
 async def slugs_of_projects(project_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
     """Return what each of the projects is called; one that is gone is left out."""
+    if not project_ids:
+        return {}
     rows = await fetch(
         "SELECT id, slug FROM projects WHERE id = ANY({}::uuid[])", list(project_ids)
     )

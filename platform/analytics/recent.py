@@ -56,6 +56,8 @@ async def usual_per_hour(
     keys: Sequence[tuple[uuid.UUID, str]],
 ) -> dict[tuple[uuid.UUID, str], float]:
     """Return how many messages came with each API key in an hour of the seven days before today."""
+    if not keys:
+        return {}
     today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = await fetch(
         "SELECT asked.organization_id, asked.key, sum(accepted)::integer AS accepted "

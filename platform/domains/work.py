@@ -142,6 +142,8 @@ async def find_domains_named(
 
     That is the domain itself or its nearest parent; a name without one is left out.
     """
+    if not names:
+        return {}
     candidates = {(owner, each) for owner, name in names for each in covering_names(name)}
     rows = await fetch(
         "SELECT id, organization_id, name FROM unnest({}::uuid[], {}::text[]) "

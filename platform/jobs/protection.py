@@ -4,9 +4,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from ..protection.catalogue import all_rules
-from ..protection.rules import Scope
-from ..protection.work import claim_look, end_expired, look
+from ..protection.work import end_expired, look, take_turn
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +24,6 @@ async def keep_protecting(stopping: asyncio.Event) -> None:
     """
     while not stopping.is_set():
         try:
-            await end_expired()
             await look_if_due()
         except Exception as error:  # an edge: the next look finds what this one missed
             log.warning("rules could not be looked at; the next look comes soon: %r", error)
@@ -34,10 +31,12 @@ async def keep_protecting(stopping: asyncio.Event) -> None:
 
 
 async def look_if_due() -> None:
-    """Look at the rules whose time has come, unless another worker does."""
-    if await claim_look("all", every=timedelta(seconds=ALL_EVERY_SECONDS - EARLY_SECONDS)):
-        await look()
-        return
-    networks = Scope.SOURCE_IP
-    if await claim_look(networks.value, every=timedelta(seconds=EVERY_SECONDS - EARLY_SECONDS)):
-        await look([rule for rule in all_rules().values() if rule.scope is networks])
+    """End what is over, and look at the rules whose time has come, unless another worker does."""
+    turn = await take_turn(
+        every=timedelta(seconds=ALL_EVERY_SECONDS - EARLY_SECONDS),
+        networks_every=timedelta(seconds=EVERY_SECONDS - EARLY_SECONDS),
+    )
+    if turn.has_ended:
+        await end_expired()
+    if turn.rules:
+        await look(turn.rules)

@@ -1,7 +1,7 @@
 """What rules compare: read from the counts of analytics, and from what other areas note."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +16,18 @@ from ..security import abuse
 from ..vmtas.work import find_own_vmtas
 from .rules import Measure, Metric, Rule, Scope, rate
 
+KINDS = {
+    Metric.FAILED_SIGN_INS: (abuse.Kind.SIGN_IN, abuse.Kind.SMTP_AUTH),
+    Metric.SMTP_ABUSE: (abuse.Kind.SMTP_REFUSALS,),
+    Metric.FORGED_SENDERS: (abuse.Kind.FORGED_SENDER,),
+}
+"""What is counted of strangers and keys for a metric; all that a network is judged by is here."""
+
 Sums = Sequence[Mapping[str, Any]]
 Split = tuple[Any, ...]
 
 
-async def measure(rules: Iterable[Rule]) -> Mapping[str, list[Measure]]:
+async def measure(rules: Sequence[Rule]) -> Mapping[str, list[Measure]]:
     """Return what each of *rules* compares now, by its key; targets that did nothing are left out.
 
     What was counted is of mail that was accepted within the window, and of its attempts so far.
@@ -28,8 +35,11 @@ async def measure(rules: Iterable[Rule]) -> Mapping[str, list[Measure]]:
     found: dict[str, list[Measure]] = {}
     windows = {rule.window for rule in rules if rule.metric in _OF_SUMS}
     sums = {window: await recent_sums(clock.now() - window) for window in windows}
+    noted = await _noted([rule for rule in rules if rule.metric in KINDS])
     for rule in rules:
-        if rule.scope is Scope.PROJECT:
+        if rule.key in noted:
+            found[rule.key] = noted[rule.key]
+        elif rule.scope is Scope.PROJECT:
             found[rule.key] = await _OF_PROJECTS[rule.metric](sums[rule.window])
         elif rule.metric in _OF_SUMS:
             found[rule.key] = await _OF_SUMS[rule.metric](sums[rule.window])
@@ -214,23 +224,23 @@ async def _listings(window: timedelta) -> list[Measure]:
     ]
 
 
-async def _sign_ins(window: timedelta) -> list[Measure]:
-    return await _noted(window, abuse.Kind.SIGN_IN, abuse.Kind.SMTP_AUTH)
-
-
-async def _smtp(window: timedelta) -> list[Measure]:
-    return await _noted(window, abuse.Kind.SMTP_REFUSALS)
-
-
-async def _forged(window: timedelta) -> list[Measure]:
-    return await _noted(window, abuse.Kind.FORGED_SENDER)
-
-
-async def _noted(window: timedelta, *kinds: abuse.Kind) -> list[Measure]:
-    return [
-        Measure(row.organization_id, row.subject, row.subject, row.count, row.count, row.by_kind)
-        for row in await abuse.noted_since(clock.now() - window, kinds)
-    ]
+async def _noted(rules: Sequence[Rule]) -> dict[str, list[Measure]]:
+    now = clock.now()
+    found = await abuse.noted_since(*((now - rule.window, KINDS[rule.metric]) for rule in rules))
+    return {
+        rule.key: [
+            Measure(
+                each.organization_id,
+                each.subject,
+                each.subject,
+                each.count,
+                each.count,
+                each.by_kind,
+            )
+            for each in noted
+        ]
+        for rule, noted in zip(rules, found, strict=True)
+    }
 
 
 async def _infected(window: timedelta) -> list[Measure]:
@@ -272,9 +282,6 @@ _OF_PROJECTS = {Metric.HARD_BOUNCE_RATE: _project_bounces}
 _OTHERS = {
     Metric.COMPLAINT_RATE: _complaints,
     Metric.SEVERE_LISTINGS: _listings,
-    Metric.FAILED_SIGN_INS: _sign_ins,
     Metric.INFECTED_MESSAGES: _infected,
     Metric.SPAMTRAP_HITS: _traps,
-    Metric.SMTP_ABUSE: _smtp,
-    Metric.FORGED_SENDERS: _forged,
 }

@@ -4,6 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,14 +14,16 @@ from ..core.ids import new_id
 from ..core.settings import settings
 from ..events.operations import NewEvent, append
 from ..events.rules import EventType
+from ..security import abuse
 from . import effects
 from .catalogue import all_rules
-from .measuring import measure
+from .measuring import KINDS, measure
 from .rules import (
     Action,
     BlockStatus,
     Measure,
     Rule,
+    Scope,
     Strictness,
     action_of,
     is_breached,
@@ -30,19 +33,35 @@ from .rules import (
 log = logging.getLogger(__name__)
 
 OFF, DRY_RUN = "off", "dry_run"
+ALL = "all"
+"""What the look at all rules is called; that at those of networks is called as their scope."""
 AT_ONCE = 500
 ALERT_FOR = timedelta(hours=1)
 """How long an alert is shown among active blocks, and not repeated."""
 
+ENDED = "status IN ('active', 'dry_run') AND expires_at <= {}"
+TURN = (
+    "WITH asked AS (SELECT * FROM unnest({}::text[], {}::timestamptz[]) AS asked (key, before)), "
+    "claimed AS (INSERT INTO auto_block_looks AS last (key, looked_at) "
+    # One that is not due is not locked. In the order of keys, so that two never deadlock.
+    "SELECT key, {} FROM asked WHERE NOT EXISTS (SELECT FROM auto_block_looks AS known "
+    "WHERE known.key = asked.key AND looked_at > before) ORDER BY key "
+    "ON CONFLICT (key) DO UPDATE SET looked_at = excluded.looked_at "
+    # Somebody may have claimed it since.
+    "WHERE last.looked_at <= (SELECT before FROM asked WHERE asked.key = last.key) RETURNING key) "
+    "SELECT ARRAY(SELECT key FROM claimed) AS keys, "
+    f"EXISTS (SELECT FROM auto_blocks WHERE {ENDED}) AS has_ended, {abuse.ANY_NOTED} AS has_noted"
+)
 
-async def look(rules: Sequence[Rule] | None = None) -> int:
-    """Begin a block for every breach that has none; return how many began.
+
+async def look(rules: Sequence[Rule]) -> int:
+    """Begin a block for every breach of *rules* that has none; return how many began.
 
     Two may look at once: one of them begins a block.
     """
     if settings().auto_block == OFF:
         return 0
-    chosen = [rule for rule in (rules or all_rules().values()) if rule.enabled]
+    chosen = [rule for rule in rules if rule.enabled]
     measures = await measure(chosen)
     begun = 0
     for rule in chosen:
@@ -61,21 +80,44 @@ async def look(rules: Sequence[Rule] | None = None) -> int:
     return begun
 
 
-async def claim_look(key: str, *, every: timedelta) -> bool:
-    """Say whether it is time to look at the rules that *key* stands for, and nobody else does.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What it is one worker's turn to do now."""
 
-    A claim is good for *every*: however many workers there are, there is one look in that time.
+    rules: Sequence[Rule]
+    """To be looked at."""
+    has_ended: bool
+    """Whether the time of a block is over."""
+
+
+async def take_turn(*, every: timedelta, networks_every: timedelta) -> Turn:
+    """Say which rules it is time to look at that nobody else does, with one statement.
+
+    However many workers there are, there is one look at all rules in *every*, and one at those of
+    networks in *networks_every*. Where nothing went wrong that networks are judged by, none of
+    them has to be looked at.
     """
     now = clock.now()
-    rows = await fetch(
-        "INSERT INTO auto_block_looks AS last (key, looked_at) VALUES ({}, {}) "
-        "ON CONFLICT (key) DO UPDATE SET looked_at = excluded.looked_at "
-        "WHERE last.looked_at <= {} RETURNING key",
-        key,
+    rules = list(all_rules().values())
+    networks = [rule for rule in rules if rule.scope is Scope.SOURCE_IP]
+    before = {ALL: now - every, Scope.SOURCE_IP.value: now - networks_every}
+    if settings().auto_block == OFF:
+        before.clear()
+    (row,) = await fetch(
+        TURN,
+        list(before),
+        list(before.values()),
         now,
-        now - every,
+        now,
+        [kind.value for rule in networks for kind in KINDS[rule.metric]],
+        abuse.minutes_since(now - max(rule.window for rule in networks)),
     )
-    return bool(rows)
+    chosen: Sequence[Rule] = ()
+    if ALL in row["keys"]:
+        chosen = rules
+    elif row["keys"] and row["has_noted"]:
+        chosen = networks
+    return Turn(chosen, row["has_ended"])
 
 
 async def _judging(
@@ -197,8 +239,7 @@ async def count_all_begun() -> Mapping[str, int]:
 async def end_expired() -> int:
     """End blocks whose time is over and undo what they did; return how many."""
     rows = await fetch(
-        "SELECT id FROM auto_blocks WHERE status IN ('active', 'dry_run') AND expires_at <= {} "
-        "ORDER BY expires_at LIMIT {}",
+        f"SELECT id FROM auto_blocks WHERE {ENDED} ORDER BY expires_at LIMIT {{}}",
         clock.now(),
         AT_ONCE,
     )

@@ -69,6 +69,8 @@ async def find_own_vmtas(
 
     *with_shared* finds the deployment's for an organization that has none of the name.
     """
+    if not names:
+        return {}
     rows = await fetch(
         "SELECT vmtas.id, asked.organization_id, asked.name "
         "FROM unnest({}::uuid[], {}::text[]) AS asked (organization_id, name) "

@@ -816,10 +816,10 @@ async def test_a_network_that_guesses_keys_or_abuses_smtp_is_shut_out(
     await asyncio.to_thread(guess)
     await asyncio.to_thread(abuse_it)
     await asyncio.sleep(0.3)
-    noted = {
-        kind: (await abuse.noted_since(clock.now() - timedelta(minutes=5), [kind]))
-        for kind in (abuse.Kind.SMTP_AUTH, abuse.Kind.SMTP_REFUSALS)
-    }
+    kinds = (abuse.Kind.SMTP_AUTH, abuse.Kind.SMTP_REFUSALS)
+    since = clock.now() - timedelta(minutes=5)
+    found = await abuse.noted_since(*((since, [kind]) for kind in kinds))
+    noted = dict(zip(kinds, found, strict=True))
     before = await asyncio.to_thread(knock)
     await look(rules("auth_failures"))
     after = await asyncio.to_thread(knock)
