@@ -1,10 +1,12 @@
 """Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
 
 import math
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from psycopg.sql import SQL
 from saq import Queue
 from saq.queue.postgres import PostgresQueue
 
@@ -69,8 +71,12 @@ POLICIES: dict[JobName, JobPolicy] = {
 }
 
 
+TIDY_SECONDS = 60.0
+"""How often what SAQ keeps for a while is removed, although nothing goes on."""
+
+
 class AttentiveQueue(PostgresQueue):
-    """SAQ's queue on PostgreSQL, which overlooks no job that it is told of.
+    """SAQ's queue on PostgreSQL, which overlooks no job that it is told of, and asks little.
 
     One look for jobs goes on at a time, and SAQ lets whoever is told of a job during it not
     look at all. A job that this look came too early for would wait for the next one, which
@@ -78,6 +84,32 @@ class AttentiveQueue(PostgresQueue):
     """
 
     _told = False
+    _tidied_at = -TIDY_SECONDS
+
+    async def schedule(self, _lock: int = 1) -> list[str]:
+        """Take jobs whose time has come, in a transaction only if there are any."""
+        return await super().schedule(_lock) if await self.count("queued") else []
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        """Look for jobs of dead workers, with one statement while none is worked on."""
+        is_tidy = time.monotonic() - self._tidied_at < TIDY_SECONDS
+        if is_tidy and not await self._has_begun():
+            return []
+        self._tidied_at = time.monotonic()
+        return await super().sweep(lock, abort)
+
+    async def _has_begun(self) -> bool:
+        """Say whether any worker has a job, dead ones included."""
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                SQL(
+                    "SELECT EXISTS (SELECT FROM {} WHERE queue = %s "
+                    "AND status IN ('active', 'aborting'))"
+                ).format(self.jobs_table),
+                [self.name],
+            )
+            row = await cursor.fetchone()
+        return bool(row and row[0])
 
     async def _dequeue(self) -> None:
         self._told = True

@@ -11,7 +11,8 @@ from functools import wraps
 from typing import Any
 
 import uvloop
-from saq import Queue, Worker
+from saq import CronJob, Queue, Worker
+from saq.job import TERMINAL_STATUSES
 
 from ..core import row_security
 from ..core.database import close_pool, follow_clock, start_pool
@@ -100,15 +101,28 @@ class PatientWorker(Worker[Any]):
     _planned_at = -CRON_SECONDS
 
     async def schedule(self, lock: int = 1) -> None:
-        """Take jobs whose time has come; plan those of the clock now and then.
+        """Take jobs whose time has come; now and then plan those of the clock that are not there.
 
         SAQ plans all of them each time, which would be most of what an idle worker asks.
         """
-        if time.monotonic() - self._planned_at < CRON_SECONDS:
-            await self.queue.schedule(lock)
-        else:
-            self._planned_at = time.monotonic()
+        every, self.cron_jobs = self.cron_jobs, await self._not_planned()
+        try:
             await super().schedule(lock)
+        finally:
+            self.cron_jobs = every
+
+    async def _not_planned(self) -> list[CronJob[Any]]:
+        if time.monotonic() - self._planned_at < CRON_SECONDS:
+            return []
+        known = await self.queue.jobs(
+            [f"cron:{each.function.__qualname__}" for each in self.cron_jobs]
+        )
+        self._planned_at = time.monotonic()
+        return [
+            each
+            for each, job in zip(self.cron_jobs, known, strict=True)
+            if job is None or job.status in TERMINAL_STATUSES
+        ]
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
         """Start what SAQ does beside jobs, and look for jobs of dead workers."""

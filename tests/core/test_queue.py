@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from psycopg_pool import AsyncConnectionPool
+from saq.queue.postgres import PostgresQueue
 
 from postlane.core.database import fetch
 from postlane.core.queue import AttentiveQueue, JobName, enqueue
@@ -55,6 +57,63 @@ async def test_a_job_that_comes_during_a_look_is_not_left_to_the_clock(
 
     assert job is not None
     assert job.key.endswith("one")
+
+
+@pytest.fixture
+async def queue(database: None, database_url: str) -> AsyncIterator[AttentiveQueue]:
+    """The queue of a database of its own."""
+    async with own_database(database_url) as url:
+        made = AttentiveQueue.from_url(url, min_size=1, max_size=4)
+        assert isinstance(made, AttentiveQueue)
+        await made.connect()
+        yield made
+        await made.disconnect()
+
+
+async def test_jobs_of_dead_workers_are_looked_for_while_any_is_worked_on(
+    queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    sweep = PostgresQueue.sweep
+
+    async def look(self: PostgresQueue, lock: int = 60, abort: float = 5.0) -> list[str]:
+        looked.append("looked")
+        return await sweep(self, lock, abort)
+
+    monkeypatch.setattr(PostgresQueue, "sweep", look)
+    await queue.sweep(abort=0.1)
+    await queue.sweep(abort=0.1)
+    await enqueue(JobName.TIDY, key="later", at=datetime(2100, 1, 1, tzinfo=UTC))
+    await queue.sweep(abort=0.1)
+    idle = len(looked)
+
+    await enqueue(JobName.DRAIN, key="dead", queue_id="0")
+    job = await queue.dequeue(timeout=5)
+    assert job is not None
+    # It was begun an hour ago, and has said nothing since.
+    job.started = job.touched = job.started - 3_600_000
+    await fetch("UPDATE saq_jobs SET job = {} WHERE key = {}", queue.serialize(job), job.key)
+    swept = await queue.sweep(abort=0.1)
+    await fetch("UPDATE saq_jobs SET status = 'aborting' WHERE key = {}", job.key)
+    await queue.sweep(abort=0.1)
+
+    assert (idle, len(looked), swept) == (1, 3, [job.key])
+
+
+async def test_a_job_whose_time_has_come_is_taken_by_the_clock(queue: AttentiveQueue) -> None:
+    waiting = asyncio.create_task(queue.dequeue(timeout=10))
+    await asyncio.sleep(0.5)  # it has looked, and listens now
+    await enqueue(JobName.TIDY, key="due", at=datetime(2100, 1, 1, tzinfo=UTC))
+    await queue.schedule()
+    early = waiting.done()
+
+    await fetch("UPDATE saq_jobs SET scheduled = 1")
+    await queue.schedule()
+    job = await asyncio.wait_for(waiting, 5)
+
+    assert not early
+    assert job is not None
+    assert job.key.endswith("due")
 
 
 async def test_no_job_runs_before_its_time(database: None) -> None:
