@@ -87,6 +87,7 @@ class Tracking:
         if is_get:
             mark = read_open(token.removesuffix(".gif"))
             now = clock.now()
+            await self._erased.keep_fresh()
             if mark is not None and not self._erased.covers(mark) and _is_live(mark, now):
                 self._note(scope, HitKind.OPEN, mark, now)
 
@@ -100,6 +101,7 @@ class Tracking:
             await _refuse(scope, send, 404)
             return
         now = clock.now()
+        await self._erased.keep_fresh()
         if not _is_live(mark, now) or self._erased.covers(mark):
             await _refuse(scope, send, 410)
             return

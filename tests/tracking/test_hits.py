@@ -1,6 +1,8 @@
 """Opens and clicks: answered at once, and what is written down of them afterwards."""
 
+import asyncio
 import base64
+import time
 import uuid
 from datetime import datetime, timedelta
 
@@ -21,16 +23,25 @@ from postlane.tracking.tokens import (
     read_click,
     read_open,
 )
-from postlane.tracking.work import recording, repeats
-from postlane.tracking.work.erasing import ERASED, forget_recipient
+from postlane.tracking.work import erasing, recording, repeats
+from postlane.tracking.work.erasing import ERASED, Erased, forget_recipient
 from postlane.tracking.work.recording import RECORDER
 from postlane.tracking.work.repeats import Repeats
 from postlane.tracking.work.settling import MOST_EVENTS
 from tests.client import Client
 from tests.factories import default_project, make_organization
+from tests.statements import count_statements
 from tests.tracking.hits import PERSON, Mailed, ask, mailed, settle
 
 LATER = timedelta(minutes=10)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with a process that has read nothing: other tests have read by another clock."""
+    fresh = Erased()
+    for name in ("_known", "_until", "_tried_at", "_looking"):
+        monkeypatch.setattr(ERASED, name, getattr(fresh, name))
 
 
 async def test_an_open_is_answered_with_a_picture_and_becomes_an_event(
@@ -276,6 +287,69 @@ async def test_mail_of_somebody_who_was_erased_is_answered_plainly_and_not_count
     assert (opened.status_code, new.status_code) == (200, 302)
     assert await mail.events() == []
     assert len(await other.events()) == len(await again.events()) == 2
+
+
+async def test_who_was_erased_is_known_to_the_first_click_after_a_quiet_hour(
+    client: Client, frozen: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = await mailed("ada@dest.example")
+    before = await ask(client, mail.link(), at=frozen)
+    async with transaction() as tx:
+        await forget_recipient(tx, mail.recipient.organization_id, "ada@dest.example")
+
+    an_hour_passes(monkeypatch)
+    clicked = await ask(client, mail.link(), at=frozen)
+
+    assert (before.status_code, clicked.status_code) == (302, 410)
+
+
+async def test_who_was_erased_is_read_while_somebody_asks_and_once_for_all(
+    client: Client, frozen: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = await mailed()
+    await ask(client, mail.link(), at=frozen)
+    with count_statements() as soon:
+        await ask(client, mail.link(1), at=frozen)
+
+    an_hour_passes(monkeypatch)
+    with count_statements() as later:
+        await asyncio.gather(*(client.get(mail.link(n)) for n in range(2, 8)))
+        await ERASED.keep_fresh()
+
+    assert [len([each for each in sent if "erased" in each]) for sent in (soon, later)] == [0, 1]
+
+
+async def test_links_lead_on_while_who_was_erased_cannot_be_read(
+    client: Client, frozen: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = await mailed()
+    tries: list[float] = []
+
+    async def hang(*_: object) -> list[dict[str, object]]:
+        tries.append(time.monotonic())
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(erasing, "fetch", hang)
+    monkeypatch.setattr(erasing, "PATIENCE_SECONDS", 0.2)
+    an_hour_passes(monkeypatch)
+    try:
+        answers, took = [], []
+        for number in range(3):
+            started = time.monotonic()
+            answers.append((await ask(client, mail.link(number), at=frozen)).status_code)
+            took.append(time.monotonic() - started >= 0.2)
+    finally:
+        await ERASED.stop()
+
+    assert answers == [302, 302, 302]
+    assert took == [True, False, False]
+    assert len(tries) == 1
+
+
+def an_hour_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is known of who was erased be an hour old."""
+    monkeypatch.setattr(ERASED, "_tried_at", time.monotonic() - 3_600)
 
 
 async def test_links_at_once_are_a_machine_and_links_one_by_one_a_person(

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from contextvars import Context
 from datetime import datetime, timedelta
 
@@ -13,7 +15,12 @@ from ..tokens import Mark, all_who_of
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 20.0
+FRESH_SECONDS = 20.0
+"""How old what is known may be before whoever asks waits for a look."""
+EARLY_SECONDS = 10.0
+"""How old it is when whoever asks lets it be looked at, and does not wait."""
+PATIENCE_SECONDS = 1.0
+"""How long one waits: links lead somewhere without the database as well."""
 OVERLAP = timedelta(minutes=5)
 """A transaction may commit later than the time that it wrote."""
 KEPT = timedelta(days=366)
@@ -52,12 +59,16 @@ async def remove_old_marks() -> None:
 
 
 class Erased:
-    """Whose mail is not to be answered for, as this process read it a few seconds ago."""
+    """Whose mail is not to be answered for, as this process read it a few seconds ago.
+
+    It is read while somebody asks; a process whom nobody asks reads nothing.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, float] = {}
         self._until: datetime | None = None
-        self._looker: asyncio.Task[None] | None = None
+        self._tried_at = -math.inf
+        self._looking: asyncio.Task[None] | None = None
 
     def covers(self, mark: Mark) -> bool:
         """Say whether the mail with this mark is somebody's who was erased since."""
@@ -78,28 +89,33 @@ class Erased:
             self._known[key] = row["erased_at"].timestamp()
         self._until = now - OVERLAP
 
-    async def start(self) -> None:
-        """Know who was erased, and go on looking until `stop`."""
-        await self._try()
-        self._looker = asyncio.create_task(self._go_on(), context=Context())
+    async def keep_fresh(self) -> None:
+        """Return once what is known is not too old, or cannot be read now."""
+        age = time.monotonic() - self._tried_at
+        if age < EARLY_SECONDS:
+            return
+        if self._looking is None or self._looking.done():
+            # Of no request, for all of them wait for it.
+            self._looking = asyncio.create_task(self._try(), context=Context())
+        if age >= FRESH_SECONDS:
+            await asyncio.wait([self._looking], timeout=PATIENCE_SECONDS)
+            # Who comes later does not wait once more for what does not answer.
+            self._tried_at = max(self._tried_at, time.monotonic() - EARLY_SECONDS)
 
     async def stop(self) -> None:
         """Look no more."""
-        looker, self._looker = self._looker, None
-        if looker is not None:
-            looker.cancel()
-            await asyncio.gather(looker, return_exceptions=True)
-
-    async def _go_on(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self._try()
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def _try(self) -> None:
+        started = time.monotonic()
         try:
             await self.look()
         except Exception as error:  # an edge: what was read before still holds
             log.warning("who was erased cannot be read: %r", error)
+        self._tried_at = max(self._tried_at, started)
 
 
 ERASED = Erased()
