@@ -48,7 +48,8 @@ class Found:
 
 async def measure(*, messages: int) -> Found:
     """Count an idle deployment for a while, and then one that delivers so many messages."""
-    async with Deployment() as deployment:
+    # As it is for whoever sets nothing: rules are looked at, too.
+    async with Deployment({"auto_block": "on"}) as deployment:
         exchanger = await deployment.exchanger("127.0.6.1", "count.test")
         account = await deployment.open_account("count")
         await account.send_many(f"warm{number}@count.test" for number in range(200))

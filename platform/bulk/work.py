@@ -46,12 +46,13 @@ async def ask_for_bulk(id: uuid.UUID) -> None:
     await enqueue(JobName.GO_ON_IN_BULK, key=f"bulk:{id}", bulk_id=str(id))
 
 
+_OPEN = "SELECT id FROM bulk_actions WHERE state IN ('queued', 'running')"
+ANY_OPEN_BULK = f"EXISTS ({_OPEN})"
+
+
 async def ask_for_open_bulk(*, limit: int) -> None:
     """Ask for the jobs of those that are not done, in case theirs were lost."""
-    rows = await fetch(
-        "SELECT id FROM bulk_actions WHERE state IN ('queued', 'running') ORDER BY id LIMIT {}",
-        limit,
-    )
+    rows = await fetch(f"{_OPEN} ORDER BY id LIMIT {{}}", limit)
     for row in rows:
         await ask_for_bulk(row["id"])
 

@@ -43,11 +43,13 @@ async def ask_for_export(id: uuid.UUID) -> None:
     await enqueue(JobName.WRITE_EXPORT, key=f"export:{id}", export_id=str(id))
 
 
+_OPEN = "SELECT id FROM exports WHERE state IN ('queued', 'running')"
+ANY_OPEN_EXPORT = f"EXISTS ({_OPEN})"
+
+
 async def ask_for_open_exports(*, limit: int) -> None:
     """Ask for the jobs of files that are not written to their end."""
-    rows = await fetch(
-        "SELECT id FROM exports WHERE state IN ('queued', 'running') ORDER BY id LIMIT {}", limit
-    )
+    rows = await fetch(f"{_OPEN} ORDER BY id LIMIT {{}}", limit)
     for row in rows:
         await ask_for_export(row["id"])
 
@@ -184,18 +186,22 @@ async def remove_parts(tx: Tx, ids: Collection[uuid.UUID]) -> None:
     await fetch("DELETE FROM export_parts WHERE export_id = ANY({}::uuid[])", list(ids))
 
 
+_OUTDATED = (
+    "state IN ('queued', 'running', 'done') AND EXISTS (SELECT FROM erasures "
+    "WHERE organization_id = exports.organization_id "
+    # One that was asked for before may have been at work while the file was written.
+    "AND coalesce(completed_at, created_at) >= exports.created_at)"
+)
+ANY_OUTDATED = f"EXISTS (SELECT FROM exports WHERE {_OUTDATED})"
+
+
 async def drop_outdated() -> int:
     """Throw away files in which somebody may be who was erased since they were begun.
 
     The table of erasures is another area's: it is only read.
     """
     return await _drop(
-        "UPDATE exports SET state = 'outdated', expires_at = NULL "
-        "WHERE state IN ('queued', 'running', 'done') AND EXISTS (SELECT FROM erasures "
-        "WHERE organization_id = exports.organization_id "
-        # One that was asked for before may have been at work while the file was written.
-        "AND coalesce(completed_at, created_at) >= exports.created_at) "
-        "RETURNING id"
+        f"UPDATE exports SET state = 'outdated', expires_at = NULL WHERE {_OUTDATED} RETURNING id"
     )
 
 

@@ -3,13 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import LiteralString
 
-from ..bulk.work import ask_for_open_bulk
+from ..bulk.work import ANY_OPEN_BULK, ask_for_open_bulk
 from ..core import clock
+from ..core.database import fetch
 from ..core.queue import JobName, enqueue
 from ..delivery.work import (
+    ANY_TO_TEND,
     DueQueue,
     due_queues,
     expire_waiting,
@@ -19,13 +23,13 @@ from ..delivery.work import (
     sum_up_activity,
     tend_vmtas,
 )
-from ..delivery.work.simulating import ask_for_due_simulations
+from ..delivery.work.simulating import ANY_DUE_SIMULATION, ask_for_due_simulations
 from ..domains.work import ask_for_check, due_for_check
-from ..exports.work import ask_for_open_exports, drop_outdated
-from ..messages.work import ask_for_open_erasures
+from ..exports.work import ANY_OPEN_EXPORT, ANY_OUTDATED, ask_for_open_exports, drop_outdated
+from ..messages.work import ANY_OPEN_ERASURE, ask_for_open_erasures
 from ..notices.work import ask_for_due
-from ..removals.work import ask_for_due_removals
-from ..suppressions.work import ask_for_open_imports
+from ..removals.work import ANY_DUE_REMOVAL, ask_for_due_removals
+from ..suppressions.work import ANY_OPEN_IMPORT, ask_for_open_imports
 from ..vmtas.work import due_for_check as due_vmtas
 from .blocklists import ask_for_looks
 from .delivery import drain_key
@@ -97,21 +101,50 @@ async def _ask_for_drain(queue: DueQueue) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A look for work that nearly always finds none, and what tells whether it would."""
+
+    any: LiteralString
+    takes: tuple[object, ...]
+    """What belongs into the places of *any*."""
+    find: Callable[[], Awaitable[object]]
+
+
+def _looks(now: datetime) -> tuple[_Look, ...]:
+    most = LOST_AT_ONCE
+    return (
+        _Look(ANY_DUE_SIMULATION, (now,), lambda: ask_for_due_simulations(limit=most)),
+        _Look(ANY_OPEN_IMPORT, (), lambda: ask_for_open_imports(limit=most)),
+        _Look(ANY_OPEN_ERASURE, (), lambda: ask_for_open_erasures(limit=most)),
+        _Look(ANY_OUTDATED, (), drop_outdated),
+        _Look(ANY_OPEN_EXPORT, (), lambda: ask_for_open_exports(limit=most)),
+        _Look(ANY_OPEN_BULK, (), lambda: ask_for_open_bulk(limit=most)),
+        _Look(ANY_DUE_REMOVAL, (now,), lambda: ask_for_due_removals(limit=most)),
+        _Look(ANY_TO_TEND, (now, now.date()), tend_vmtas),
+    )
+
+
 async def find_lost() -> None:
     """Ask again for the jobs of what should have been done by now, and tend to vMTAs.
 
     They have nothing to do with each other: one that fails is logged, and holds up no other.
     """
-    await _apart(ask_for_due_simulations(limit=LOST_AT_ONCE))
-    await _apart(ask_for_open_imports(limit=LOST_AT_ONCE))
-    await _apart(ask_for_open_erasures(limit=LOST_AT_ONCE))
-    await _apart(drop_outdated())
-    await _apart(ask_for_open_exports(limit=LOST_AT_ONCE))
-    await _apart(ask_for_open_bulk(limit=LOST_AT_ONCE))
-    await _apart(ask_for_due_removals(limit=LOST_AT_ONCE))
+    for look in await _worth_it(_looks(clock.now())):
+        await _apart(look.find())
     await _apart(sum_up_activity())
-    await _apart(tend_vmtas())
     await _apart(_ask_for_checks())
+
+
+async def _worth_it(looks: Sequence[_Look]) -> Sequence[_Look]:
+    """Return those that would find something, by one statement; all of them, if it fails."""
+    asked = ", ".join(f"{look.any} AS look_{n}" for n, look in enumerate(looks))
+    try:
+        (row,) = await fetch(f"SELECT {asked}", *(value for look in looks for value in look.takes))
+    except Exception:  # an edge, as the caller says
+        log.exception("lost work cannot be looked for at once; it is looked for one by one")
+        return looks
+    return [look for n, look in enumerate(looks) if row[f"look_{n}"]]
 
 
 async def _apart(look: Awaitable[object]) -> None:

@@ -24,14 +24,13 @@ async def ask_for_removal(id: uuid.UUID, due_at: datetime) -> None:
     await enqueue(JobName.REMOVE, key=f"remove:{id}", at=due_at, removal_id=str(id))
 
 
+_DUE = "SELECT id, due_at FROM removals WHERE state IN ('waiting', 'removing') AND due_at <= {}"
+ANY_DUE_REMOVAL = f"EXISTS ({_DUE})"
+
+
 async def ask_for_due_removals(*, limit: int) -> None:
     """Ask for the jobs of those whose time has come, in case theirs were lost."""
-    rows = await fetch(
-        "SELECT id, due_at FROM removals WHERE state IN ('waiting', 'removing') AND due_at <= {} "
-        "ORDER BY due_at LIMIT {}",
-        clock.now(),
-        limit,
-    )
+    rows = await fetch(f"{_DUE} ORDER BY due_at LIMIT {{}}", clock.now(), limit)
     for row in rows:
         await ask_for_removal(row["id"], row["due_at"])
 

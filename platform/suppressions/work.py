@@ -253,13 +253,13 @@ async def ask_for_import(id: uuid.UUID) -> None:
     await enqueue(JobName.IMPORT_SUPPRESSIONS, key=f"import:{id}", import_id=str(id))
 
 
+_OPEN = "SELECT id FROM suppression_imports WHERE completed_at IS NULL"
+ANY_OPEN_IMPORT = f"EXISTS ({_OPEN})"
+
+
 async def ask_for_open_imports(*, limit: int) -> None:
     """Ask for the jobs of files that are not read to their end, in case theirs were lost."""
-    rows = await fetch(
-        "SELECT id FROM suppression_imports WHERE completed_at IS NULL "
-        "ORDER BY created_at LIMIT {}",
-        limit,
-    )
+    rows = await fetch(f"{_OPEN} ORDER BY created_at LIMIT {{}}", limit)
     for row in rows:
         await ask_for_import(row["id"])
 

@@ -14,7 +14,10 @@ from postlane.delivery.rules import DeliveryState
 from postlane.delivery.work import claim_batch, roll_up
 from postlane.ingress.rules import MailSource
 from postlane.ingress.work import Arrival, take_mail
+from postlane.jobs import sweep
 from postlane.jobs.hearing import Signs
+from postlane.jobs.sweep import find_lost
+from postlane.messages.operations.erase import erase_recipient
 from postlane.tracking.work.recording import RECORDER
 from postlane.tracking.work.settling import AFTER
 from postlane.webhooks.work import fan_out
@@ -103,6 +106,74 @@ async def test_looking_at_alerts_takes_a_statement(own_database: str) -> None:
         alerts = await look_at_alerts()
 
     assert (alerts, len(sent)) == (0, 1)
+
+
+async def test_looking_for_lost_work_takes_few_statements(own_database: str) -> None:
+    await find_lost()
+
+    with count_statements() as sent:
+        await find_lost()
+
+    # What is lost, activity of vMTAs, and vMTAs to be looked at, in DNS and in blocklists.
+    verbs = [each.split()[0] for each in sent]
+    assert verbs == ["SELECT", "WITH", "DELETE", "SELECT", "INSERT", "SELECT"]
+
+
+async def a_lost_simulation(waiting: Spooled) -> None:
+    await fetch(
+        "INSERT INTO simulations (id, organization_id, project_id, message_id, delivery_id, "
+        "outcome, code, reply, fire_webhooks, due_at) SELECT id, organization_id, project_id, "
+        "message_id, id, 'delivered', 250, '', true, now() FROM deliveries"
+    )
+
+
+async def a_lost_erasure(waiting: Spooled) -> None:
+    await erase_recipient(await make_actor(), address="ada@dest.example")
+    await fetch("DELETE FROM saq_jobs")
+
+
+@pytest.mark.parametrize(
+    ("what", "job"), [(a_lost_simulation, "simulate:"), (a_lost_erasure, "erase:")]
+)
+async def test_lost_jobs_are_asked_for_again(
+    own_database: str, what: Callable[[Spooled], Awaitable[None]], job: str
+) -> None:
+    waiting = await make_spooled("ada@dest.example")
+    await find_lost()
+    before = await jobs(job)
+    await what(waiting)
+
+    await find_lost()
+
+    assert (before, len(await jobs(job))) == ([], 1)
+
+
+async def jobs(name: str) -> list[str]:
+    rows = await fetch("SELECT key FROM saq_jobs WHERE key LIKE {}", f"%{name}%")
+    return [row["key"] for row in rows]
+
+
+async def test_pauses_end_with_a_look_for_lost_work(own_database: str) -> None:
+    await the_end_of_a_pause(await make_spooled("ada@dest.example"))
+    await fetch("UPDATE vmtas SET organization_id = (SELECT organization_id FROM deliveries)")
+
+    await find_lost()
+
+    assert await fetch("SELECT FROM vmtas WHERE status = 'paused'") == []
+
+
+async def test_what_cannot_be_asked_at_once_is_looked_for_one_by_one(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_lost_erasure(await make_spooled("ada@dest.example"))
+
+    async def refuse(*_: object) -> list[dict[str, object]]:
+        raise TimeoutError
+
+    monkeypatch.setattr(sweep, "fetch", refuse)
+    await find_lost()
+
+    assert len(await jobs("erase:")) == 1
 
 
 async def catch_up() -> None:

@@ -69,7 +69,7 @@ from .returning import (
 )
 from .settlements import Settlement
 from .settling import settle_batch
-from .tending import tend_vmtas
+from .tending import ANY_TO_TEND, tend_vmtas
 from .tidying import (
     remove_old_captured,
     remove_old_contents,
@@ -78,6 +78,7 @@ from .tidying import (
 )
 
 __all__ = [
+    "ANY_TO_TEND",
     "ANY_WAITING",
     "CONNECTION_LEASE",
     "LEASE",

@@ -91,13 +91,13 @@ async def ask_for(id: uuid.UUID, *, at: datetime | None = None) -> None:
     await enqueue(JobName.SIMULATE, key=f"simulate:{id}", at=at, simulation_id=str(id))
 
 
+_DUE = "SELECT id FROM simulations WHERE due_at <= {}"
+ANY_DUE_SIMULATION = f"EXISTS ({_DUE})"
+
+
 async def ask_for_due_simulations(*, limit: int) -> None:
     """Ask for the jobs of those that are due, in case theirs were lost."""
-    rows = await fetch(
-        "SELECT id FROM simulations WHERE due_at <= {} ORDER BY due_at LIMIT {}",
-        clock.now(),
-        limit,
-    )
+    rows = await fetch(f"{_DUE} ORDER BY due_at LIMIT {{}}", clock.now(), limit)
     for row in rows:
         await ask_for(row["id"])
 

@@ -23,29 +23,26 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 
+_PAUSES_OVER = "SELECT id FROM vmtas WHERE status = 'paused' AND paused_until <= {}"
+_LEFT_BEHIND = (
+    "SELECT DISTINCT past_vmtas.id, past_vmtas.organization_id, successor_id FROM past_vmtas "
+    "JOIN queues ON vmta_id = past_vmtas.id AND depth + scheduled > 0"
+)
+_DAYS_OVER = "SELECT vmta_id FROM vmta_warmups WHERE day_on < {} AND state <> 'completed'"
+ANY_TO_TEND = f"EXISTS ({_PAUSES_OVER}) OR EXISTS ({_LEFT_BEHIND}) OR EXISTS ({_DAYS_OVER})"
+"""Whether `tend_vmtas` would find something to do, at a time and on its day."""
+
 
 async def tend_vmtas() -> None:
     """Do what is due for vMTAs now; any number of workers may.
 
     One that it cannot be done for is logged, and holds up no other.
     """
-    for row in await fetch(
-        "SELECT id FROM vmtas WHERE status = 'paused' AND paused_until <= {} LIMIT {}",
-        clock.now(),
-        AT_ONCE,
-    ):
+    for row in await fetch(f"{_PAUSES_OVER} LIMIT {{}}", clock.now(), AT_ONCE):
         await _apart(row["id"], _end_pause(row["id"]))
-    for row in await fetch(
-        "SELECT DISTINCT past_vmtas.id, past_vmtas.organization_id, successor_id FROM past_vmtas "
-        "JOIN queues ON vmta_id = past_vmtas.id AND depth + scheduled > 0 LIMIT {}",
-        AT_ONCE,
-    ):
+    for row in await fetch(f"{_LEFT_BEHIND} LIMIT {{}}", AT_ONCE):
         await _apart(row["id"], _move_on(**row))
-    for row in await fetch(
-        "SELECT vmta_id FROM vmta_warmups WHERE day_on < {} AND state <> 'completed' LIMIT {}",
-        clock.now().date(),
-        AT_ONCE,
-    ):
+    for row in await fetch(f"{_DAYS_OVER} LIMIT {{}}", clock.now().date(), AT_ONCE):
         await _apart(row["vmta_id"], _end_day(row["vmta_id"]))
 
 

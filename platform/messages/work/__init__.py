@@ -1,6 +1,12 @@
 """What the platform does with messages for itself."""
 
-from .erasing import ask_for_erasure, ask_for_open_erasures, run_erasure
+from .erasing import ANY_OPEN_ERASURE, ask_for_erasure, ask_for_open_erasures, run_erasure
 from .usage import bytes_delivered
 
-__all__ = ["ask_for_erasure", "ask_for_open_erasures", "bytes_delivered", "run_erasure"]
+__all__ = [
+    "ANY_OPEN_ERASURE",
+    "ask_for_erasure",
+    "ask_for_open_erasures",
+    "bytes_delivered",
+    "run_erasure",
+]

@@ -43,11 +43,13 @@ async def ask_for_erasure(id: uuid.UUID) -> None:
     await enqueue(JobName.ERASE_RECIPIENT, key=f"erase:{id}", erasure_id=str(id))
 
 
+_OPEN = "SELECT id FROM erasures WHERE completed_at IS NULL"
+ANY_OPEN_ERASURE = f"EXISTS ({_OPEN})"
+
+
 async def ask_for_open_erasures(*, limit: int) -> None:
     """Ask for the jobs of those that are not done: they wait for others' mail, or were lost."""
-    rows = await fetch(
-        "SELECT id FROM erasures WHERE completed_at IS NULL ORDER BY created_at LIMIT {}", limit
-    )
+    rows = await fetch(f"{_OPEN} ORDER BY created_at LIMIT {{}}", limit)
     for row in rows:
         await ask_for_erasure(row["id"])
 
