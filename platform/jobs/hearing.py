@@ -7,6 +7,8 @@ seconds asks for all of them whether there is something to do.
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -39,7 +41,7 @@ LOOK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signs:
     """Each is set when there may be something to do, and cleared by whoever does it."""
 
@@ -53,12 +55,21 @@ class Signs:
     """Opens and clicks that can be made events."""
     ingress: asyncio.Event = field(default_factory=asyncio.Event)
     """Mail that came in to be posted, or mailboxes to look into."""
+    looked_at: float = -math.inf
+    """When a look last went well, on the monotonic clock."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the last look has just found that there is nothing a sweep is for."""
+        is_recent = time.monotonic() - self.looked_at < 2 * LOOK_SECONDS
+        return is_recent and not self.mail.is_set()
 
     async def look(self) -> None:
         """Ask the database, and set those that have something to do."""
-        now = clock.now()
+        started, now = time.monotonic(), clock.now()
         gaps = (CALLING, COUNTING, now, now, ripe_before(now), now, now, now)
         (row,) = await fetch(LOOK, *waiting_at(now), *gaps)
+        self.looked_at = started
         if row["mail"]:
             self.mail.set()
         if row["events_to_call"] or row["calls"]:

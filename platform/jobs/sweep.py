@@ -62,10 +62,11 @@ LOST_JOBS_EVERY = 15.0
 """Seconds between two looks for work that has a job of its own, which may have been lost."""
 
 ALL_THE_SAME_SECONDS = 60.0
-"""Between two sweeps while nothing waits."""
+"""Between two sweeps while nothing waits; what no look is for is all that they look for then."""
 
-EXPIRED_EVERY = 600.0
-"""Seconds between two looks at all that waits in queues which send nothing."""
+WHOLE_EVERY = 600.0
+"""Seconds between two sweeps for all, whatever the looks say, and between two looks at all that
+waits in queues which send nothing."""
 
 
 async def sweep() -> int:
@@ -75,14 +76,23 @@ async def sweep() -> int:
     any. Domains that it is time to look at and notices are asked for as well. The job queue refuses
     what is waiting or running already.
     """
+    asked = await _ask_for_drains()
+    await _ask_for_the_rest()
+    return asked
+
+
+async def _ask_for_drains() -> int:
+    """Do what `ANY_WAITING` tells of, and nothing else."""
     await go_on_flushing()
     await go_on_releasing()
     await roll_up()
-    asked = sum([await _ask_for_drain(queue) for queue in await due_queues()])
+    return sum([await _ask_for_drain(queue) for queue in await due_queues()])
+
+
+async def _ask_for_the_rest() -> None:
     for domain_id in await due_for_check(limit=DOMAINS_AT_ONCE):
         await ask_for_check(domain_id)
     await ask_for_due(limit=NOTICES_AT_ONCE)
-    return asked
 
 
 async def _ask_for_drain(queue: DueQueue) -> bool:
@@ -168,20 +178,23 @@ async def keep_sweeping(signs: Signs, stopping: asyncio.Event) -> None:
     It is no job, so that it does not wait behind jobs.
     """
     looked_at = -ALL_THE_SAME_SECONDS
-    expired_at = -EXPIRED_EVERY
+    whole_at = -WHOLE_EVERY
     is_busy = False
     while not stopping.is_set():
         started = time.monotonic()
         try:
-            is_busy = signs.mail.is_set()
+            is_busy, is_quiet = signs.mail.is_set(), signs.is_quiet
             signs.mail.clear()
-            await sweep()
+            if is_quiet and started - whole_at < WHOLE_EVERY:
+                await _ask_for_the_rest()
+            else:
+                await sweep()
             if started - looked_at >= LOST_JOBS_EVERY:
                 await find_lost()
                 looked_at = started
-            if started - expired_at >= EXPIRED_EVERY:
+            if started - whole_at >= WHOLE_EVERY:
                 await expire_waiting()
-                expired_at = started
+                whole_at = started
         except Exception as error:  # an edge: the next sweep finds what this one missed
             log.warning("the sweep failed; the next comes soon: %r", error)
         took = time.monotonic() - started

@@ -1,7 +1,9 @@
 """A worker with nothing to do asks little, and sees at once when there is something."""
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from postlane.delivery.rules import DeliveryState
 from postlane.delivery.work import claim_batch, roll_up
 from postlane.ingress.rules import MailSource
 from postlane.ingress.work import Arrival, take_mail
-from postlane.jobs import sweep
+from postlane.jobs import hearing, sweep
 from postlane.jobs.hearing import Signs
 from postlane.jobs.sweep import find_lost
 from postlane.messages.operations.erase import erase_recipient
@@ -31,6 +33,22 @@ from tests.tracking.hits import ask, mailed
 from tests.webhooks.conftest import Hooks
 
 LATER = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Sweeps:
+    """What the sweeps of a worker were for, and the signs that it goes by."""
+
+    signs: Signs = field(default_factory=Signs)
+    seen: list[str] = field(default_factory=list)
+
+    async def next(self, count: int) -> list[str]:
+        """Return so many of those that come from now on."""
+        start = len(self.seen)
+        async with asyncio.timeout(20):
+            while len(self.seen) < start + count:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        return self.seen[start : start + count]
 
 
 def which(signs: Signs) -> list[str]:
@@ -106,6 +124,57 @@ async def test_looking_at_alerts_takes_a_statement(own_database: str) -> None:
         alerts = await look_at_alerts()
 
     assert (alerts, len(sent)) == (0, 1)
+
+
+@pytest.fixture
+async def sweeps(own_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sweeps]:
+    """A worker's sweeps, of which one comes every hundredth of a second, and its signs."""
+    made = Sweeps()
+    whole, rest = sweep.sweep, sweep._ask_for_the_rest
+
+    async def note_whole() -> int:
+        made.seen.append("whole")
+        return await whole()
+
+    async def note_rest() -> None:
+        made.seen.append("rest")
+        await rest()
+
+    monkeypatch.setattr(sweep, "sweep", note_whole)
+    monkeypatch.setattr(sweep, "_ask_for_the_rest", note_rest)
+    monkeypatch.setattr(sweep, "ALL_THE_SAME_SECONDS", 0.01)
+    monkeypatch.setattr(sweep, "pause_after", lambda took: 0.01)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(sweep.keep_sweeping(made.signs, stopping))
+    yield made
+    stopping.set()
+    await running
+
+
+async def test_a_sweep_is_whole_unless_a_look_has_just_found_nothing(
+    sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody has looked yet, and each sweep sees to the rest, too.
+    first = await sweeps.next(4)
+
+    await sweeps.signs.look()
+    await sweeps.next(2)
+    quiet = await sweeps.next(4)
+
+    await make_spooled("ada@dest.example")
+    await sweeps.signs.look()
+    with_mail = await sweeps.next(2)
+
+    # The database has not answered for a while.
+    sweeps.signs.mail.clear()
+    await roll_up()
+    monkeypatch.setattr(hearing, "LOOK_SECONDS", 0.0)
+    await sweeps.next(2)
+    unknown = await sweeps.next(4)
+
+    assert first.count("whole") == unknown.count("whole") == 2
+    assert quiet == ["rest"] * 4
+    assert "whole" in with_mail
 
 
 async def test_looking_for_lost_work_takes_few_statements(own_database: str) -> None:
