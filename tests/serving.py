@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,13 @@ async def web_process(
 
 @asynccontextmanager
 async def running_web(
-    database_url: str, *, port: int | None = None, **settings: str
+    database_url: str,
+    *,
+    port: int | None = None,
+    program: Sequence[str] = ("-m", "postlane.server.cli", "web"),
+    **settings: str,
 ) -> AsyncIterator[Web]:
-    """Do the same, and give the process, too."""
+    """Do the same, and give the process, too; *program* is what Python is to run."""
     port = port or free_port()
     given = {
         "database_url": database_url,
@@ -54,7 +58,7 @@ async def running_web(
         "log_format": "text",
     } | settings
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "postlane.server.cli", "web"),
+        *(sys.executable, "-P", *program),
         env={
             **os.environ,
             "PYTHONPATH": SOURCE,

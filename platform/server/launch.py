@@ -10,13 +10,18 @@ import argparse
 import ctypes
 import os
 import pwd
+import select
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 LAUNCH = Path(__file__)
 """This file, to be run."""
 PR_SET_PDEATHSIG = 1
+LOOK_SECONDS = 1.0
+"""Between two looks for the parent, where the kernel does not tell."""
 
 
 def end_with_parent(ending: signal.Signals, *, parent: int) -> None:
@@ -26,6 +31,39 @@ def end_with_parent(ending: signal.Signals, *, parent: int) -> None:
         # It may have died before the request was made; nothing would come then.
         if os.getppid() != parent:
             os.kill(os.getpid(), ending)
+
+
+def end_after_parent(seconds: float, *, parent: int) -> None:
+    """End this process so many seconds after *parent*, its parent, is gone, whatever holds it.
+
+    For one that finishes when it is asked to, in case it does not. Called in the main thread.
+    """
+
+    def watch() -> None:
+        _outlive(parent)
+        # The kernel's clock goes on when something keeps the interpreter, and this thread waiting.
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        time.sleep(seconds)
+        os._exit(1)
+
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.Thread(target=watch, name="end-after-parent", daemon=True).start()
+
+
+def _outlive(parent: int) -> None:
+    """Return when *parent*, this process's parent, is gone."""
+    try:
+        # It wakes nobody while the parent lives.
+        watched = os.pidfd_open(parent)
+    except (AttributeError, OSError):
+        watched = -1
+    # A process that took the number of one that had gone is not the parent.
+    if watched >= 0 and os.getppid() == parent:
+        select.select([watched], [], [])
+    while watched < 0 and os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    if watched >= 0:
+        os.close(watched)
 
 
 def become(name: str) -> None:

@@ -21,7 +21,7 @@ from ..core.garbage import settle_down
 from ..core.logs import start_logging
 from ..core.settings import settings
 from .connection import require_database
-from .launch import end_with_parent
+from .launch import end_after_parent, end_with_parent
 from .listening import ensure_free, resolve
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 20
 """How long a web worker may finish what it is answering."""
+GRACE_SECONDS = 5
+"""How much longer one whose main process is gone may take."""
 LEAVE = signal.SIGUSR1
 """Asks a worker to send its long-lived connections away."""
 LEAVE_SECONDS = 0.3
@@ -139,4 +141,6 @@ def application() -> "Edge":
     if main is not None and main.pid is not None:
         # A worker whose main process was killed would hold the port for ever.
         end_with_parent(signal.SIGTERM, parent=main.pid)
+        # Nobody else would end one that hangs while it stops.
+        end_after_parent(DRAIN_SECONDS + GRACE_SECONDS, parent=main.pid)
     return build()

@@ -8,12 +8,13 @@ from typing import Any
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 
 from postlane.server.app import build_app
 from postlane.server.web import HTTP
 from tests.factories import make_api_key, make_organization
-from tests.serving import served, web_process
+from tests.serving import running_web, served, web_process
 
 
 async def test_a_limit_holds_over_all_processes(database: None, database_url: str) -> None:
@@ -119,3 +120,57 @@ async def _sent(url: str, data: bytes) -> Any:
     answer = await asyncio.wait_for(reader.read(65_536), 10)
     writer.close()
     return answer
+
+
+HANGING = """
+import ctypes, os, signal, sys, threading, time
+from postlane.server import cli, web
+
+web.DRAIN_SECONDS, web.GRACE_SECONDS = 1, 1
+application = web.application
+
+
+def hang(main):
+    while os.getppid() == main:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    # The interpreter is not given up while it sleeps.
+    ctypes.PyDLL(None).sleep(600)
+
+
+def deaf():
+    # Nor does it hear that it is to end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    if sys.argv[1] == "hang":
+        threading.Thread(target=hang, args=[os.getppid()], daemon=True).start()
+    return application()
+
+
+web.application = deaf
+sys.exit(cli.run(["web"]))
+"""
+
+
+@pytest.mark.parametrize("how", ["wait", "hang"])
+async def test_a_worker_that_does_not_finish_ends_after_its_main_process(
+    database: None, database_url: str, how: str
+) -> None:
+    async with running_web(database_url, program=("-c", HANGING, how)) as web:
+        [worker] = psutil.Process(web.process.pid).children()
+        web.process.kill()
+        await web.process.wait()
+        started = time.monotonic()
+        while runs(worker) and time.monotonic() - started < 20:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        took = time.monotonic() - started
+
+    # It has its time to finish, and no more.
+    assert 1.5 < took < 8
+
+
+def runs(process: psutil.Process) -> bool:
+    """Say whether a process has not ended; whoever it is left to may not have noticed yet."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
