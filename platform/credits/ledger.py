@@ -50,8 +50,26 @@ class Sum:
     entries: int = 1
 
 
+SUM_UP = """
+    INSERT INTO credit_usage AS old
+        (id, organization_id, type, day, source, slot, used, entries, amount, counted)
+    SELECT gen_random_uuid(), organization_id, type, {}, source, {}, used, entries, amount,
+        counted
+    FROM jsonb_to_recordset({}::jsonb) AS new (organization_id uuid, type text,
+        source text, used bigint, entries bigint, amount bigint, counted bigint)
+    ON CONFLICT (organization_id, type, day, source, slot)
+    DO UPDATE SET used = old.used + excluded.used, entries = old.entries + excluded.entries,
+        amount = old.amount + excluded.amount, counted = old.counted + excluded.counted
+"""
+
+
 async def sum_up(parts: Sequence[Sum], now: datetime) -> None:
     """Add to the sums of the day, in one order, so that two transactions never deadlock."""
+    await fetch(SUM_UP, *what_to_sum_up(parts, now))
+
+
+def what_to_sum_up(parts: Sequence[Sum], now: datetime) -> tuple[object, ...]:
+    """Return the arguments of `SUM_UP`, for what writes other things with it."""
     sums: dict[tuple[OrganizationId, CreditType, EntrySource], Sum] = {}
     for part in sorted(parts, key=lambda each: (each.organization_id, each.type, each.source)):
         total = sums.setdefault((part.organization_id, part.type, part.source), part)
@@ -64,20 +82,9 @@ async def sum_up(parts: Sequence[Sum], now: datetime) -> None:
     # Refunds have slots of their own, so that what was ever used can be told and only grows.
     if any(total.used < 0 for total in sums.values()):
         slot = -1 - slot
-    await fetch(
-        """
-        INSERT INTO credit_usage AS old
-            (id, organization_id, type, day, source, slot, used, entries, amount, counted)
-        SELECT gen_random_uuid(), organization_id, type, {}, source, {}, used, entries, amount,
-            counted
-        FROM jsonb_to_recordset({}::jsonb) AS new (organization_id uuid, type text,
-            source text, used bigint, entries bigint, amount bigint, counted bigint)
-        ON CONFLICT (organization_id, type, day, source, slot)
-        DO UPDATE SET used = old.used + excluded.used, entries = old.entries + excluded.entries,
-            amount = old.amount + excluded.amount, counted = old.counted + excluded.counted
-        """,
+    # One argument: each of a statement's costs more than writing and reading this does.
+    return (
         now.astimezone(UTC).date(),
         slot,
-        # One argument: each of a statement's costs more than writing and reading this does.
         msgspec.json.encode(list(sums.values())).decode(),
     )

@@ -1,6 +1,5 @@
 """Taking credits, always with their line of the ledger."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from ..core import clock
 from ..core.actor import ApiKeyId, OrganizationId, UserId
 from ..core.database import Tx, fetch
 from ..core.ids import new_id
+from ..core.records import records
 from .errors import InsufficientCredits
-from .ledger import Lots, Owner, Sum, balance_of, sum_up
+from .ledger import SUM_UP, Lots, Owner, Sum, balance_of, sum_up, what_to_sum_up
 from .rules import CreditType, EntrySource, is_unlimited, spread, take_in_order
 
 AMPLE = 8
@@ -99,8 +99,9 @@ async def debit_all(tx: Tx, charges: Sequence[Charge]) -> list[Debit | Insuffici
             entries.append((entry_id, charges[index], balance, lots))
             outcomes[index] = Debit(entry_id, balance)
             sums.append(_sum_of(charges[index], balance))
-    await _write_debits(entries)
-    if sums:
+    if entries:
+        await _write_debits(entries, sums)
+    elif sums:
         await sum_up(sums, clock.now())
     return outcomes
 
@@ -140,9 +141,8 @@ async def _debit_at_once(owner: Owner, charges: Sequence[Charge]) -> list[Debit]
             SELECT n.id, {}, {}, 'balance', 'used', n.amount, balance.balance, n.source,
                 n.reference, n.description, jsonb_build_object(taken.lot_id, n.amount),
                 n.api_key_id, n.user_id, {}
-            FROM taken, balance, unnest({}::uuid[], {}::bigint[], {}::text[], {}::text[],
-                {}::text[], {}::uuid[], {}::uuid[])
-            AS n (id, amount, source, reference, description, api_key_id, user_id)
+            FROM taken, balance, json_to_recordset({}::json) AS n (id uuid, amount bigint,
+                source text, reference text, description text, api_key_id uuid, user_id uuid)
         )
         SELECT balance FROM taken, balance
         """,
@@ -158,13 +158,20 @@ async def _debit_at_once(owner: Owner, charges: Sequence[Charge]) -> list[Debit]
         now,
         *owner,
         now,
-        entry_ids,
-        [charge.amount for charge in charges],
-        [charge.source.value for charge in charges],
-        [charge.reference for charge in charges],
-        [charge.description for charge in charges],
-        [charge.api_key_id for charge in charges],
-        [charge.user_id for charge in charges],
+        records(
+            [
+                {
+                    "id": entry_id,
+                    "amount": charge.amount,
+                    "source": charge.source,
+                    "reference": charge.reference,
+                    "description": charge.description,
+                    "api_key_id": charge.api_key_id,
+                    "user_id": charge.user_id,
+                }
+                for entry_id, charge in zip(entry_ids, charges, strict=True)
+            ]
+        ),
     )
     if not rows:
         return []
@@ -223,34 +230,44 @@ async def _lots_in_order(lot_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     return [row["id"] for row in rows]
 
 
-async def _write_debits(entries: Sequence[tuple[uuid.UUID, Charge, int | None, Lots]]) -> None:
-    if not entries:
-        return
-    now = clock.now()
-    await fetch(
-        """
+WRITE_DEBITS = (
+    """
+    WITH written AS (
         INSERT INTO credit_entries (id, organization_id, type, from_account, to_account, amount,
             balance_after, source, reference, description, lots, api_key_id, user_id, created_at)
         SELECT id, organization_id, type, 'balance', 'used', amount, balance_after, source,
-            reference, description, lots::jsonb, api_key_id, user_id, {}
-        FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bigint[], {}::bigint[], {}::text[],
-            {}::text[], {}::text[], {}::text[], {}::uuid[], {}::uuid[])
-        AS n (id, organization_id, type, amount, balance_after, source, reference, description,
-            lots, api_key_id, user_id)
-        """,
-        now,
-        [entry_id for entry_id, _, _, _ in entries],
-        [charge.organization_id for _, charge, _, _ in entries],
-        [charge.type.value for _, charge, _, _ in entries],
-        [charge.amount for _, charge, _, _ in entries],
-        [balance for _, _, balance, _ in entries],
-        [charge.source.value for _, charge, _, _ in entries],
-        [charge.reference for _, charge, _, _ in entries],
-        [charge.description for _, charge, _, _ in entries],
-        [json.dumps(lots) for _, _, _, lots in entries],
-        [charge.api_key_id for _, charge, _, _ in entries],
-        [charge.user_id for _, charge, _, _ in entries],
+            reference, description, lots, api_key_id, user_id, {}
+        FROM json_to_recordset({}::json) AS new (id uuid, organization_id uuid, type text,
+            amount bigint, balance_after bigint, source text, reference text, description text,
+            lots jsonb, api_key_id uuid, user_id uuid)
     )
+    """
+    + SUM_UP
+)
+
+
+async def _write_debits(
+    entries: Sequence[tuple[uuid.UUID, Charge, int | None, Lots]], sums: Sequence[Sum]
+) -> None:
+    """Write lines of the ledger and add to the sums of the day, with one statement."""
+    now = clock.now()
+    rows: list[dict[str, object]] = [
+        {
+            "id": entry_id,
+            "organization_id": charge.organization_id,
+            "type": charge.type,
+            "amount": charge.amount,
+            "balance_after": balance,
+            "source": charge.source,
+            "reference": charge.reference,
+            "description": charge.description,
+            "lots": lots,
+            "api_key_id": charge.api_key_id,
+            "user_id": charge.user_id,
+        }
+        for entry_id, charge, balance, lots in entries
+    ]
+    await fetch(WRITE_DEBITS, now, records(rows), *what_to_sum_up(sums, now))
 
 
 def _sum_of(charge: Charge, balance: int | None) -> Sum:

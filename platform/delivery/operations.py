@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -12,6 +12,7 @@ from ..core import clock
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.queue import JobName, enqueue
+from ..core.records import records
 from ..core.sharing import joined, shared_by, texts
 from .contents import Personal, encode_personal
 from .isps import isp_of
@@ -78,32 +79,36 @@ async def spool(
 ) -> dict[uuid.UUID, int]:
     """Put messages and their deliveries in, and return each delivery's number by its id."""
     await _insert_queues(deliveries)
-    open_counts = [sum(state not in FINAL for state in message.states) for message in messages]
     # One statement for the three tables: each costs a round trip, however little it writes.
     rows = await fetch(
         INSERT_SPOOLED,
-        [message.content_id for message in messages],
-        [message.organization_id for message in messages],
-        [message.content_format for message in messages],
+        records([_row(message) for message in messages]),
         [message.content for message in messages],
-        [message.created_at for message in messages],
-        [message.id for message in messages],
-        [message.domain_id for message in messages],
-        [message.return_path_domain for message in messages],
-        [message_status(message.states) for message in messages],
-        [len(message.states) for message in messages],
-        open_counts,
-        [
-            None if still_open else message.created_at
-            for message, still_open in zip(messages, open_counts, strict=True)
-        ],
-        [message.names_vmta for message in messages],
-        [message.null_sender for message in messages],
         *_columns(deliveries),
     )
     await _insert_personal(messages, deliveries)
     ids = (delivery.id for delivery in deliveries)
     return dict(zip(ids, rows[0]["numbers"] or (), strict=True))
+
+
+def _row(message: NewSpooledMessage) -> dict[str, object]:
+    """Return the row of a message and of its content, but for the body."""
+    open_count = sum(state not in FINAL for state in message.states)
+    return {
+        "content_id": message.content_id,
+        "organization_id": message.organization_id,
+        "format": message.content_format,
+        "created_at": message.created_at,
+        "id": message.id,
+        "domain_id": message.domain_id,
+        "return_path_domain": message.return_path_domain,
+        "status": message_status(message.states),
+        "recipient_count": len(message.states),
+        "open_count": open_count,
+        "completed_at": None if open_count else message.created_at,
+        "names_vmta": message.names_vmta,
+        "null_sender": message.null_sender,
+    }
 
 
 async def _insert_personal(
@@ -130,12 +135,13 @@ async def _insert_personal(
 
 INSERT_SPOOLED = """
     WITH new AS (
-        SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::bytea[], {}::timestamptz[],
-            {}::uuid[], {}::uuid[], {}::text[], {}::text[], {}::int[], {}::int[],
-            {}::timestamptz[], {}::boolean[], {}::boolean[])
-        AS n (content_id, organization_id, format, body, created_at, id, domain_id,
+        SELECT * FROM ROWS FROM (json_to_recordset({}::json) AS (content_id uuid,
+            organization_id uuid, format text, created_at timestamptz, id uuid, domain_id uuid,
+            return_path_domain text, status text, recipient_count integer, open_count integer,
+            completed_at timestamptz, names_vmta boolean, null_sender boolean), unnest({}::bytea[]))
+        AS n (content_id, organization_id, format, created_at, id, domain_id,
             return_path_domain, status, recipient_count, open_count, completed_at, names_vmta,
-            null_sender)
+            null_sender, body)
     ), content AS (
         INSERT INTO contents (id, organization_id, format, body, created_at)
         SELECT content_id, organization_id, format, body, created_at FROM new
@@ -157,11 +163,11 @@ INSERT_SPOOLED = """
             coalesce({}::text[], string_to_array({}, E'\\n')),
             string_to_array({}, E'\\n', '')::int[]) WITH ORDINALITY
         AS n (id, token, address, address_key, place, nth)
-        JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[],
-            {}::smallint[], {}::text[], {}::timestamptz[], {}::timestamptz[], {}::timestamptz[],
-            {}::timestamptz[], {}::smallint[]) WITH ORDINALITY
-        AS shared (organization_id, project_id, message_id, queue_id, kind, domain, priority, state,
-            due_at, expires_at, settled_at, created_at, tracks, place) USING (place)
+        JOIN json_to_recordset({}::json)
+        AS shared (place integer, organization_id uuid, project_id uuid, message_id uuid,
+            queue_id uuid, kind text, domain text, priority smallint, state text,
+            due_at timestamptz, expires_at timestamptz, settled_at timestamptz,
+            created_at timestamptz, tracks smallint) USING (place)
         -- Their numbers are in their order.
         ORDER BY nth
         RETURNING number
@@ -172,22 +178,24 @@ INSERT_SPOOLED = """
 _what_is_shared = attrgetter("message_id", "queue_id", "kind", "state", "due_at", "tracks")
 """What the rest of a delivery follows from, but for its address and its names."""
 
-_SHARED_COLUMNS: tuple[Callable[[NewDelivery], object], ...] = (
-    lambda d: d.organization_id,
-    lambda d: d.project_id,
-    lambda d: d.message_id,
-    lambda d: d.queue_id,
-    lambda d: d.kind,
-    lambda d: d.domain,
-    lambda d: d.priority,
-    lambda d: d.state.value,
-    lambda d: d.due_at,
-    lambda d: d.expires_at,
-    lambda d: d.created_at if d.state in FINAL else None,
-    lambda d: d.created_at,
-    # A set of flags is an array to the driver.
-    lambda d: int(d.tracks),
-)
+
+def _shared(place: int, delivery: NewDelivery) -> dict[str, object]:
+    return {
+        "place": place,
+        "organization_id": delivery.organization_id,
+        "project_id": delivery.project_id,
+        "message_id": delivery.message_id,
+        "queue_id": delivery.queue_id,
+        "kind": delivery.kind,
+        "domain": delivery.domain,
+        "priority": delivery.priority,
+        "state": delivery.state,
+        "due_at": delivery.due_at,
+        "expires_at": delivery.expires_at,
+        "settled_at": delivery.created_at if delivery.state in FINAL else None,
+        "created_at": delivery.created_at,
+        "tracks": int(delivery.tracks),
+    }
 
 
 def _columns(deliveries: Sequence[NewDelivery]) -> list[object]:
@@ -202,7 +210,7 @@ def _columns(deliveries: Sequence[NewDelivery]) -> list[object]:
         # Mostly they are the addresses.
         *((None, None) if keys == addresses else texts(keys)),
         joined(places),
-        *([value(delivery) for delivery in shared] for value in _SHARED_COLUMNS),
+        records([_shared(place, delivery) for place, delivery in enumerate(shared, 1)]),
     ]
 
 

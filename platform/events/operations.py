@@ -12,6 +12,7 @@ import msgspec
 from ..core.actor import OrganizationId, ProjectId
 from ..core.database import Tx, fetch
 from ..core.quick_ids import quick_texts
+from ..core.records import records
 from ..core.sharing import joined, shared_by
 from ..core.storable import to_json
 from .announcing import announce
@@ -43,10 +44,9 @@ APPEND = (
     "string_to_array({}, E'\\n', '')::uuid[], string_to_array({}, E'\\n', '')::int[]) "
     "WITH ORDINALITY "
     "AS new (id, delivery_id, place, nth) "
-    "JOIN unnest({}::uuid[], {}::uuid[], {}::uuid[], {}::text[], {}::text[], "
-    "{}::timestamptz[], {}::boolean[]) WITH ORDINALITY AS shared "
-    "(organization_id, project_id, message_id, type, data, occurred_at, simulated, place) "
-    "USING (place) WHERE pg_current_xact_id() IS NOT NULL ORDER BY nth"
+    "JOIN json_to_recordset({}::json) AS shared (place integer, organization_id uuid, "
+    "project_id uuid, message_id uuid, type text, data text, occurred_at timestamptz, "
+    "simulated boolean) USING (place) WHERE pg_current_xact_id() IS NOT NULL ORDER BY nth"
 )
 
 
@@ -103,13 +103,7 @@ async def append_to_each(
         joined(quick_texts(len(places))),
         joined(delivery_ids),
         joined(places),
-        [event.organization_id for event in shared],
-        [event.project_id for event in shared],
-        [event.message_id for event in shared],
-        [event.type.value for event in shared],
-        [to_json(event.data) for event in shared],
-        [event.occurred_at for event in shared],
-        [event.simulated for event in shared],
+        records([_shared(place, event) for place, event in enumerate(shared, 1)]),
     )
     organizations = {event.organization_id for event in shared}
 
@@ -117,6 +111,19 @@ async def append_to_each(
         announce(organizations)
 
     tx.after_commit(tell)
+
+
+def _shared(place: int, event: NewEvent) -> dict[str, object]:
+    return {
+        "place": place,
+        "organization_id": event.organization_id,
+        "project_id": event.project_id,
+        "message_id": event.message_id,
+        "type": event.type,
+        "data": to_json(event.data),
+        "occurred_at": event.occurred_at,
+        "simulated": event.simulated,
+    }
 
 
 def _what_is_shared(event: NewEvent) -> Hashable:

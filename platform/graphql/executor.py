@@ -39,7 +39,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
 from .inputs import NotPlain, argument_converter
-from .writing import Read, Reads, Writers
+from .writing import Read, Reads, Writers, leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,11 @@ def _plain(field: GraphQLField) -> PlainField | None:
     if isinstance(type_, GraphQLNonNull):
         type_, is_nullable = type_.of_type, False
     if is_leaf_type(type_):
-        return PlainField(read, type_.coerce_output_value, is_nullable)
+        return PlainField(read, leaf(type_), is_nullable)
     if is_list_type(type_) and isinstance(type_.of_type, GraphQLNonNull):
         item = type_.of_type.of_type
         if is_leaf_type(item):
-            return PlainField(read, _written_list(item.coerce_output_value), is_nullable)
+            return PlainField(read, _written_list(leaf(item)), is_nullable)
     return None
 
 

@@ -16,6 +16,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLString,
     SelectionNode,
     is_leaf_type,
 )
@@ -69,7 +70,7 @@ class Writers:
         if isinstance(type_, GraphQLObjectType) and node.selection_set is not None:
             return self._object(type_, node.selection_set.selections)
         if is_leaf_type(type_):
-            return _leaf(type_)
+            return leaf(type_)
         raise NotPlain
 
     def _object(self, type_: GraphQLObjectType, selections: Sequence[SelectionNode]) -> Write:
@@ -109,5 +110,16 @@ def _list(write: Write) -> Write:
     return written
 
 
-def _leaf(type_: GraphQLLeafType) -> Write:
-    return type_.coerce_output_value
+def leaf(type_: GraphQLLeafType) -> Write:
+    """Return what writes values of *type_* as it does itself.
+
+    Strawberry goes through the members of an enum for each value, and a text is what it is.
+    """
+    write: Write = type_.coerce_output_value
+    if type_ is GraphQLString:
+        return lambda value: value if type(value) is str else write(value)
+    kind = getattr(type_, "wrapped_cls", None)
+    if kind is None:
+        return write
+    names = {member: write(member) for member in kind}
+    return lambda value: names[value] if type(value) is kind else write(value)

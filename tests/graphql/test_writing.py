@@ -1,6 +1,7 @@
 """Short ways through a document come to what graphql-core comes to, errors and all."""
 
 import asyncio
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from postlane.graphql.executor import LeanExecutor, plain_fields, plain_reads, s
 from postlane.graphql.inputs import compile_inputs
 from postlane.graphql.remembering import Remembered
 from postlane.graphql.writing import Writers
+
+
+@strawberry.enum
+class Kind(StrEnum):
+    NOVEL = "long"
+    POEM = "short"
 
 
 @strawberry.interface
@@ -55,6 +62,10 @@ class Book:
     readers: list[Author] = strawberry.field(default_factory=list)
     tags: list[str] = strawberry.field(default_factory=list)
     wrong: int = 2**40
+    kind: Kind = Kind.POEM
+    other_kind: Kind | None = None
+    kinds: list[Kind] = strawberry.field(default_factory=lambda: [Kind.NOVEL, Kind.POEM])
+    no_kind: Kind = "POEM"  # type: ignore[assignment]
     page: Page = strawberry.field(default_factory=lambda: Page(name="one", number=1))
 
     @strawberry.field
@@ -159,6 +170,9 @@ GIVEN = {"title": "New", "author": {"first": "Ada"}, "readers": [{"first": "Bo",
         '{ book { author { greeting(word: "Bye") } } }',
         "{ book { author { books { title author { full } } } } }",
         "{ book { page { name number } } }",
+        "{ book { kind otherKind kinds } }",
+        "{ book { kind noKind } }",
+        "{ book { author { books { kinds otherKind } } } }",
         "{ book { title missing { first } } }",
         "{ book { title wrong } }",
         "{ book { title author { first broken } } }",
