@@ -10,23 +10,14 @@ from postlane.core.database import fetch
 from postlane.core.quick_ids import quick_id
 from postlane.core.records import records
 
-WORDS = [
-    "",
-    "plain",
-    'a "quoted" \\ one',
-    "line\nbreak\ttab",
-    "Zoë 😀 \u2028",
-    "{1,2}",
-    "\\N",
-    "NULL",
-]
+WORDS = ["", "NULL", 'a "quoted" \\ one', "line\nbreak\ttab", "Zoë 😀 \u2028", "{1,2}", "\\N"]
 
 
 class Colour(StrEnum):
     RED = "red"
 
 
-async def test_rows_come_out_as_they_were(database: str) -> None:
+async def test_rows_come_out_as_they_were() -> None:
     at = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
     rows: list[dict[str, object]] = [
         {
@@ -61,7 +52,7 @@ async def test_rows_come_out_as_they_were(database: str) -> None:
     assert [row["word"] for row in words] == WORDS
 
 
-async def test_no_rows_are_none(database: str) -> None:
+async def test_no_rows_are_none() -> None:
     assert await fetch("SELECT * FROM json_to_recordset({}::json) AS new (id uuid)", "[]") == []
     assert records([]) == "[]"
 
