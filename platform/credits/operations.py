@@ -22,7 +22,7 @@ each share, eight others would have to come between looking and locking.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charge:
     """What one request costs."""
 

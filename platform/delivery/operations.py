@@ -54,7 +54,7 @@ class NewDelivery:
     """What the recipient's mail is filled with, where it is not the same for everybody."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewSpooledMessage:
     """One message to put into the spool, with what it says."""
 

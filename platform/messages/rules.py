@@ -96,7 +96,7 @@ class TemplateUse:
     variables: object = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewMessage:
     """A message as the customer hands it in; nothing is checked yet."""
 
@@ -167,7 +167,7 @@ class PersonalTexts:
         return len(recipients) == 1 and not has_values and not self.redirected
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedMessage:
     """A message whose every value obeys the rules."""
 

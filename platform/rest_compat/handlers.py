@@ -162,21 +162,42 @@ class Table:
         return None, {}
 
 
-def build_handlers(dialects: Sequence[Dialect], gate: Gate) -> list[ASGIRouteHandler]:
-    """Return one handler for each path prefix; dialects of one prefix are told apart by headers."""
-    prefixes = dict.fromkeys(dialect.prefix for dialect in dialects)
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def build_endpoints(dialects: Sequence[Dialect], gate: Gate) -> dict[str, Endpoint]:
+    """Return what answers at each path prefix; dialects of one are told apart by headers."""
     strangers = _Strangers()
+    return {
+        prefix: _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate, strangers)
+        for prefix in dict.fromkeys(dialect.prefix for dialect in dialects)
+    }
+
+
+def build_handlers(endpoints: Mapping[str, Endpoint]) -> list[ASGIRouteHandler]:
+    """Return one handler for each path prefix."""
     return [
-        asgi(prefix, is_mount=True, copy_scope=False)(
-            _endpoint([Table(d) for d in dialects if d.prefix == prefix], gate, strangers)
-        )
-        for prefix in prefixes
+        asgi(prefix, is_mount=True, copy_scope=False)(endpoint)
+        for prefix, endpoint in endpoints.items()
     ]
 
 
-def _endpoint(
-    tables: Sequence[Table], gate: Gate, strangers: "_Strangers"
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def fixed_paths(
+    dialects: Sequence[Dialect], endpoints: Mapping[str, Endpoint]
+) -> dict[tuple[str, str], tuple[Endpoint, str]]:
+    """Return, by method and path, the endpoint of each route that has no names in its path.
+
+    Beside it is what is left of the path where it is mounted.
+    """
+    return {
+        (route.method, route.path): (endpoints[d.prefix], route.path.removeprefix(d.prefix))
+        for d in dialects
+        for route in d.routes
+        if "{" not in route.path
+    }
+
+
+def _endpoint(tables: Sequence[Table], gate: Gate, strangers: "_Strangers") -> Endpoint:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})

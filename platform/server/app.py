@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
@@ -53,6 +53,7 @@ from .health import HealthMonitor
 from .metrics import metrics_handler
 from .public import build_handlers
 from .serving_checks import offer_checks
+from .shortcut import Shortcut
 from .suppression_export import SUPPRESSIONS
 from .tracking import Tracking
 from .web import LEAVE
@@ -109,11 +110,12 @@ def build_app(
         await sockets.leave()
 
     gate = _gate(authenticate, meter)
+    endpoints = rest_compat.build_endpoints(dialects.DIALECTS, gate)
     monitor = HealthMonitor(found)
     app = Litestar(
         route_handlers=[
             serve_graphql,
-            *rest_compat.build_handlers(dialects.DIALECTS, gate),
+            *rest_compat.build_handlers(endpoints),
             openapi_handler(dialects.openapi(found.public_url)),
             *build_handlers(monitor),
             metrics_handler(gate, found),
@@ -131,7 +133,17 @@ def build_app(
         # Logging is started once for the whole process, by `core/logs.py`.
         logging_config=None,
     )
-    return Edge(Tracking(_without_options(app)), found, after_slash=AFTER_SLASH)
+    shortcut = Shortcut(_without_options(app), _shortcuts(app, endpoints))
+    return Edge(Tracking(shortcut), found, after_slash=AFTER_SLASH)
+
+
+def _shortcuts(
+    app: Litestar, endpoints: Mapping[str, rest_compat.Endpoint]
+) -> dict[tuple[str, str], tuple[ASGIApp, str]]:
+    """Return the fixed paths of foreign APIs, but for those that have a handler of their own."""
+    own = {route.path for route in app.routes}
+    fixed = rest_compat.fixed_paths(dialects.DIALECTS, endpoints)
+    return {(method, path): found for (method, path), found in fixed.items() if path not in own}
 
 
 def _documents(found: Settings) -> Documents:

@@ -17,6 +17,7 @@ class Colour(StrEnum):
     RED = "red"
 
 
+@pytest.mark.usefixtures("database")
 async def test_rows_come_out_as_they_were() -> None:
     at = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
     rows: list[dict[str, object]] = [
@@ -52,6 +53,7 @@ async def test_rows_come_out_as_they_were() -> None:
     assert [row["word"] for row in words] == WORDS
 
 
+@pytest.mark.usefixtures("database")
 async def test_no_rows_are_none() -> None:
     assert await fetch("SELECT * FROM json_to_recordset({}::json) AS new (id uuid)", "[]") == []
     assert records([]) == "[]"

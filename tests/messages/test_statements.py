@@ -14,17 +14,16 @@ TABLES = (
     "domains",
     "suppressions",
     "credit_entries",
-    "credit_usage",
     "contents",
     "messages",
     "events",
     "COMMIT",
 )
-"""What each statement is about: who asks, what decides, and one for each table written."""
+"""What each statement is about: who asks, what decides, and one for what each area writes."""
 
 
 @pytest.mark.parametrize("number", [1, 100])
-async def test_accepting_takes_eleven_statements_however_many_messages_come(
+async def test_accepting_takes_ten_statements_however_many_messages_come(
     client: Client, number: int
 ) -> None:
     organization = await make_organization()

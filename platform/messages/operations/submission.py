@@ -23,7 +23,7 @@ class ReceiptRecipient:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """What was answered when a message was accepted; a replay answers the same."""
 
@@ -44,7 +44,7 @@ class Receipt:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """One request: some messages of one actor that are accepted or refused together."""
 
