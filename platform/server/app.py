@@ -133,17 +133,15 @@ def build_app(
         # Logging is started once for the whole process, by `core/logs.py`.
         logging_config=None,
     )
-    shortcut = Shortcut(_without_options(app), _shortcuts(app, endpoints))
-    return Edge(Tracking(shortcut), found, after_slash=AFTER_SLASH)
+    return Edge(Tracking(_shortened(app, endpoints)), found, after_slash=AFTER_SLASH)
 
 
-def _shortcuts(
-    app: Litestar, endpoints: Mapping[str, rest_compat.Endpoint]
-) -> dict[tuple[str, str], tuple[ASGIApp, str]]:
-    """Return the fixed paths of foreign APIs, but for those that have a handler of their own."""
+def _shortened(app: Litestar, endpoints: Mapping[str, rest_compat.Endpoint]) -> ASGIApp:
+    """Return *app* with a short way to foreign APIs' fixed paths that no handler of it has."""
     own = {route.path for route in app.routes}
     fixed = rest_compat.fixed_paths(dialects.DIALECTS, endpoints)
-    return {(method, path): found for (method, path), found in fixed.items() if path not in own}
+    free = {asked: endpoint for asked, endpoint in fixed.items() if asked[1] not in own}
+    return Shortcut(_without_options(app), free)
 
 
 def _documents(found: Settings) -> Documents:
