@@ -163,6 +163,8 @@ async def test_a_worker_that_does_not_finish_ends_after_its_main_process(
         while runs(worker) and time.monotonic() - started < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         took = time.monotonic() - started
+        if runs(worker):
+            worker.kill()
 
     # It has its time to finish, and no more.
     assert 1.5 < took < 8
