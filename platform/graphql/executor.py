@@ -240,6 +240,16 @@ class LeanExecutor(Executor[None]):
             return self.build_response(None)
         return self.build_response({} if value is Undefined else {key: value})
 
+    def build_response(self, data: dict[str, Any] | None) -> Any:
+        """Return the result, and let go of everything.
+
+        What resolvers are offered as helpers holds the executor, and that the helpers: until the
+        collector came by, a message of megabytes stayed with the variables.
+        """
+        response = super().build_response(data)
+        self.__dict__.pop("async_helpers", None)
+        return response
+
     async def complete_awaitable_value(
         self,
         return_type: GraphQLOutputType,

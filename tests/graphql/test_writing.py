@@ -1,6 +1,7 @@
 """Short ways through a document come to what graphql-core comes to, errors and all."""
 
 import asyncio
+import gc
 from enum import StrEnum
 from typing import Any
 
@@ -221,6 +222,26 @@ def test_the_default_of_a_list_is_nobodys_to_change() -> None:
     first.data["add"][0]["tags"].append("mine")
     assert second.data == {"add": [{"tags": ["new"]}]}
     assert _ours(text, {}).data == {"add": [{"tags": ["new"]}]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ book { title } }",
+        "{ book { title } again: book { title } }",
+        "mutation ($i: BookInput!) { add(input: $i) { title } }",
+    ],
+)
+def test_nothing_waits_for_the_collector(text: str) -> None:
+    """A message of megabytes is let go of with its request."""
+    gc.collect()
+    gc.disable()
+    try:
+        assert _ours(text, {"i": GIVEN} if "$i" in text else {}).errors is None
+        left = [each for each in gc.get_objects() if isinstance(each, Executor)]
+        assert left == []
+    finally:
+        gc.enable()
 
 
 def test_nodes_are_told_apart_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
