@@ -121,9 +121,7 @@ class SendPersonalMessagePayload:
 
 def _message(input: SendPersonalMessageInput) -> operations.NewPersonalMessage:
     return operations.NewPersonalMessage(
-        recipients=[
-            operations.PersonalRecipient(each.address, each.variables) for each in input.recipients
-        ],
+        recipients=input.recipients,
         sender=input.sender or None,
         cc=input.cc,
         bcc=input.bcc,

@@ -92,17 +92,28 @@ def encode_personal(people: Mapping[UUID, Personal]) -> Iterator[tuple[UUID, byt
 
     Ids go up from row to row, so that the last row that begins at or before one has it.
     """
-    row: dict[UUID, msgspec.Raw] = {}
+    ids = sorted(people)
+    start = 0
+    while start < len(ids):
+        row = {id: people[id] for id in ids[start : start + TOGETHER]}
+        body = _encoder.encode(row)
+        if len(body) >= TOGETHER_BYTES:
+            row = _first_of(row)
+            body = _encoder.encode(row)
+        yield ids[start], body
+        start += len(row)
+
+
+def _first_of(row: Mapping[UUID, Personal]) -> dict[UUID, Personal]:
+    """Return whose values a row takes that would have too much with all of them."""
+    taken: dict[UUID, Personal] = {}
     size = 0
-    for id in sorted(people):
-        one = _encoder.encode(people[id])
-        row[id] = msgspec.Raw(one)
-        size += len(one)
-        if len(row) == TOGETHER or size >= TOGETHER_BYTES:
-            yield next(iter(row)), _encoder.encode(row)
-            row, size = {}, 0
-    if row:
-        yield next(iter(row)), _encoder.encode(row)
+    for id, personal in row.items():
+        taken[id] = personal
+        size += len(_encoder.encode(personal))
+        if size >= TOGETHER_BYTES:
+            break
+    return taken
 
 
 def decode_personal(rows: Sequence[tuple[UUID, bytes]]) -> dict[UUID, Personal]:

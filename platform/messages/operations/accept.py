@@ -436,5 +436,10 @@ def _outcome(
     numbers: dict[uuid.UUID, int],
 ) -> Outcome:
     return Outcome(
-        [receipt_of(item, numbers) if isinstance(item, Draft) else item for item in found]
+        [
+            receipt_of(item, numbers, names_recipients=submission.names_recipients)
+            if isinstance(item, Draft)
+            else item
+            for item in found
+        ]
     )

@@ -109,19 +109,21 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
     due_at = None if draft.mode is Mode.SANDBOX else message.send_at or draft.created_at
     suppressed, priority = DeliveryState.SUPPRESSED, PRIORITIES[message.stream]
     whose = owner.organization_id, owner.project_id, draft.id
+    vmta_id, expires_at, created_at = draft.vmta_id, message.expires_at, draft.created_at
+    choices, reasons = draft.choices, draft.reasons
     queues: dict[str, uuid.UUID] = {}
     found = []
     tokens = new_tokens(len(message.recipients))
-    for nth, recipient in enumerate(message.recipients):
-        mailbox, key = recipient.mailbox, draft.keys[nth]
+    for nth, (recipient, key) in enumerate(zip(message.recipients, draft.keys, strict=True)):
+        mailbox = recipient.mailbox
         domain = mailbox.domain
         if domain not in queues:
-            queues[domain] = quick(queue_id(owner.organization_id, draft.vmta_id, domain))
+            queues[domain] = quick(queue_id(owner.organization_id, vmta_id, domain))
         personal = None
         if texts is not None:
             personal = texts.redirected[nth] if texts.redirected else texts.of.get(key)
-        choice = draft.choices.get(key)
-        is_suppressed = key in draft.reasons
+        choice = choices.get(key)
+        is_suppressed = key in reasons
         # By place: by name it would take two and a half times as long.
         found.append(
             NewDelivery(
@@ -129,7 +131,7 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
                 tokens[nth],
                 *whose,
                 queues[domain],
-                draft.vmta_id,
+                vmta_id,
                 recipient.kind,
                 mailbox.address,
                 key,
@@ -137,8 +139,8 @@ def new_deliveries(draft: Draft) -> list[NewDelivery]:
                 priority,
                 suppressed if is_suppressed else state,
                 None if is_suppressed else due_at,
-                message.expires_at,
-                draft.created_at,
+                expires_at,
+                created_at,
                 decide((choice, *draft.switches)) if choice else usual,
                 personal,
             )
@@ -348,7 +350,7 @@ async def _insert_messages(drafts: Sequence[Draft]) -> dict[uuid.UUID, int]:
     return {row["id"]: row["number"] for row in rows}
 
 
-def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
+def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int], *, names_recipients: bool) -> Receipt:
     """Return what the customer is told about an accepted message."""
     return Receipt(
         id=draft.id,
@@ -359,7 +361,7 @@ def receipt_of(draft: Draft, numbers: dict[uuid.UUID, int]) -> Receipt:
         mode=draft.mode.value,
         recipients=[
             ReceiptRecipient(d.id, d.address, d.kind, d.state, numbers[d.id], d.token)
-            for d in draft.deliveries
+            for d in (draft.deliveries if names_recipients else ())
         ],
         accepted=len(draft.deliveries) - draft.suppressed,
         suppressed=draft.suppressed,

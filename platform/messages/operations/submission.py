@@ -34,6 +34,7 @@ class Receipt:
     batch_id: str | None
     mode: str
     recipients: Sequence[ReceiptRecipient]
+    """Nobody, where nobody is told of them."""
     accepted: int
     suppressed: int
     credits_consumed: int
@@ -62,6 +63,8 @@ class Submission:
     dropped: frozenset[str] = frozenset()
     """Keys of the recipients that are suppressed because a simulation says so."""
     calls_webhooks: bool = True
+    names_recipients: bool = True
+    """Its receipts say who the recipients are."""
 
     @property
     def uid(self) -> str | None:
