@@ -333,8 +333,10 @@ async def fetch_of_all(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any
     tenant's transaction it takes two round trips more.
     """
     opened = DB.opened()
-    if opened is None or DB.pool_of_whoever_asks() is DB.pool:
+    if opened is None:
         return await _fetch_as_platform(sql, *args)
+    if DB.pool_of_whoever_asks() is DB.pool:
+        return await fetch(sql, *args)
     # The role that logged in: it owns the tables, and no policy binds it.
     await opened.execute("SET LOCAL ROLE NONE")
     try:

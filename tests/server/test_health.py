@@ -9,7 +9,7 @@ import httpx
 import pytest
 from saq import Worker
 
-from postlane.core import queue
+from postlane.core import queue, row_security
 from postlane.core.database import DB, close_pool, start_pool
 from postlane.core.settings import Address, Settings, settings
 from postlane.server.app import build_app
@@ -111,6 +111,7 @@ async def test_without_a_database_health_fails_and_says_nothing_of_it(
             answer = await client.get("/health")
     finally:
         await start_pool(database_url)
+        await row_security.start(database_url, size=10)
 
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"]["status"] == "fail"

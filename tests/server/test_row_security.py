@@ -507,3 +507,21 @@ async def test_what_is_asked_of_all_is_seen_and_nothing_after_it(wall: None) -> 
 
     assert [len(each) for each in (outside, within)] == [1, 1]
     assert [len(each) for each in (after, after_a_mistake, later)] == [0, 0, 0]
+
+
+async def test_without_the_wall_all_are_asked_just_the_same(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DB, "tenant_pool", None)
+    own, other = await make_organization(), await make_organization()
+    domain = await make_domain(other.id)
+    statement = "SELECT id FROM domains WHERE id = {}"
+
+    with acting_for([own.id]):
+        outside = await fetch_of_all(statement, domain.id)
+        async with transaction():
+            within = await fetch_of_all(statement, domain.id)
+    async with transaction():
+        as_platform = await fetch_of_all(statement, domain.id)
+
+    assert [len(each) for each in (outside, within, as_platform)] == [1, 1, 1]
