@@ -10,6 +10,7 @@ import pytest
 from benchmarks.pages import BUDGETS as MEASURED
 
 from postlane.core.database import fetch
+from postlane.dashboard.assets import FOLDER
 from postlane.dashboard.pages import PAGES
 from tests.client import Client
 from tests.dashboard.browser import Browser, new_session
@@ -24,6 +25,16 @@ VALIDATOR = TOOLS / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
 # htmx asks by attributes that HTML does not know; nothing else of theirs is let through.
 LEFT_OUT = r".*Attribute .hx-[a-z:-]+. not allowed.*"
 PLACE = re.compile(r"{[^}]*}")
+ROLES = {
+    "table": "presentation",
+    "thead": "rowgroup",
+    "tbody": "rowgroup",
+    "tr": "row",
+    "th": "columnheader",
+    "td": "cell",
+}
+CARDS = r'(?<=<div role="table">)\s*<table class="messages".*?</table>'
+LAID_OUT = re.compile(r"(?<!-)\b(?:display|position|float)\s*:")
 BUDGETS = {
     "/login": 4,
     "/orgs": 6,
@@ -145,6 +156,33 @@ async def test_every_page_is_valid_html(client: Client, tmp_path: Path) -> None:
 
     assert faults == []
     assert process.returncode == 0
+
+
+async def test_a_table_that_is_shown_as_cards_says_what_its_parts_are(client: Client) -> None:
+    """WebKit takes the roles from what is no table by its style, unless they are written down."""
+    browser, pages = await full(client, rows=2)
+
+    for page in ("", "/messages"):
+        shown = (await browser.get(pages[page])).text
+        tables = re.findall(CARDS, shown, re.DOTALL)
+        parts = re.findall(r"<(table|thead|tbody|tr|th|td)\b([^>]*)>", "".join(tables))
+
+        assert {tag for tag, _ in parts} == set(ROLES)
+        assert [tag for tag, given in parts if f'role="{ROLES[tag]}"' not in given] == []
+
+
+def test_no_other_table_is_shown_as_cards() -> None:
+    style = re.sub(r"/\*.*?\*/", "", (FOLDER / "app.css").read_text(), flags=re.DOTALL)
+    selectors = {
+        selector.strip()
+        for some, said in re.findall(r"([^{}]+){([^{}]*)}", style)
+        if LAID_OUT.search(said)
+        for selector in some.split(",")
+    }
+
+    assert {
+        each for each in selectors if re.search(r"(?<![\w.#-])(?:t[rdh]|thead|tbody|table)\b", each)
+    } == {".messages thead", ".messages tr"}
 
 
 def test_every_page_is_measured_or_it_is_said_why_not() -> None:
