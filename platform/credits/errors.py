@@ -1,6 +1,7 @@
 """Refusals of credits."""
 
 from ..core.errors import Conflict, Detail, DetailCode, ErrorCode, LimitReached, NotFound
+from ..core.wording import noun_for
 
 
 class InsufficientCredits(LimitReached):
@@ -9,7 +10,10 @@ class InsufficientCredits(LimitReached):
     code = ErrorCode.INSUFFICIENT_CREDITS
 
     def __init__(self, credit_type: str, *, available: int, needed: int) -> None:
-        sentence = f"This needs {needed} {credit_type} credits and {available} are left."
+        sentence = (
+            f"This needs {needed} {credit_type} {noun_for(needed, 'credit')} and {available} "
+            f"{noun_for(available, 'is', 'are')} left."
+        )
         super().__init__(sentence, details=(Detail("type", DetailCode.TOO_SMALL, sentence),))
 
 

@@ -12,6 +12,7 @@ from litestar.types import HTTPScope
 from ..core.actor import Actor
 from ..core.errors import LimitReached, Unavailable
 from ..core.reaching import is_unreachable
+from ..core.wording import noun_for
 from . import limits
 from .documents import Documents, Operation, Prepared
 from .execute import Result
@@ -103,7 +104,7 @@ def check_rate(rate: Rate | None, *, of: str = "This credential") -> None:
     """
     if rate is not None and rate.retry_after_seconds is not None:
         raise LimitReached(
-            f"{of} may make {rate.limit} requests a minute.",
+            f"{of} may make {rate.limit} {noun_for(rate.limit, 'request')} a minute.",
             retry_after_seconds=rate.retry_after_seconds,
         )
 

@@ -13,6 +13,7 @@ from ..accounts.rules import MOST_DOMAINS, slug_from
 from ..core.actor import Actor, Mode, OrganizationId, Permission, ProjectId
 from ..core.database import Tx
 from ..core.errors import InvalidInput, OperationError
+from ..core.wording import noun_for
 from ..domains.errors import DomainExists
 from ..domains.operations import AdoptedKey, adopt_domain
 from ..domains.rules import DEFAULT_SELECTOR, DomainRequest
@@ -143,7 +144,10 @@ class Contents:
         if server.is_suspended or self._found.is_suspended:
             notes.append("it is suspended in Postal, so it is archived here")
         if server.send_limit:
-            notes.append(f"its limit of {server.send_limit:,} messages an hour stays behind")
+            notes.append(
+                f"its limit of {server.send_limit:,} {noun_for(server.send_limit, 'message')} an "
+                "hour stays behind"
+            )
         if server.uses_sender:
             notes.append("the Sender field lets nobody in here: From needs a domain of its own")
         self._report.add(Kind.PROJECT, self._shown(server), Outcome.TAKEN, *notes)

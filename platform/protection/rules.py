@@ -7,6 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from ..core.wording import counted
+
 NAMESPACE = uuid.UUID("6f1f2c1e-6a0e-4f0c-9a53-5f7c1d0f8f10")
 USUAL_GRACE = timedelta(hours=1)
 LONGEST_GRACE = timedelta(days=1)
@@ -175,9 +177,9 @@ def reason_of(rule: Rule, measure: Measure) -> str:
 def _length(window: timedelta) -> str:
     minutes = int(window.total_seconds() // 60)
     if minutes % 60:
-        return f"{minutes} minutes"
+        return f"{counted(minutes, 'minute')}"
     hours = minutes // 60
-    return f"{hours} hour" if hours == 1 else f"{hours} hours"
+    return f"{counted(hours, 'hour')}"
 
 
 def reputation(*, delivered: int, hard_bounced: int, blocked: int, complained: int) -> float | None:

@@ -12,6 +12,7 @@ from litestar.types import HTTPScope
 from ..core.actor import Actor, OrganizationId, known
 from ..core.errors import ErrorCode, InvalidInput, OperationError, Unavailable
 from ..core.reaching import UNREACHABLE
+from ..core.wording import counted
 from ..graphql.context import Context
 from ..graphql.execute import Document
 from .bodies import Request
@@ -98,7 +99,7 @@ async def admit(gate: Gate, request: Request, *, key: str | None = None) -> Acto
         if (wait := rate.retry_after_seconds) is not None:
             raise Refused(
                 ErrorCode.RATE_LIMITED,
-                f"Too many requests; come back in {wait} seconds.",
+                f"Too many requests; come back in {counted(wait, 'second')}.",
                 retry_after_seconds=wait,
             )
     return actor

@@ -17,6 +17,7 @@ from ..core import clock
 from ..core.actor import Actor
 from ..core.batching import Batcher
 from ..core.database import fetch
+from ..core.wording import counted
 from .errors import TooManyRequests
 from .refusals import Refusal, Refusals
 
@@ -82,8 +83,8 @@ class RateState:
         """
         if self.retry_after_seconds is not None:
             raise TooManyRequests(
-                f"This credential may make {self.limit} requests a minute; try again in "
-                f"{self.retry_after_seconds} s.",
+                f"This credential may make {counted(self.limit, 'request')} a minute; "
+                f"try again in {self.retry_after_seconds} s.",
                 retry_after_seconds=self.retry_after_seconds,
             )
 

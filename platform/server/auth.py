@@ -17,6 +17,7 @@ from litestar.types import HTTPScope
 from ..core.actor import Actor, ActorKind, Origin, Permission, ProjectId, Role
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
 from ..core.reaching import UNREACHABLE
+from ..core.wording import counted
 from ..exports.pages import Asking
 from ..rest_compat.gate import ADMISSION_SECONDS
 from ..security import limits
@@ -142,7 +143,7 @@ async def admit_stranger(scope: HTTPScope, *, per_minute: int) -> None:
 def _require_left(rate: limits.RateState | None) -> None:
     if rate is not None and (wait := rate.retry_after_seconds) is not None:
         raise LimitReached(
-            f"Too many requests; come back in {wait} seconds.",
+            f"Too many requests; come back in {counted(wait, 'second')}.",
             code=ErrorCode.RATE_LIMITED,
             retry_after_seconds=wait,
         )

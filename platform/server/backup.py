@@ -21,6 +21,7 @@ import asyncpg
 
 from ..core import clock
 from ..core.settings import PREFIX, SECRET_FILE, Settings, load, stored_secrets
+from ..core.wording import counted, noun_for
 from . import archive, programs
 from .connection import check_reachable, database_at_hand, without_password
 from .data_dir import keep_secrets, prepare
@@ -113,7 +114,7 @@ async def restore(arguments: argparse.Namespace) -> int:
             keep_secrets(found.data_dir, keys)
     print(f"Restored the backup of {manifest.created_at}.")
     if done:
-        print(f"Brought it up to date with {len(done)} newer migrations.")
+        print(f"Brought it up to date with {len(done)} newer {noun_for(len(done), 'migration')}.")
     return 0
 
 
@@ -200,8 +201,8 @@ async def _room(url: str, *, force: bool) -> AsyncIterator[None]:
         )
         if tables and not force:
             raise CommandFailed(
-                f"The database is not empty: it has {tables} tables. Restore into an empty one, "
-                "or use --force to replace everything in it."
+                f"The database is not empty: it has {counted(tables, 'table')}. Restore into "
+                "an empty one, or use --force to replace everything in it."
             )
         await connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}; CREATE SCHEMA public")
         try:
@@ -224,8 +225,8 @@ async def _check_unused(connection: asyncpg.Connection) -> None:
     )
     if others:
         raise CommandFailed(
-            f"The database is in use by {others} connections of Postlane. Stop web and worker "
-            "first."
+            f"The database is in use by {counted(others, 'connection')} of Postlane. Stop "
+            "web and worker first."
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..analytics.work import CONSUMER, disagreements
 from ..core import clock
 from ..core.database import fetch
+from ..core.wording import counted, noun_for
 from ..events.consuming import LIVE_FOR, consumer_lags
 from .findings import Finding, fault, ok, warning
 
@@ -28,11 +29,12 @@ async def consumers() -> Sequence[Finding]:
                 )
             )
         elif lag.seconds > LONGEST_WAIT_SECONDS:
+            minutes = round(lag.seconds / 60)
             findings.append(
                 fault(
                     "events",
-                    f"{lag.consumer} is {lag.events:,} events behind, the oldest of which has "
-                    f"waited for {lag.seconds / 60:.0f} minutes.",
+                    f"{lag.consumer} is {lag.events:,} {noun_for(lag.events, 'event')} behind, the "
+                    f"oldest of which has waited for {counted(minutes, 'minute')}.",
                     "A worker takes them: start one, or look for warnings in its log. Old mail "
                     "is not removed meanwhile.",
                 )
@@ -50,7 +52,8 @@ async def counts() -> Sequence[Finding]:
         return [ok("analytics", "The counts of yesterday are those of its events.")]
     first = found[0]
     sentence = (
-        f"{len(found)} counts of yesterday are not what the events say; the first is "
+        f"{counted(len(found), 'count')} of yesterday "
+        f"{noun_for(len(found), 'is', 'are')} not what the events say; the first is "
         f"{first.metric} of organization {first.organization_id}: {first.counted} instead of "
         f"{first.events}."
     )

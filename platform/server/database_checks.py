@@ -7,6 +7,7 @@ from ..core import clock
 from ..core.crypto import SealBroken, unseal
 from ..core.database import fetch
 from ..core.queue import open_queue
+from ..core.wording import counted
 from ..credits.work import reconcile
 from ..domains.rules import KEY_PURPOSE
 from .findings import Finding, fault, ok, warning
@@ -114,7 +115,9 @@ async def credits() -> Sequence[Finding]:
     return [
         fault(
             "credits",
-            f"The ledger disagrees with {len(disagreements)} balances, lots or sums; the first is "
+            "The ledger disagrees with "
+            f"{counted(len(disagreements), 'balance, lot or sum', 'balances, lots or sums')}; the "
+            "first is "
             f"the {first.subject} of {first.type} credits of organization "
             f"{first.organization_id}: {first.found} instead of {first.expected}.",
             "Postlane changes both in one transaction, so something else wrote to these tables, "
@@ -139,7 +142,8 @@ async def collecting() -> Sequence[Finding]:
     return [
         fault(
             "billing",
-            f"{stuck} invoices that are due cannot be charged, or not booked as paid.",
+            f"{counted(stuck, 'invoice that is', 'invoices that are')} due cannot be "
+            "charged, or not booked as paid.",
             "Each is tried again every quarter of an hour, and charged once: look for `an invoice "
             "could not be collected` in the worker's log for the reason.",
         )
@@ -155,7 +159,8 @@ async def queue(url: str) -> Sequence[Finding]:
         return [
             warning(
                 "job queue",
-                f"It answers; {waiting} jobs wait, and no worker has shown itself lately.",
+                f"It answers; {counted(waiting, 'job waits', 'jobs wait')}, and no worker has "
+                "shown itself lately.",
                 "Start one with `postlane worker`, or everything with `postlane up`.",
             )
         ]

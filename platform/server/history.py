@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ..core.database import fetch
+from ..core.wording import counted
 from .faults import CommandFailed
 
 _ID = re.compile(r'^ID = "([^"]+)"$', re.MULTILINE)
@@ -42,6 +43,7 @@ async def require_current() -> None:
     rows = await fetch("SELECT name FROM migration") if table["made"] else []
     if missing := set(known_migrations()) - {row["name"] for row in rows}:
         raise CommandFailed(
-            f"The database is not up to date: {len(missing)} migrations have not run. Run "
+            "The database is not up to date: "
+            f"{counted(len(missing), 'migration has', 'migrations have')} not run. Run "
             "`postlane migrate` first; `postlane up` does so by itself."
         )

@@ -10,6 +10,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from ..core import clock
 from ..core.settings import SECRET_FILE, Settings, stored_secrets
+from ..core.wording import counted
 from .certificates import tls_context
 from .data_dir import prepare
 from .faults import CommandFailed
@@ -121,10 +122,10 @@ async def certificate(found: Settings) -> Sequence[Finding]:
     left = leaf.not_valid_after_utc - clock.now()
     renew = "Renew it, and restart `postlane smtp`."
     if left < timedelta():
-        return [fault("certificate", f"It ended {-left.days} days ago.", renew)]
+        return [fault("certificate", f"It ended {counted(-left.days, 'day')} ago.", renew)]
     if left < CERTIFICATE_LOW:
-        return [warning("certificate", f"It ends in {left.days} days.", renew)]
-    return [ok("certificate", f"It is good for {left.days} days.")]
+        return [warning("certificate", f"It ends in {counted(left.days, 'day')}.", renew)]
+    return [ok("certificate", f"It is good for {counted(left.days, 'day')}.")]
 
 
 def _is_public(host: str) -> bool:

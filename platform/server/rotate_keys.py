@@ -11,6 +11,7 @@ import sys
 from ..core.logs import start_logging
 from ..core.resealing import Progress, Sealed, reseal_all
 from ..core.settings import SECRET_FILE, load, settings
+from ..core.wording import counted, noun_for
 from ..domains.rules import KEY_PURPOSE
 from ..ingress import posting as ingress_posting
 from ..ingress.work import PASSWORD_PURPOSE
@@ -66,8 +67,9 @@ async def run(arguments: argparse.Namespace) -> int:
             await rotate_signing_key()
     if broken:
         raise CommandFailed(
-            f"{broken} values were sealed with a secret key that is neither in use nor in "
-            "POSTLANE_OLD_SECRET_KEYS. They are as they were."
+            f"{counted(broken, 'value was', 'values were')} sealed with a secret key that "
+            "is neither in use nor in POSTLANE_OLD_SECRET_KEYS. "
+            f"{noun_for(broken, 'It is as it was', 'They are as they were')}."
         )
     print("Everything is sealed with the secret key in use.")
     if settings().old_secret_keys:

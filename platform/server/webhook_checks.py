@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from ..core import clock
 from ..core.database import fetch
+from ..core.wording import noun_for
 from ..webhooks.work.standing import late_webhooks, switched_off
 from .findings import Finding, fault, ok, warning
 
@@ -26,25 +27,26 @@ async def _late() -> Sequence[Finding]:
     waiting = [each for each in late if not each.is_served]
     if waiting:
         first = waiting[0]
-        minutes = (clock.now() - first.due_at).total_seconds() / 60
+        minutes = round((clock.now() - first.due_at).total_seconds() / 60)
         return [
             fault(
                 "webhooks",
                 f"Nobody makes the calls of {_many(len(waiting), 'webhook')}; one of "
                 f"{first.webhook_id}, of organization {first.organization_id}, has been due for "
-                f"{minutes:.0f} minutes.",
+                f"{_many(minutes, 'minute')}.",
                 "Workers make them: start one, or look for warnings in its log.",
             )
         ]
     if late:
         first = late[0]
-        minutes = (clock.now() - first.due_at).total_seconds() / 60
+        minutes = round((clock.now() - first.due_at).total_seconds() / 60)
         return [
             warning(
                 "webhooks",
-                f"{_many(len(late), 'webhook')} cannot take their calls as fast as they come; "
-                f"the oldest of {first.webhook_id}, of organization {first.organization_id}, has "
-                f"been due for {minutes:.0f} minutes.",
+                f"{_many(len(late), 'webhook')} cannot take {noun_for(len(late), 'its', 'their')} "
+                f"calls as fast as they come; the oldest of {first.webhook_id}, of organization "
+                f"{first.organization_id}, has "
+                f"been due for {_many(minutes, 'minute')}.",
                 "The receiver is slow, or fails in between: its owner sees the calls in their log.",
             )
         ]
@@ -59,8 +61,8 @@ async def _off() -> Sequence[Finding]:
         warning(
             "webhooks",
             f"{_many(off.webhooks, 'webhook')} of {_many(off.organizations, 'organization')} "
-            f"were switched off because they failed for days or were gone, {off.lately} of them "
-            "within a week.",
+            f"{noun_for(off.webhooks, 'was', 'were')} switched off because they failed for "
+            f"days or were gone, {off.lately} of them within a week.",
             "Their owners had mail. If it is many at once, look whether this machine still "
             "reaches the Internet.",
         )
@@ -68,4 +70,4 @@ async def _off() -> Sequence[Finding]:
 
 
 def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun_for(count, noun)}"

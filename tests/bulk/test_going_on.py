@@ -231,7 +231,7 @@ async def test_what_was_sent_before_the_credits_ran_out_is_counted(client: Clien
 
     found = await shown(client, actor)
     assert (found["state"], found["messages"], found["affected"]) == ("FAILED", 1, 1)
-    assert "credits" in found["failure"]
+    assert found["failure"] == "This needs 1 email credit and 0 are left."
 
 
 async def test_a_page_has_no_more_recipients_than_are_taken_together(

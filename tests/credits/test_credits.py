@@ -64,7 +64,7 @@ async def test_credits_that_have_ended_are_not_spent(owner: OrganizationId) -> N
     with pytest.raises(InsufficientCredits) as refusal:
         await take(owner, 1)
 
-    assert refusal.value.sentence == "This needs 1 email credits and 0 are left."
+    assert refusal.value.sentence == "This needs 1 email credit and 0 are left."
     assert await left(owner) == {ended: 10}
 
 

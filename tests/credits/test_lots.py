@@ -55,7 +55,7 @@ async def test_what_is_left_of_an_ended_lot_is_not_spendable_before_the_night(
     with pytest.raises(InsufficientCredits) as refusal:
         await take(owner, 1)
 
-    assert refusal.value.sentence == "This needs 1 email credits and 0 are left."
+    assert refusal.value.sentence == "This needs 1 email credit and 0 are left."
     assert await left(owner) == {lot: 6}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 import pytest
+from babel.messages.pofile import read_po
 
 from postlane.accounts.tables import User
 from postlane.core import languages
@@ -33,6 +34,43 @@ DATA = {
     *"English Esperanto Braces Jinja Postal Python curl if ms".split(),
     *available_timezones(),
 }
+
+
+NUMBERED = re.compile(r"%\(\w+\)s (?:[a-z-]+ ){0,2}?[a-z]+s\b")
+NOT_NUMBERED = {
+    "%(action)s when it is",
+    "%(address)s is",
+    "%(bounced)s of what was",
+    "%(complained)s of what was",
+    "%(day)s of its",
+    "%(invited_by)s invites",
+    "%(ipv4)s bits",  # a network of one bit is half of the Internet
+    "%(name)s invites",
+    "%(name)s is",
+    "%(name)s with all its",
+    "%(organization)s has",
+    "%(organization)s was",
+    "%(pass_rate)s of what has",
+    "%(product)s no longer calls",
+    "%(product)s was",
+    "%(score)s on mail is",
+    "%(threshold)s is",
+    "%(took)s ms",
+    "%(type)s credits",
+    "%(url)s is",
+    "%(used_this_period)s used this",
+    "%(wanted)s allows",
+}
+"""What looks like a number of things, and is none, or never one."""
+
+
+def test_every_number_of_things_has_words_for_one() -> None:
+    with (languages.FOLDER / "postlane.pot").open("rb") as file:
+        texts = [message.id for message in read_po(file)]
+
+    found = {words for text in texts if isinstance(text, str) for words in NUMBERED.findall(text)}
+
+    assert found == NOT_NUMBERED
 
 
 @pytest.mark.usefixtures("another_language")

@@ -1,5 +1,6 @@
 """The security pages: what is stopped and why, and forms that do what they say."""
 
+import re
 from typing import Any
 
 import pytest
@@ -140,6 +141,17 @@ async def test_a_rule_is_tried_and_switched(client: Client) -> None:
         ("high_bounce_rate", True, True),
     ]
     assert "Dry run" in (await browser.get(rules)).text
+
+
+async def test_a_rule_says_one_time_and_three_times(client: Client) -> None:
+    browser, organization = await member(client)
+
+    shown = (await browser.get(f"/o/{organization.slug}/security/rules")).text
+
+    cells = [re.sub(r"\s+", " ", cell) for cell in re.findall(r"<td>(.*?)</td>", shown, re.DOTALL)]
+    assert "1 time its address is on a list by which many receivers refuse" in cells
+    assert any(cell.startswith("5 % of what ended bounced hard") for cell in cells)
+    assert not [cell for cell in cells if cell.startswith("1 ") and "times" in cell]
 
 
 async def test_a_listing_leads_to_where_one_asks_to_be_taken_off(client: Client) -> None:

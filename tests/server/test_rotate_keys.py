@@ -144,7 +144,7 @@ async def test_a_value_that_no_key_opens_is_told_and_left(own: str, tmp_path: Pa
 
     [after] = await Webhook.objects()
     assert answer.code == 1
-    assert "1 values were sealed with a secret key that is neither in use nor" in answer.err
+    assert "1 value was sealed with a secret key that is neither in use nor" in answer.err
     assert "Traceback" not in answer.err
     assert after.sealed_secret == before.sealed_secret
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.languages import gettext, ngettext
 from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from ..page import Action, Call, Done, Page, shown
@@ -24,20 +25,14 @@ ACTIONS_TAKEN = {
     "BLOCK_IP": N_("Nobody signs in from there"),
     "ALERT_ONLY": N_("Nothing is stopped; it is told"),
 }
-METRICS = {
-    "HARD_BOUNCE_RATE": (N_("of what ended bounced hard"), "%"),
-    "COMPLAINT_RATE": (N_("of what was delivered was complained about"), "%"),
-    "BLOCK_RATE": (N_("of the attempts were blocked by receivers"), "%"),
-    "SEVERE_LISTINGS": (N_("times its address is on a list by which many receivers refuse"), ""),
-    "DEFERRAL_RATE": (N_("of the attempts were refused for now"), "%"),
-    "VOLUME_RATIO": (N_("times the mail of a usual hour"), ""),
-    "FAILED_SIGN_INS": (N_("wrong passwords, codes and keys"), ""),
-    "INFECTED_MESSAGES": (N_("messages with a virus"), ""),
-    "MAIL_AUTH_FAILURE_RATE": (N_("of the attempts failed authentication"), "%"),
-    "SPAMTRAP_HITS": (N_("bounces that name a spam trap"), ""),
-    "SMTP_ABUSE": (N_("commands that were refused"), ""),
-    "FORGED_SENDERS": (N_("messages from domains of others"), ""),
+RATES = {
+    "HARD_BOUNCE_RATE": N_("of what ended bounced hard"),
+    "COMPLAINT_RATE": N_("of what was delivered was complained about"),
+    "BLOCK_RATE": N_("of the attempts were blocked by receivers"),
+    "DEFERRAL_RATE": N_("of the attempts were refused for now"),
+    "MAIL_AUTH_FAILURE_RATE": N_("of the attempts failed authentication"),
 }
+"""What rules measure in percent."""
 GRACES = {
     "3600": N_("an hour"),
     "14400": N_("four hours"),
@@ -45,6 +40,39 @@ GRACES = {
     "0": N_("no time"),
 }
 """How long a rule leaves alone what was released, in seconds."""
+
+
+def _breached_from(metric: str, threshold: float) -> str:
+    """Return the threshold of a rule, and what it is a number of."""
+    number = f"{threshold:g}"
+    if metric in RATES:
+        return f"{number} % {gettext(RATES[metric])}"
+    # A number with a fraction is more than one thing.
+    n = int(threshold) if threshold == int(threshold) else 2
+    return f"{number} {_counted(metric, n)}"
+
+
+def _counted(metric: str, n: int) -> str:
+    match metric:
+        case "SEVERE_LISTINGS":
+            return ngettext(
+                "time its address is on a list by which many receivers refuse",
+                "times its address is on a list by which many receivers refuse",
+                n,
+            )
+        case "VOLUME_RATIO":
+            return ngettext("time the mail of a usual hour", "times the mail of a usual hour", n)
+        case "FAILED_SIGN_INS":
+            return ngettext("wrong password, code or key", "wrong passwords, codes and keys", n)
+        case "INFECTED_MESSAGES":
+            return ngettext("message with a virus", "messages with a virus", n)
+        case "SPAMTRAP_HITS":
+            return ngettext("bounce that names a spam trap", "bounces that name a spam trap", n)
+        case "SMTP_ABUSE":
+            return ngettext("command that was refused", "commands that were refused", n)
+        case "FORGED_SENDERS":
+            return ngettext("message from a domain of others", "messages from domains of others", n)
+    return metric
 
 
 def _scope(call: Call) -> str:
@@ -139,7 +167,7 @@ RULES = Page(
         "rules": data["organization"]["autoBlockRules"],
         "policy": data["organization"]["reputation"]["policy"],
         "scopes": SCOPES,
-        "metrics": METRICS,
+        "breached_from": _breached_from,
         "actions_taken": ACTIONS_TAKEN,
         "can_change": call.may("security:write"),
     },

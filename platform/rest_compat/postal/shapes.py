@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ...core.wording import counted
 from ...mail.lenient import bare_address
 from ..answers import FLAG, INTEGER, TEXT, Fixed, Leaf, Many, Out, Shape, Written
 
@@ -112,7 +113,7 @@ def last_word(delivery: Mapping[str, Any], *, number: int) -> dict[str, Any] | N
     elif state == "CANCELLED":
         details = "The message was cancelled."
     elif state == "EXPIRED":
-        details = f"Given up after {delivery['attemptCount']} attempts."
+        details = f"Given up after {counted(delivery['attemptCount'], 'attempt')}."
     elif status_of(delivery) == "Bounced":
         details = f"A bounce of the message to {address} came back."
     if details is None or at is None:
