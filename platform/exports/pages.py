@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ..core.actor import OrganizationId, ProjectId
+from ..core.actor import ApiKeyId, OrganizationId, ProjectId, UserId
 from .rules import Dataset
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Which page of which list, and with whose rights it is read."""
+    """Which page of which list, and as whom it is read."""
 
     export_id: uuid.UUID
     organization_id: OrganizationId
     project_id: ProjectId | None
+    user_id: UserId | None
+    api_key_id: ApiKeyId | None
     permissions: Sequence[str]
+    """What whoever asked might read then."""
     dataset: Dataset
     filter: Mapping[str, Any]
     size: int

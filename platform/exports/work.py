@@ -87,6 +87,8 @@ def _asking(row: Mapping[str, Any], **more: Any) -> Asking:
         export_id=row["id"],
         organization_id=OrganizationId(row["organization_id"]),
         project_id=row["project_id"],
+        user_id=row["user_id"],
+        api_key_id=row["api_key_id"],
         permissions=row["permissions"],
         dataset=Dataset(row["dataset"]),
         filter=json.loads(row["filter"]),

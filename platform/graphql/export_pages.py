@@ -1,7 +1,7 @@
 """What files hold of each list: the document that reads a page, and the lines that it makes."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,11 +162,11 @@ LISTS = {
 }
 
 
-def pages_for(make_actor: Callable[[Asking], Actor]) -> ReadPage:
-    """Return what reads the pages of exports; *make_actor* says as whom."""
+def pages_for(find_actor: Callable[[Asking], Awaitable[Actor]]) -> ReadPage:
+    """Return what reads the pages of exports; *find_actor* says as whom."""
 
     async def read(asking: Asking) -> Page:
-        return await _read(asking, make_actor(asking))
+        return await _read(asking, await find_actor(asking))
 
     return read
 

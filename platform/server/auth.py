@@ -14,15 +14,16 @@ import logging
 
 from litestar.types import HTTPScope
 
-from ..core.actor import Actor, ActorKind, Origin, Permission, ProjectId, Role
+from ..core.actor import Actor, ActorKind, Mode, Origin, Permission, ProjectId, Role
 from ..core.errors import ErrorCode, LimitReached, NotAuthenticated, Unavailable
 from ..core.reaching import UNREACHABLE
 from ..core.wording import counted
-from ..exports.pages import Asking
+from ..exports.pages import Asking, PageRefused
 from ..rest_compat.gate import ADMISSION_SECONDS
 from ..security import limits
 from ..security.credentials import actor_from_api_key, actor_from_token, principal
 from ..security.errors import KeyUnknown, TokenInvalid
+from ..security.later import Asked, actor_of
 from ..security.rules import is_key_form
 from ..webhooks.documents import Shaping
 
@@ -163,17 +164,27 @@ def actor_for_webhook(shaping: Shaping) -> Actor:
     )
 
 
-def actor_for_export(asking: Asking) -> Actor:
-    """Return who the pages of an export are read as: its organization, with the right to read
-    what whoever asked for it might then."""
-    return Actor(
-        kind=ActorKind.PLATFORM,
-        organization_id=asking.organization_id,
-        role=Role.VIEWER,
-        permissions=frozenset(Permission(each) for each in asking.permissions),
-        project_id=asking.project_id,
-        request_id=f"export-{asking.export_id}",
+async def actor_for_export(asking: Asking) -> Actor:
+    """Return who the pages of an export are read as: whoever asked for it, as they are by now.
+
+    Raises:
+        PageRefused: they are nobody any more.
+    """
+    actor = await actor_of(
+        Asked(
+            organization_id=asking.organization_id,
+            project_id=asking.project_id,
+            user_id=asking.user_id,
+            api_key_id=asking.api_key_id,
+            permissions=asking.permissions,
+            # Nothing is sent.
+            mode=Mode.LIVE,
+            request_id=f"export-{asking.export_id}",
+        )
     )
+    if actor is None:
+        raise PageRefused("Whoever asked for it may not read that any more.")
+    return actor
 
 
 def origin_of(scope: HTTPScope) -> Origin:

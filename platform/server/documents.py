@@ -10,4 +10,4 @@ from .auth import actor_for_export, actor_for_webhook
 shape = shaped_for(actor_for_webhook)
 """Runs the document of a webhook with the rights that it has."""
 read_page = pages_for(actor_for_export)
-"""Reads a page of an export with the rights of whoever asked for it."""
+"""Reads a page of an export as whoever asked for it."""

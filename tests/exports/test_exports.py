@@ -47,6 +47,7 @@ CANCEL = """
 LIST = "{ organization { exports { nodes { uuid } } } }"
 SEND = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { uuid } } }"
 READ = pages_for(actor_for_export)
+NO_MORE = "Whoever asked for it may not read that any more."
 
 
 async def start(client: Client, actor: Actor, subject: dict[str, Any], **more: str) -> str:
@@ -353,6 +354,49 @@ async def test_an_export_reads_what_whoever_asked_may_read(client: Client) -> No
     assert await client.refusal(LIST, actor=nobody) == "INSUFFICIENT_SCOPE"
     assert await client.refusal(CANCEL, {"id": log}, actor=viewer) == "NOT_FOUND"
     assert await client.refusal(CANCEL, {"id": everything}, actor=bound) == "NOT_FOUND"
+
+
+async def test_whoever_may_read_less_by_now_gets_no_more_of_it(client: Client) -> None:
+    for change, why in (
+        ("DELETE FROM memberships WHERE user_id = {}", NO_MORE),
+        ("UPDATE users SET status = 'disabled' WHERE id = {}", NO_MORE),
+        (
+            "UPDATE memberships SET role = 'developer' WHERE user_id = {}",
+            "This needs the role 'admin' or one above it; yours is 'developer'.",
+        ),
+        (
+            "UPDATE organizations o SET requires_second_factor = true FROM memberships m "
+            "WHERE m.organization_id = o.id AND m.user_id = {}",
+            "The organization asks for a second factor: set one up first.",
+        ),
+    ):
+        actor = await make_actor()
+        id = await start(client, actor, {"auditLog": {}})
+        await fetch(change, actor.user_id)
+
+        await run_export(uuid.UUID(id), READ)
+
+        [row] = await fetch(
+            "SELECT state, failure, parts FROM exports WHERE id = {}", uuid.UUID(id)
+        )
+        assert tuple(row.values()) == ("failed", why, 0)
+
+
+async def test_whoever_has_the_second_factor_that_is_asked_for_gets_all_of_it(
+    client: Client,
+) -> None:
+    actor = await make_actor()
+    await suppress_many(actor, 2)
+    id = await start(client, actor, {"suppressions": {}})
+    await fetch(
+        "UPDATE organizations SET requires_second_factor = true WHERE id = {}",
+        actor.organization_id,
+    )
+    await fetch("UPDATE users SET second_factor_at = now() WHERE id = {}", actor.user_id)
+
+    await run_export(uuid.UUID(id), READ)
+
+    assert len(await rows_of(client, actor, id)) == 3
 
 
 async def test_a_strangers_domain_makes_an_empty_file(client: Client) -> None:
