@@ -103,6 +103,9 @@ class Inbound:
         target = await self._find_target(address)
         if target is None:
             return reply(550, "5.1.1", "There is no such mailbox here.")
+        if target.mailbox is not None and _announced_bytes(envelope) > LARGEST_MAIL:
+            # What is refused after the message would have been sent for nothing.
+            return reply(552, "5.3.4", "The message is too large for the mailbox.")
         if target.mailbox is not None and target.mailbox.is_suspended:
             # A suspension may end.
             return reply(450, "4.2.1", "The mailbox takes no mail now; try again later.")
@@ -172,6 +175,18 @@ _PURPOSES = {Kind.BOUNCE: Purpose.BOUNCE, Kind.UNSUBSCRIBE: Purpose.UNSUBSCRIBE}
 _TAKEN = reply(250, "2.0.0", "Reception.")
 _NO_REPORT = reply(550, "5.6.0", "Only delivery reports are taken here.")
 _TOO_EARLY = reply(451, "4.3.2", "The delivery is not settled yet; try again later.")
+
+
+def _announced_bytes(envelope: Envelope) -> int:
+    """Return how large the message is to be (RFC 1870); 0 if MAIL did not say so.
+
+    What a listener takes at most is looked at there, and may be more than a mailbox takes.
+    """
+    for option in envelope.mail_options:
+        name, _, value = option.partition("=")
+        if name == "SIZE":
+            return int(value)
+    return 0
 
 
 async def _is_put_off(session: Session, envelope: Envelope, address: str, target: _Target) -> bool:

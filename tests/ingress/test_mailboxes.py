@@ -290,6 +290,28 @@ async def test_nothing_is_kept_of_a_mail_that_is_too_large(client: Client) -> No
     assert mail["sizeBytes"] < LARGEST_MAIL
 
 
+async def test_a_mail_that_says_it_is_too_large_is_refused_before_it_is_sent(
+    client: Client, listener: InboundListener
+) -> None:
+    boxes = Mailboxes(client, await make_actor())
+    made, _ = await boxes.create(url=URL)
+
+    def offer(size: int, to: str) -> list[int]:
+        with smtplib.SMTP("127.0.0.1", listener.port, timeout=60) as server:
+            server.ehlo()
+            return [server.mail("ada@example.net", [f"size={size}"])[0], server.rcpt(to)[0]]
+
+    found = [
+        await asyncio.to_thread(offer, size, made["address"])
+        for size in (0, LARGEST_MAIL, LARGEST_MAIL + 1, INBOUND.size_bytes)
+    ]
+    # The deployment's own mailboxes take what the listener does.
+    ours = await asyncio.to_thread(offer, LARGEST_MAIL + 1, "postmaster")
+
+    assert found == [[250, 250], [250, 250], [250, 552], [250, 552]]
+    assert ours == [250, 250]
+
+
 async def test_what_came_from_somebody_who_is_erased_is_gone(client: Client) -> None:
     boxes, others = Mailboxes(client, await make_actor()), Mailboxes(client, await make_actor())
     made, _ = await boxes.create(url=URL)
