@@ -15,6 +15,14 @@ QUEUE_NAMESPACE = uuid.UUID("5b1f0f5e-8f0a-5f0e-9d53-0c3f6a6f7d10")
 LIFETIME = timedelta(hours=72)
 """How long a message is tried unless it says otherwise."""
 
+GREYLISTING_LASTS = timedelta(hours=4)
+GREYLISTED_TIMES = 5
+"""Mail that is put off for so long, or so often, is not greylisted but refused for now.
+
+Receivers ask for some minutes, seldom for an hour, and know a sender by the second or third try.
+Source: RFC 6647 section 5.
+"""
+
 RETRY_AFTER = (
     timedelta(minutes=5),
     timedelta(minutes=30),

@@ -270,6 +270,13 @@ class GreylistedDelivery(Table, db=DB, tablename="greylisted_deliveries"):
     id = UUID(primary_key=True, help_text="The delivery's id.")
     organization_id = UUID()
     greylisted_at = Timestamptz(help_text="The first time.")
+    queue_id = UUID(null=True, default=None, help_text="Whose attempt was put off last.")
+    times = Integer(default=1, help_text="How often it was put off.")
+    outlasted_at = Timestamptz(
+        null=True,
+        default=None,
+        help_text="The last time it was put off when greylisting should have been over.",
+    )
 
 
 class TlsRequirement(Table, db=DB, tablename="tls_requirements"):

@@ -9,6 +9,7 @@ from ..accounts.work import slugs_of_projects
 from ..analytics.recent import complained_about, recent_sums, usual_per_hour
 from ..blocklists.work import severe_listings
 from ..core import clock
+from ..delivery.work.greylisted import outlasting
 from ..delivery.work.traps import spamtrap_hits
 from ..domains.work import find_domains_named
 from ..messages.work.infected import infected_by_key
@@ -33,7 +34,8 @@ async def measure(rules: Sequence[Rule]) -> Mapping[str, list[Measure]]:
     What was counted is of mail that was accepted within the window, and of its attempts so far.
     """
     found: dict[str, list[Measure]] = {}
-    windows = {rule.window for rule in rules if rule.metric in _OF_SUMS}
+    counted = {*_OF_SUMS, Metric.DEFERRAL_RATE}
+    windows = {rule.window for rule in rules if rule.metric in counted}
     sums = {window: await recent_sums(clock.now() - window) for window in windows}
     noted = await _noted([rule for rule in rules if rule.metric in KINDS])
     for rule in rules:
@@ -41,6 +43,8 @@ async def measure(rules: Sequence[Rule]) -> Mapping[str, list[Measure]]:
             found[rule.key] = noted[rule.key]
         elif rule.scope is Scope.PROJECT:
             found[rule.key] = await _OF_PROJECTS[rule.metric](sums[rule.window])
+        elif rule.metric is Metric.DEFERRAL_RATE:
+            found[rule.key] = await _deferrals(sums[rule.window], rule.window)
         elif rule.metric in _OF_SUMS:
             found[rule.key] = await _OF_SUMS[rule.metric](sums[rule.window])
         else:
@@ -152,13 +156,19 @@ async def _blocks(sums: Sums) -> list[Measure]:
     ]
 
 
-async def _deferrals(sums: Sums) -> list[Measure]:
+async def _deferrals(sums: Sums, window: timedelta) -> list[Measure]:
     from ..delivery.rules import queue_id
 
     groups = _grouped(sums, "vmta", "recipient_domain")
     for counts in groups.values():
         # A receiver that greylists says no to everybody at first, and yes when they come again.
         counts["deferrals"] -= counts["greylisted"]
+    for row in await outlasting(clock.now() - window):
+        # One that says no still, hours later, does not greylist. The mail was accepted before the
+        # window, so it is not among what was counted.
+        counts = groups[row["organization_id"], row["vmta"], row["recipient_domain"]]
+        counts["deferrals"] += row["n"]
+        counts["greylisted_too_long"] = row["n"]
     groups = {key: counts for key, counts in groups.items() if counts["deferrals"]}
     ids = await find_own_vmtas([(key[0], key[1]) for key in groups], with_shared=True)
     return [
@@ -168,11 +178,15 @@ async def _deferrals(sums: Sums) -> list[Measure]:
             f"{key[1]}/{key[2]}",
             rate(counts["deferrals"], _attempts(counts)),
             _attempts(counts),
-            _seen(counts, "delivered", "deferrals", "greylisted"),
+            _seen(counts, "delivered", "deferrals", "greylisted", *_if_any(counts)),
         )
         for key, counts in groups.items()
         if (key[0], key[1]) in ids
     ]
+
+
+def _if_any(counts: Mapping[str, int]) -> Iterable[str]:
+    return ("greylisted_too_long",) if "greylisted_too_long" in counts else ()
 
 
 async def _volume(sums: Sums) -> list[Measure]:
@@ -274,7 +288,6 @@ async def _traps(window: timedelta) -> list[Measure]:
 _OF_SUMS = {
     Metric.HARD_BOUNCE_RATE: _bounces,
     Metric.BLOCK_RATE: _blocks,
-    Metric.DEFERRAL_RATE: _deferrals,
     Metric.VOLUME_RATIO: _volume,
     Metric.MAIL_AUTH_FAILURE_RATE: _unauthenticated,
 }

@@ -19,8 +19,11 @@ from postlane.core.database import fetch
 from postlane.core.settings import Address
 from postlane.delivery.rules import queue_id
 from postlane.delivery.tables import Queue
+from postlane.delivery.work import Settlement, claim_batch, settle_batch
+from postlane.delivery.work.greylisted import outlasting
 from postlane.domains.tables import Domain
 from postlane.domains.work import BLOCKS_FRESH_SECONDS
+from postlane.mail.outcome import outcome_of_reply
 from postlane.protection.catalogue import all_rules
 from postlane.protection.work import end_expired, look
 from postlane.security import abuse
@@ -31,7 +34,7 @@ from postlane.vmtas.work import ensure_default_vmta
 from tests.analytics.setup import make_mail, roll_up_all, tell
 from tests.billing.setup import settings_with
 from tests.client import Client
-from tests.delivery.spool import make_spooled
+from tests.delivery.spool import make_many, make_spooled
 from tests.dns_server import DnsServer
 from tests.factories import make_actor, make_api_key, make_domain, make_membership
 from tests.jobs.sending import direct, drain_queue, sending
@@ -450,6 +453,70 @@ async def test_of_a_queue_that_is_greylisted_other_deferrals_count(client: Clien
     (block,) = await blocks(client, actor)
     assert (block["metricValue"], block["sampleSize"]) == (80.0, 5)
     assert block["evidence"] == {"delivered": 1, "deferrals": 4, "greylisted": 3}
+
+
+@pytest.mark.parametrize(
+    ("hours", "holds"),
+    [
+        # As the ladder of retries has it: the fifth time is no greylisting any more.
+        ([0, 0.1, 0.8, 3.2, 12], True),
+        ([0, 0.1, 0.8, 3.2], False),
+        ([0, 4], True),
+        ([0, 3.9], False),
+    ],
+)
+async def test_a_receiver_that_greylists_for_ever_is_one_that_defers(
+    client: Client, hours: list[float], holds: bool
+) -> None:
+    start = clock.now()
+    actor = await make_actor()
+    vmta = Vmta(organization_id=actor.organization_id, name="tx-1")
+    await vmta.save()
+    with clock.frozen(start):
+        organization = await Organization.objects().get(Organization.id == actor.organization_id)
+        assert organization is not None
+        made = await make_many(
+            [[f"u{n}@example.net"] for n in range(4)], organization=organization, vmta_id=vmta.id
+        )
+    id = made[0].queue_id
+    for hour in hours:
+        with clock.frozen(start + timedelta(hours=hour)):
+            claims = await claim_batch(id)
+            refused = outcome_of_reply(451, "4.7.1 Greylisted", started_at=clock.now())
+            await settle_batch([Settlement(claim, "tx-1", refused) for claim in claims])
+            await roll_up_all()
+            assert len(claims) == 4
+
+            await look(rules("deferral_spike"))
+
+    found = await blocks(client, actor)
+    assert [
+        (each["action"], each["targetName"], each["metricValue"], each["sampleSize"])
+        for each in found
+    ] == ([("HOLD_QUEUE", "tx-1/example.net", 100.0, 4)] if holds else [])
+    for each in found:
+        assert each["evidence"]["greylisted_too_long"] == 4
+
+
+async def test_what_was_put_off_too_long_before_the_window_counts_no_more(client: Client) -> None:
+    start = clock.now()
+    with clock.frozen(start):
+        spooled = await make_spooled("ada@dest.example")
+    for hour in (0, 5):
+        with clock.frozen(start + timedelta(hours=hour)):
+            (claim,) = await claim_batch(spooled.queue_id)
+            refused = outcome_of_reply(451, "4.7.1 Greylisted", started_at=clock.now())
+            await settle_batch([Settlement(claim, "default", refused)])
+
+    async def found(at: datetime) -> list[int]:
+        return [
+            row["n"]
+            for row in await outlasting(at)
+            if row["organization_id"] == spooled.organization.id
+        ]
+
+    assert await found(start + timedelta(hours=5)) == [1]
+    assert await found(start + timedelta(hours=5, seconds=1)) == []
 
 
 async def test_mail_that_fails_authentication_is_told(client: Client) -> None:
