@@ -41,8 +41,9 @@ class Asked:
 async def actor_of(asked: Asked) -> Actor | None:
     """Return whoever asked as the actor they are by now: with no more rights than then, and now.
 
-    None is nobody: the person was removed or disabled, the visit has ended, or the key is one
-    that `credentials.py` would refuse. What was asked for in the sandbox stays there. A person
+    None is nobody: the person was removed or disabled, the visit has ended or its visitor looks
+    after the deployment no more, or the key is one that `credentials.py` would refuse. What was
+    asked for in the sandbox stays there. A person
     whose organization asks for a second factor by now, and who has none, may do nothing, and is
     told why; a key goes on, as it does where it signs in.
     """
@@ -53,8 +54,12 @@ async def actor_of(asked: Asked) -> Actor | None:
         "k.status = 'active' AND k.blocked_by IS NULL AND k.membership_id IS NOT NULL "
         "AND coalesce(k.expires_at > {}, true) AND p.archived_at IS NULL AS key_holds, "
         "k.mode AS key_mode, p.mode AS project_mode, p.allowed_domains AS project_domains, "
-        "EXISTS (SELECT FROM visits v WHERE v.user_id = u.id AND v.organization_id = o.id "
-        "AND v.expires_at > {}) AS visits "
+        "u.platform_admin AND EXISTS (SELECT FROM visits v WHERE v.user_id = u.id "
+        "AND v.organization_id = o.id AND v.expires_at > {}) "
+        # Whom their own organization lets do nothing yet cannot go and visit either.
+        "AND EXISTS (SELECT FROM memberships own JOIN organizations home "
+        "ON home.id = own.organization_id WHERE own.user_id = u.id "
+        "AND (u.second_factor_at IS NOT NULL OR NOT home.requires_second_factor)) AS visits "
         "FROM organizations o LEFT JOIN users u ON u.id = {} "
         "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id "
         "LEFT JOIN api_keys k ON k.id = {} AND k.organization_id = o.id "
