@@ -14,6 +14,7 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
 from . import clock, tenants, tracing
+from .reaching import DatabaseSlow, asking_database
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,14 @@ class Transaction(PostgresTransaction):
         assert isinstance(engine, Engine)
         # Whose the connection is may change within: who signs in is somebody then.
         self.pool, self.whose = engine.pool_of_whoever_asks(), tenants.current()
-        self.connection = await (
-            engine.acquire(self.pool, begins=True) if self.pool else engine.get_new_connection()
-        )
+        with asking_database:
+            self.connection = await (
+                engine.acquire(self.pool, begins=True) if self.pool else engine.get_new_connection()
+            )
         self.transaction = self.connection.transaction()
         try:
-            await self.transaction.start()
+            with asking_database:
+                await self.transaction.start()
         except BaseException:
             await self._give_back()
             raise
@@ -66,7 +69,8 @@ class Transaction(PostgresTransaction):
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         try:
             if error is None:
-                await self.transaction.commit()
+                with asking_database:
+                    await self.transaction.commit()
             else:
                 await self._undo()
         finally:
@@ -93,7 +97,7 @@ class TransactionOfOthers(RuntimeError):
     """The code takes a step for other organizations than the transaction that it is part of."""
 
 
-class PoolExhausted(TimeoutError):
+class PoolExhausted(DatabaseSlow):
     """No connection of this process became free in time: it is asked more than it can do."""
 
 
@@ -120,12 +124,14 @@ class Engine(PostgresEngine):
 
         Raises:
             PoolExhausted: none became free in time.
+            DatabaseAway: none could be opened.
         """
         pool = self.pool if pool is None else pool
         assert pool is not None
         is_tenants = pool is self.tenant_pool
         try:
-            connection = await pool.acquire(timeout=self.wait_seconds)
+            with asking_database:
+                connection = await pool.acquire(timeout=self.wait_seconds)
         except TimeoutError as error:
             raise PoolExhausted(f"no connection within {self.wait_seconds} s") from error
         if is_tenants:
@@ -134,7 +140,8 @@ class Engine(PostgresEngine):
                 connection.begin_for(organizations)
                 return connection
             try:
-                await connection.act_for(organizations)
+                with asking_database:
+                    await connection.act_for(organizations)
             except BaseException:
                 await pool.release(connection)
                 raise
@@ -146,7 +153,8 @@ class Engine(PostgresEngine):
         assert pool is not None
         connection = await self.acquire(pool)
         try:
-            return await connection.fetch(statement, *args)
+            with asking_database:
+                return await connection.fetch(statement, *args)
         finally:
             await pool.release(connection)
 
@@ -177,7 +185,7 @@ class Engine(PostgresEngine):
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
         """Run one statement that Piccolo has built."""
         self.opened()
-        with tracing.statement(querystring.template):
+        with tracing.statement(querystring.template), asking_database:
             return await super().run_querystring(querystring, in_pool)
 
     def transaction(self, allow_nested: bool = False) -> Transaction:
@@ -316,7 +324,7 @@ async def fetch(sql: LiteralString, *args: Any) -> Sequence[dict[str, Any]]:
     """
     statement = _numbered(sql)
     opened = DB.opened()
-    with tracing.statement(statement):
+    with tracing.statement(statement), asking_database:
         if opened is not None:
             rows = await opened.fetch(statement, *args)
         elif DB.pool is not None:

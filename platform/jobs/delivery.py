@@ -12,7 +12,7 @@ from typing import Any
 from ..core import clock
 from ..core.ids import made_at
 from ..core.queue import JobName, enqueue
-from ..core.reaching import is_unreachable
+from ..core.reaching import is_database_away, is_unreachable
 from ..delivery.classify import Judgement, judge
 from ..delivery.isps import isp_of
 from ..delivery.work import (
@@ -380,7 +380,8 @@ class Drain:
                 lane.site = way.site
                 return await self._pace.take(way, end_at=self._end_at)
             except Exception as error:  # an edge: what a database that is away looks like is many
-                if not is_unreachable(error):
+                if not is_database_away(error):
+                    # Such as a file that cannot be opened, or an address that is not ours.
                     raise
                 log.warning("no conversation can be begun now: %r", error)
             await self._pause(pause)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -10,6 +11,12 @@ import pytest
 from postlane.core import database as database_module
 from postlane.core import row_security
 from postlane.core.database import DB, close_pool, fetch, start_pool, transaction
+from postlane.core.reaching import (
+    DatabaseAway,
+    DatabaseSlow,
+    is_database_away,
+    is_unreachable,
+)
 
 
 @pytest.fixture
@@ -69,6 +76,55 @@ async def test_what_failed_is_raised_and_not_that_it_could_not_be_undone(
 
     with pytest.raises(Wrong):
         await fail_without_connection()
+
+
+async def test_what_the_system_says_of_the_database_is_told_from_what_it_says_of_others(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*given: object, **named: object) -> None:
+        raise ConnectionRefusedError(111, "Connect call failed")
+
+    async def read_file() -> None:
+        async with transaction():
+            raise OSError(24, "Too many open files")
+
+    with pytest.raises(OSError, match="Too many open files") as other:
+        await read_file()
+    monkeypatch.setattr(DB, "pool", SimpleNamespace(acquire=refuse))
+    with pytest.raises(DatabaseAway) as away:
+        await fetch("SELECT 1 AS one")
+    with pytest.raises(DatabaseAway):
+        async with transaction():
+            pass
+
+    assert not is_database_away(other.value)
+    assert is_unreachable(other.value)
+    assert is_database_away(away.value)
+    assert away.value.errno == 111
+
+
+async def test_an_answer_that_takes_too_long_is_the_databases_fault(
+    database: None, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await close_pool()
+    with monkeypatch.context() as shorter:
+        shorter.setattr(database_module, "COMMAND_SECONDS", 0.2)
+        await start_pool(database_url)
+
+    async def wait_long() -> None:
+        async with transaction():
+            await fetch("SELECT pg_sleep(5)")
+
+    with pytest.raises(DatabaseSlow) as alone:
+        await fetch("SELECT pg_sleep(5)")
+    with pytest.raises(DatabaseSlow) as within:
+        await wait_long()
+    await close_pool()
+    await start_pool(database_url)
+    await row_security.start(database_url, size=10)
+
+    assert is_database_away(alone.value)
+    assert is_database_away(within.value)
 
 
 async def test_a_transaction_within_another_is_refused(database: None) -> None:

@@ -1,6 +1,8 @@
 """Draining while something breaks on our side: nothing is lost, and nothing goes out twice."""
 
 import asyncio
+import errno
+import os
 import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -12,7 +14,7 @@ from postlane.core import clock
 from postlane.core.database import fetch, transaction
 from postlane.delivery.operations import cancel_deliveries
 from postlane.delivery.work import QueueRoute, Settlement, claim_batch, find_queue
-from postlane.jobs.delivery import Drain, drain
+from postlane.jobs.delivery import DATABASE_AWAY_SECONDS, Drain, drain
 from postlane.jobs.outbound import Outbound, Transport, Way
 from postlane.jobs.settler import Settler
 from postlane.mail.outcome import Failure, outcome_of_reply
@@ -99,6 +101,31 @@ async def test_what_a_dead_database_kept_from_being_begun_is_begun_when_it_is_ba
             rows = await fetch("SELECT state, attempts FROM deliveries")
         assert {(row["state"], row["attempts"]) for row in rows} == {("delivered", 1)}
         assert len(sink.messages) == len(rows) == 8
+
+
+@pytest.mark.parametrize("fault", [errno.EMFILE, errno.ENOSPC, errno.EADDRNOTAVAIL])
+async def test_a_fault_of_this_machine_is_not_taken_for_the_databases(
+    database: None, sink: Sink, dns: DnsServer, fault: int
+) -> None:
+    class Broken:
+        inner = direct(dns, sink.port)
+
+        async def find_way(self, queue: QueueRoute) -> Way | Failure:
+            task = asyncio.current_task()
+            if task is not None and "_lane" in repr(task.get_coro()):
+                raise OSError(fault, os.strerror(fault))
+            # Whoever claims asks, too.
+            return await self.inner.find_way(queue)
+
+    spooled = await make_spooled("ada@dest.example")
+    async with sending(Broken()) as outbound:
+        async with asyncio.timeout(sum(DATABASE_AWAY_SECONDS) / 2):
+            await drain_queue(outbound, spooled.queue_id)
+
+    delivery = await spooled.delivery()
+    # Nobody else is blamed, and the attempt is written down.
+    assert (delivery.state, delivery.attempts) == ("deferred", 1)
+    assert delivery.reply == "the attempt failed on our side"
 
 
 async def test_what_could_not_be_put_back_waits_for_its_lease(own_database: str) -> None:
