@@ -185,7 +185,7 @@ async def _deferrals(sums: Sums, window: timedelta) -> list[Measure]:
     ]
 
 
-def _if_any(counts: Mapping[str, int]) -> Iterable[str]:
+def _if_any(counts: Mapping[str, int]) -> Sequence[str]:
     return ("greylisted_too_long",) if "greylisted_too_long" in counts else ()
 
 
