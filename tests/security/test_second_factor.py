@@ -1,6 +1,7 @@
 """Second factors: set up, asked for, used once, lost, and required."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,13 @@ from postlane.core.actor import Role
 from postlane.core.database import fetch
 from postlane.notices.rules import Notice
 from tests.client import Client
-from tests.factories import make_api_key, make_membership, make_organization
+from tests.factories import (
+    make_actor,
+    make_api_key,
+    make_membership,
+    make_organization,
+    make_webhook,
+)
 from tests.mailbox import mailed
 from tests.people import LOG_IN, PASSWORD, VIEWER, WHO, registered
 
@@ -354,6 +361,43 @@ async def test_members_without_one_can_only_set_one_up(client: Client, person: P
     assert viewer["viewer"]["credential"]["scopes"] == []
     await member.set_up()
     assert await client.data(MEMBERS, token=member.token)
+
+
+async def test_webhooks_and_their_secrets_are_for_who_has_the_one_that_is_asked_for(
+    client: Client,
+) -> None:
+    organization = await make_organization()
+    webhook, call, _ = await make_webhook(organization, "https://h.example/hook")
+    person = await make_actor(organization)
+    lacking = replace(person, permissions=frozenset(), must_set_up_second_factor=True)
+    of_it = {"webhookId": str(webhook)}
+    asked: dict[str, dict[str, Any]] = {
+        "createWebhook": {"url": "https://h.example/new", "events": ["*"]},
+        "updateWebhook": {**of_it, "rotateSecret": True},
+        "testWebhook": of_it,
+        "replayWebhookCall": {"callId": str(call)},
+        "replayWebhookCalls": {**of_it, "since": "2026-01-01T00:00:00Z"},
+        "deleteWebhook": of_it,
+        "startExport": {"subject": {"auditLog": {}}},
+    }
+    before = await fetch("SELECT * FROM webhooks WHERE organization_id = {}", organization.id)
+
+    codes = {
+        name: await client.refusal(
+            f"mutation ($input: {name[0].upper()}{name[1:]}Input!) "
+            f"{{ {name}(input: $input) {{ __typename }} }}",
+            {"input": given},
+            actor=lacking,
+        )
+        for name, given in asked.items()
+    }
+    codes["webhooks"] = await client.refusal(
+        "{ organization { webhooks { nodes { url } } } }", actor=lacking
+    )
+
+    assert set(codes.values()) == {"SECOND_FACTOR_SETUP_REQUIRED"}, codes
+    after = await fetch("SELECT * FROM webhooks WHERE organization_id = {}", organization.id)
+    assert before == after
 
 
 async def test_who_is_asked_for_one_does_not_remove_it(client: Client, person: Person) -> None:
