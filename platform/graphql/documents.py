@@ -1,6 +1,7 @@
 """Documents of strangers: parsed, limited, validated and priced once, and kept for a while."""
 
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,10 @@ from .limits import Price, Pricing, TooComplex, check_limit
 from .schema import CORE
 
 KEPT_TOKENS = 200_000
-"""Of all kept documents together; a token takes about 600 bytes once parsed."""
+"""Of all kept documents together."""
+TOKEN_BYTES = 600
+"""What a token takes once parsed. The text counts as well, twice: a comment or a string of any
+length is one token, which keeps a copy of it."""
 MOST_FAULTS = 20
 """Validation errors that one answer names."""
 UNKNOWN_HASH = "PersistedQueryNotFound"
@@ -97,6 +101,7 @@ class Prepared:
     node: DocumentNode
     operations: dict[str, Operation]
     tokens: int
+    """As many as would take its memory."""
 
     def operation(self, name: str | None) -> Operation:
         """Return the operation of that name, or the only one.
@@ -213,7 +218,11 @@ def prepare(text: str) -> Prepared:
     }
     if not operations:
         raise _refused("The document has no operation.")
-    return Prepared(node, operations, tokens=node.token_count or 1)
+    return Prepared(node, operations, tokens=_weight(node, text))
+
+
+def _weight(node: DocumentNode, text: str) -> int:
+    return (node.token_count or 1) + 2 * sys.getsizeof(text) // TOKEN_BYTES
 
 
 def _parsed(text: str) -> DocumentNode:

@@ -1,11 +1,14 @@
 """What is refused before it runs, and what the refusal says."""
 
+import gc
+
 import pytest
 from graphql import get_introspection_query
 
 from postlane.core.errors import OperationError
 from postlane.graphql import limits
 from postlane.graphql.documents import DocumentRefused, Documents, prepare
+from postlane.graphql.remembering import Remembered
 from tests.client import Client
 from tests.factories import make_actor
 
@@ -206,3 +209,28 @@ def test_documents_are_kept_by_their_size_and_the_unused_go_first() -> None:
 
     assert documents.prepared("{ __typename }") is first
     assert 1 < len(documents) < 10
+
+
+def test_a_long_comment_weighs_what_it_takes() -> None:
+    documents = Documents()
+
+    for i in range(400):
+        documents.prepared(f"{{ __typename }} #{i}" + "\N{GRINNING FACE}" * 90_000)
+
+    # Each takes 720 kB: its text, and the copy that its last token has.
+    assert len(documents) < 200
+
+
+def test_what_is_remembered_of_a_document_goes_with_it() -> None:
+    remembered: Remembered[str] = Remembered(lambda node, other: f"{node.kind} {other}")
+    documents = Documents(kept_tokens=40)
+    kinds = ["one", "other"]
+
+    for i in range(30):
+        node = documents.prepared(f"{{ a{i}: __typename }}").node
+        assert [remembered.of(node, each) for each in kinds] == ["document one", "document other"]
+        assert remembered.of(node, kinds[0]) is remembered.of(node, kinds[0])
+    del node
+    gc.collect()
+
+    assert len(remembered) == 2 * len(documents) < 30
