@@ -18,7 +18,7 @@ from ..core import row_security
 from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
 from ..core.measuring import share_in
-from ..core.queue import JobName, close_queue, open_queue
+from ..core.queue import AttentiveQueue, JobName, close_queue, open_queue
 from ..core.settings import settings
 from ..core.tracing import Kind, span, start_tracing, stop_tracing
 from ..exports.pages import ReadPage
@@ -114,6 +114,10 @@ class PatientWorker(Worker[Any]):
     async def _not_planned(self) -> list[CronJob[Any]]:
         if time.monotonic() - self._planned_at < CRON_SECONDS:
             return []
+        if not isinstance(self.queue, AttentiveQueue):
+            # In Redis a job may stay known that no list has any more: whoever was ending it died.
+            self._planned_at = time.monotonic()
+            return list(self.cron_jobs or ())
         known = await self.queue.jobs(
             [f"cron:{each.function.__qualname__}" for each in self.cron_jobs]
         )
