@@ -31,12 +31,14 @@ async def keep_protecting(stopping: asyncio.Event) -> None:
 
 
 async def look_if_due() -> None:
-    """End what is over, and look at the rules whose time has come, unless another worker does."""
+    """Look at the rules whose time has come, unless another worker does; end what is over."""
     turn = await take_turn(
         every=timedelta(seconds=ALL_EVERY_SECONDS - EARLY_SECONDS),
         networks_every=timedelta(seconds=EVERY_SECONDS - EARLY_SECONDS),
     )
-    if turn.has_ended:
-        await end_expired()
+    # First what this worker has claimed: if it fails, nobody else does it in its time. What has
+    # ended is found by any worker's next look.
     if turn.rules:
         await look(turn.rules)
+    if turn.has_ended:
+        await end_expired()

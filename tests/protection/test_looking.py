@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,28 @@ async def test_of_several_workers_one_looks(calm: None, looks: list[str]) -> Non
             await asyncio.gather(*(protection.look_if_due() for _ in range(6)))
 
     assert looks == ["all", "networks"]
+
+
+async def test_an_end_that_fails_keeps_nobody_from_looking(
+    calm: None, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> int:
+        raise TimeoutError
+
+    monkeypatch.setattr(protection, "end_expired", fail)
+    monkeypatch.setattr(protection, "take_turn", _with_an_end(protection.take_turn))
+
+    with pytest.raises(TimeoutError):
+        await protection.look_if_due()
+
+    assert looks == ["all"]
+
+
+def _with_an_end(take_turn: Any) -> Any:
+    async def take(**options: Any) -> Any:
+        return replace(await take_turn(**options), has_ended=True)
+
+    return take
 
 
 async def test_the_next_look_comes_when_it_is_time(calm: None, looks: list[str]) -> None:
