@@ -222,7 +222,7 @@ async def _connections(app: Litestar) -> AsyncIterator[None]:
     await start_pool(url, size=POOL_SIZE, wait_seconds=POOL_SECONDS)
     await row_security.start(url, size=POOL_SIZE)
     await open_queue(url)
-    await ERASED.keep_fresh()
+    await ERASED.start()
     try:
         yield
     finally:

@@ -89,6 +89,10 @@ class Erased:
             self._known[key] = row["erased_at"].timestamp()
         self._until = now - OVERLAP
 
+    async def start(self) -> None:
+        """Read everything for the first time, however long it takes; a failure is logged."""
+        await self._try()
+
     async def keep_fresh(self) -> None:
         """Return once what is known is not too old, or cannot be read now."""
         age = time.monotonic() - self._tried_at
