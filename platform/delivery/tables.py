@@ -202,7 +202,7 @@ class Delivery(Table, db=DB, tablename="deliveries"):
 
     id = UUID(primary_key=True, default=new_id)
     number = BigSerial(help_text="For foreign clients that need integers.")
-    token = Varchar(16, help_text="16 characters of A-Za-z0-9; names it in return paths.")
+    token = Varchar(16, help_text="16 characters of A-Za-z0-9, for clients of Postal's.")
     organization_id = UUID()
     project_id = UUID()
     message_id = UUID()

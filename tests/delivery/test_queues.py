@@ -12,6 +12,7 @@ from postlane.core.database import fetch
 from postlane.delivery.queue_operations import flush_queue
 from postlane.delivery.rules import DeliveryState, RestReason
 from postlane.delivery.work import (
+    ANY_WAITING,
     Settlement,
     claim_batch,
     due_queues,
@@ -21,6 +22,7 @@ from postlane.delivery.work import (
     rest_queue,
     roll_up,
     settle_batch,
+    waiting_at,
 )
 from postlane.mail.outcome import outcome_of_reply
 from postlane.vmtas.tables import Vmta
@@ -341,6 +343,30 @@ async def test_organizations_take_turns_in_the_sweep(own_database: str) -> None:
     assert late.queue_id in found[:2]
     assert [queue.queue_id for queue in await due_queues(share=1)].count(late.queue_id) == 1
     assert len(await due_queues(share=1)) == 2
+
+
+async def test_a_queue_whose_time_is_out_of_date_hides_no_other(own_database: str) -> None:
+    organization = await make_organization()
+    held = await make_spooled("a@held.example", organization=organization)
+    due = await make_spooled("b@due.example", organization=organization)
+    await roll_up()
+    # A worker has it under a lease that it has renewed, of which the queue does not know.
+    await fetch(
+        "UPDATE deliveries SET due_at = {} WHERE queue_id = {}",
+        clock.now() + timedelta(minutes=1),
+        held.queue_id,
+    )
+    await fetch("DELETE FROM queue_changes")
+    await fetch(
+        "UPDATE queues SET next_due_at = {} WHERE id = {}",
+        clock.now() - timedelta(minutes=5),
+        held.queue_id,
+    )
+
+    [row] = await fetch(f"SELECT {ANY_WAITING} AS any", *waiting_at(clock.now()))
+
+    assert [queue.queue_id for queue in await due_queues()] == [due.queue_id]
+    assert row["any"]
 
 
 async def _one_queue() -> tuple[Actor, Spooled]:

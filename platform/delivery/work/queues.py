@@ -154,6 +154,10 @@ async def note_queues(
         )
 
 
+SHARE = 100
+"""Queues of one organization that one look finds."""
+
+
 async def has_due(queue_id: uuid.UUID) -> bool:
     """Say whether a drain of this queue would find something now.
 
@@ -176,7 +180,7 @@ async def has_due(queue_id: uuid.UUID) -> bool:
     return bool(rows)
 
 
-async def due_queues(limit: int = 1000, *, share: int = 100) -> Sequence[DueQueue]:
+async def due_queues(limit: int = 1000, *, share: int = SHARE) -> Sequence[DueQueue]:
     """Return queues that have something due and may send it, as of the last roll-up.
 
     Organizations take turns: the queue of each that waits longest, then the second of each,
@@ -197,7 +201,7 @@ async def due_queues(limit: int = 1000, *, share: int = 100) -> Sequence[DueQueu
     ]
 
 
-DUE_QUEUES = """
+_EACH_DUE = """
     WITH RECURSIVE turns AS (
         (SELECT organization_id FROM queues
             WHERE next_due_at IS NOT NULL AND state <> 'held'
@@ -239,8 +243,8 @@ DUE_QUEUES = """
         ) AS due
     ) AS first
     WHERE first.due_since IS NOT NULL
-    ORDER BY waiting.nth, first.due_since LIMIT {}
 """
+DUE_QUEUES = f"{_EACH_DUE} ORDER BY waiting.nth, first.due_since LIMIT {{}}"
 
 
 ANY_WAITING = (
@@ -248,14 +252,14 @@ ANY_WAITING = (
     "OR EXISTS (SELECT FROM queues WHERE flushed_at IS NOT NULL) "
     "OR EXISTS (SELECT FROM queues WHERE state = 'held' AND held_until <= {}) "
     "OR EXISTS (SELECT FROM vmtas WHERE status = 'paused' AND paused_until <= {}) "
-    f"OR EXISTS ({ANY_TO_GO_ON}) OR EXISTS ({DUE_QUEUES}))"
+    f"OR EXISTS ({ANY_TO_GO_ON}) OR EXISTS ({_EACH_DUE}))"
 )
 """Whether a sweep would find something to do, with what `waiting_at` returns."""
 
 
 def waiting_at(now: datetime) -> tuple[object, ...]:
     """Return what belongs into the places of `ANY_WAITING`."""
-    return (now, now, now, now, 1, now, 1)
+    return (now, now, now, now, SHARE, now)
 
 
 async def oldest_due() -> datetime | None:
