@@ -2,10 +2,13 @@
 
 import random
 import uuid
+from typing import Any
 
 import msgspec
+import pytest
 
 from postlane.core.ids import new_id
+from postlane.mail import mailing
 from postlane.mail.mailing import (
     TOGETHER,
     TOGETHER_BYTES,
@@ -15,6 +18,27 @@ from postlane.mail.mailing import (
 )
 
 ID = uuid.uuid4()
+
+
+def test_much_of_many_is_written_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, written = msgspec.msgpack.Encoder(), list[int]()
+
+    class Counting:
+        def encode(self, value: Any) -> bytes:
+            body = encoder.encode(value)
+            written.append(len(body))
+            return body
+
+    monkeypatch.setattr(mailing, "_encoder", Counting())
+    large = {"text": "x" * (TOGETHER_BYTES - 100)}
+    people = {new_id(): Personal(values=large) for _ in range(200)}
+    people |= {new_id(): Personal(values={"n": n}) for n in range(200)}
+
+    rows = list(encode_personal(people))
+
+    assert decode_personal(rows) == people
+    assert sum(written) < 5 * sum(len(body) for _, body in rows)
+    assert len(decode_personal(rows[-1:])) == TOGETHER
 
 
 def test_every_one_is_in_the_last_row_that_begins_before_them() -> None:
