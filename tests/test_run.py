@@ -53,6 +53,20 @@ def test_a_wrong_test_beside_an_unlucky_one_fails(folder: Path) -> None:
     assert run.run_all() == pytest.ExitCode.TESTS_FAILED
 
 
+def test_who_skips_the_second_try_has_not_passed(folder: Path) -> None:
+    (folder / "test_once.py").write_text(
+        "from pathlib import Path\n\nimport pytest\n\n"
+        "def test_unlucky():\n"
+        "    tried = Path(__file__).with_name('tried')\n"
+        "    if tried.exists():\n"
+        "        pytest.skip('nothing to try')\n"
+        "    tried.touch()\n"
+        "    assert False\n"
+    )
+
+    assert run.run_all() == pytest.ExitCode.TESTS_FAILED
+
+
 def test_many_failures_are_no_accident(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "test_many.py").write_text(MANY)
 
