@@ -39,7 +39,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
 from .inputs import NotPlain, argument_converter
-from .writing import Read, Reads, Writers, leaf
+from .writing import Read, Reads, Unfit, Writers, leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +167,10 @@ def _plain(field: GraphQLField) -> PlainField | None:
 
 def _written_list(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def written(values: Any) -> Any:
-        found = [write(value) for value in values]
-        if None in found:
-            raise TypeError("a list without nulls holds one")
-        return found
+        # A dict would give its keys, and what can be gone through once would be used up.
+        if not isinstance(values, list | tuple) or None in values:
+            raise Unfit
+        return [write(value) for value in values]
 
     return written
 
@@ -303,21 +303,18 @@ class LeanExecutor(Executor[None]):
         """Return the value of one field, or an awaitable of it."""
         fields = self.plain.get(parent_type.name)
         plain = fields and fields.get(field_details_list[0].node.name.value)
-        if not plain:
-            return super().execute_field(
-                parent_type, source, field_details_list, path, position_context
-            )
         try:
-            value = plain.read(source)
-            if value is not None:
-                value = plain.write(value)
-            if value is None and not plain.is_nullable:
-                raise TypeError(f"{parent_type.name}.{path.key} is null and may not be")
-        except Exception as error:  # an edge: told as the error of this field
-            field = parent_type.fields[field_details_list[0].node.name.value]
-            self.handle_field_error(error, field.type, field_details_list, path)
-            return None
-        return value
+            if plain:
+                value = plain.read(source)
+                if value is not None:
+                    return plain.write(value)
+                if plain.is_nullable:
+                    return None
+        except Exception:  # an edge: graphql-core finds it again and tells it
+            pass
+        return super().execute_field(
+            parent_type, source, field_details_list, path, position_context
+        )
 
 
 def _only_field(operation: OperationDefinitionNode) -> FieldNode | None:

@@ -11,6 +11,10 @@ from typing import Any
 
 from graphql import (
     FieldNode,
+    GraphQLBoolean,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
     GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
@@ -28,6 +32,9 @@ Write = Callable[[Any], Any]
 Reads = Mapping[str, Mapping[str, Read]]
 """How a field is read off its object where nothing else is needed, by the names of its type and
 its own."""
+
+_STRICT = frozenset((GraphQLBoolean, GraphQLFloat, GraphQLInt))
+"""Types that raise for every exception by themselves, and never come to None."""
 
 
 class NotPlain(Exception):
@@ -87,6 +94,9 @@ class Writers:
         fields = [(key, *step) for key, step in steps.items()]
 
         def write(source: Any) -> Any:
+            # It may have attributes of the fields' names, as those that tell of a refusal do.
+            if isinstance(source, Exception):
+                raise Unfit
             return {key: written(read(source)) for key, read, written in fields}
 
         return write
@@ -113,13 +123,23 @@ def _list(write: Write) -> Write:
 def leaf(type_: GraphQLLeafType) -> Write:
     """Return what writes values of *type_* as it does itself.
 
-    Strawberry goes through the members of an enum for each value, and a text is what it is.
+    Strawberry goes through the members of an enum for each value, and a text is what it is. What
+    it returns raises for exceptions, which graphql-core raises whatever the type, and never returns
+    None.
     """
-    write: Write = type_.coerce_output_value
-    if type_ is GraphQLString:
+    coerce: Write = type_.coerce_output_value
+    if type_ in _STRICT:
+        return coerce
+
+    def write(value: Any) -> Any:
+        if isinstance(value, Exception) or (found := coerce(value)) is None:
+            raise Unfit
+        return found
+
+    if type_ in (GraphQLString, GraphQLID):
         return lambda value: value if type(value) is str else write(value)
     kind = getattr(type_, "wrapped_cls", None)
     if kind is None:
         return write
-    names = {member: write(member) for member in kind}
+    names = {member: coerce(member) for member in kind}
     return lambda value: names[value] if type(value) is kind else write(value)

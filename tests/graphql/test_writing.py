@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 import strawberry
 from graphql import ExecutionResult, OperationDefinitionNode, graphql, parse
 from strawberry.execution import optimized_is_awaitable
+from strawberry.scalars import JSON
 
 from postlane.graphql.coercing import coerced
 from postlane.graphql.executor import LeanExecutor, plain_fields, plain_reads, shorten
@@ -78,6 +81,101 @@ class Book:
         return None  # type: ignore[return-value]
 
 
+class Torn(Exception):
+    """It has attributes of an author's names."""
+
+    first, last = "Torn", "Page"
+
+
+@strawberry.type
+class Odd:
+    """Its fields hold what the code should never put there."""
+
+    word: str | None
+    sure_word: str
+    key: strawberry.ID | None
+    number: int | None
+    ratio: float | None
+    is_so: bool | None
+    kind: Kind | None
+    other: UUID | None
+    data: JSON | None
+    words: list[str] | None
+    sure_words: list[str]
+    keys: list[UUID] | None
+    kinds: list[Kind] | None
+    loose: list[str | None] | None
+    author: Author | None
+    authors: list[Author] | None
+    rows: list[list[Author]] | None
+    grid: list[list[int]] | None
+    either: Annotated[Author | Page, strawberry.union("Either")] | None
+    some: list[Annotated[Author | Page, strawberry.union("Either")]] | None
+
+    @strawberry.field
+    def method(self) -> str | None:
+        return self.word
+
+
+class Few:
+    """It can be gone through, and is neither a list nor a tuple."""
+
+    def __init__(self, *items: object) -> None:
+        self.items = items
+
+    def __iter__(self) -> Any:
+        return iter(self.items)
+
+
+def _raisable(value: object) -> object:
+    if isinstance(value, list):
+        return [_raisable(each) for each in value]
+    return value("no such luck") if value in (ValueError, Torn) else value
+
+
+def _odd(value: object) -> Odd:
+    odd: Odd = object.__new__(Odd)
+    vars(odd).update(dict.fromkeys(Odd.__annotations__, _raisable(value)))
+    return odd
+
+
+ADA, PAGE = Author(first="Ada"), Page(name="one", number=1)
+ODD_VALUES: dict[str, object] = {
+    # Classes here, as one that has been raised keeps hold of who did.
+    "exception": ValueError,
+    "exception with attributes": Torn,
+    "exception in a list": ["a", Torn],
+    "exception in a row": [[ADA], [ADA, Torn]],
+    "none in a list": ["a", None],
+    "none in a row": [[1, None], [ADA, None]],
+    "dict": {"0": "a", "1": "b"},
+    "empty dict": {},
+    "set": {"a"},
+    "tuple": ("a", "b"),
+    "tuples of tuples": ((1, 2), ()),
+    "iterable": Few("a", "b"),
+    "iterable with none": Few("a", None),
+    "text": "ab",
+    "bytes": b"ab",
+    "number": 3,
+    "large number": 2**40,
+    "not a number": float("nan"),
+    "object": ADA,
+    "another": PAGE,
+    "objects": [ADA, PAGE],
+    "objects in an iterable": Few(ADA, Few(ADA)),
+    "rows": [[ADA, ADA], []],
+    "rows of iterables": [Few(ADA), (ADA,)],
+    "dict of objects": {"0": ADA},
+    "empty": [],
+    "none": None,
+    "enum": Kind.POEM,
+    "enums": [Kind.POEM, "POEM"],
+    "id": UUID(int=1),
+    "ids": [UUID(int=1), "x"],
+}
+
+
 @strawberry.input
 class AuthorInput:
     first: str
@@ -94,6 +192,14 @@ class BookInput:
 
 @strawberry.type
 class Query:
+    @strawberry.field
+    def odd(self, info: strawberry.Info, of: str) -> Odd | None:
+        return _odd(ODD_VALUES[of])
+
+    @strawberry.field
+    def odds(self, info: strawberry.Info, of: str) -> list[list[Odd]] | None:
+        return [[_odd(None), _odd(ODD_VALUES[of])]]
+
     @strawberry.field
     def fails(self, info: strawberry.Info) -> str:
         raise ValueError("it fails")
@@ -199,6 +305,37 @@ async def test_a_document_comes_to_the_same(text: str) -> None:
     ours = await asyncio.to_thread(_ours, text, variables)
 
     assert ours.formatted == theirs.formatted
+
+
+EITHER = "{ __typename ... on Author { first full } ... on Page { number } }"
+PARTS = {
+    "author": "{ first last }",
+    "authors": "{ first full }",
+    "rows": "{ first }",
+    "either": EITHER,
+    "some": EITHER,
+}
+
+
+def _odd_fields() -> Iterable[str]:
+    for name in OURS.type_map["Odd"].fields:  # type: ignore[attr-defined]
+        yield f"{name} {PARTS.get(name, '')}"
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+@pytest.mark.parametrize(
+    ("field", "more"), [("odd", "__typename"), ("odds", "")], ids=["by field", "in one go"]
+)
+async def test_a_value_that_should_not_be_there_comes_to_the_same(
+    field: str, more: str, value: str
+) -> None:
+    for selected in _odd_fields():
+        text = f'{{ {field}(of: "{value}") {{ {selected} {more} }} }}'
+        theirs = await graphql(THEIRS, text)
+        ours = await asyncio.to_thread(_ours, text, {})
+
+        # As text, since JSON that holds an exception or no number is not equal to itself.
+        assert repr(ours.formatted) == repr(theirs.formatted), text
 
 
 def test_what_is_read_off_its_object_is_written_in_one_go() -> None:
