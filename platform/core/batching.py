@@ -57,6 +57,8 @@ class Batcher(Generic[Item, Result]):
         self._running: set[asyncio.Task[None]] = set()
         self._gathers = False
         """Whether the batch that was begun last has yet to take its items."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where all of that is."""
 
     async def run(self, item: Item) -> Result:
         """Return the result for *item*, or raise its exception.
@@ -64,10 +66,24 @@ class Batcher(Generic[Item, Result]):
         Cancelled before its batch has begun, *item* is not worked on at all; after that, its
         batch goes on, and whoever asks again finds what came of it.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
+        future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         self._start()
         return await future
+
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        # The timer and the batches of a loop that has ended never come to anything: whoever
+        # waited for them here would wait for ever. Nobody waits there any more.
+        if self._loop is not None and not self._loop.is_running():
+            self._timer = None
+            self._not_before = 0.0
+            self._waiting.clear()
+            self._running.clear()
+            self._gathers = False
+        self._loop = loop
 
     def _start(self) -> None:
         if self._gathers or not self._waiting:

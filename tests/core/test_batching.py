@@ -206,3 +206,38 @@ async def test_a_batch_inherits_nothing_from_who_began_it(database: None) -> Non
 
     async with transaction():
         assert await batcher.run(1) == 1
+
+
+def test_a_loop_that_ended_keeps_nobody_of_the_next_one() -> None:
+    """Neither its timer nor its batches will ever come to anything."""
+    batches: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        if items[0] < 0:
+            await asyncio.sleep(60)
+        return items
+
+    batcher: Batcher[int, int] = Batcher(work, apart_seconds=0.01)
+
+    async def leave_the_timer_set() -> None:
+        await batcher.run(1)
+        waits = asyncio.create_task(batcher.run(2))
+        await asyncio.sleep(0)
+        assert not waits.done()
+
+    async def leave_a_batch_running() -> None:
+        waits = asyncio.create_task(batcher.run(-1))
+        await asyncio.sleep(0.02)
+        others = [asyncio.create_task(batcher.run(number)) for number in (3, 4)]
+        await asyncio.sleep(0)
+        assert not any(each.done() for each in (waits, *others))
+
+    async def ask(*numbers: int) -> list[int]:
+        return [await asyncio.wait_for(batcher.run(number), 2) for number in numbers]
+
+    asyncio.run(leave_the_timer_set())
+    assert asyncio.run(ask(5, 6)) == [5, 6]
+    asyncio.run(leave_a_batch_running())
+    assert asyncio.run(ask(7, 8)) == [7, 8]
+    assert batches == [[1], [5], [6], [-1], [7], [8]]
