@@ -1,6 +1,7 @@
 """Mail that is filled from templates: for all alike, and for each recipient apart."""
 
 import json
+import threading
 from asyncio import gather
 from dataclasses import replace
 from email import message_from_bytes, policy
@@ -14,6 +15,8 @@ from postlane.core.database import fetch
 from postlane.delivery.queries import find_personal
 from postlane.delivery.work import read_personal
 from postlane.jobs.outbound import Outbound
+from postlane.mail.address import Mailbox, parse_mailbox
+from postlane.messages.operations import personal
 from tests.client import Client
 from tests.factories import make_actor, make_domain, make_organization, make_suppression
 from tests.jobs.conftest import dns, outbound
@@ -420,6 +423,48 @@ async def test_values_of_people_go_with_the_content(
     )
 
     assert (await fetch(asked, sent["uuid"]))[0]["n"] == 0
+
+
+def _people(count: int, size: int = 0) -> list[dict[str, Any]]:
+    values = {"name": "x" * size}
+    return [{"address": f"p{nth}@example.net", "variables": values} for nth in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("message", "is_in_a_thread"),
+    [
+        ({"recipients": _people(3)}, False),
+        ({"recipients": _people(3, 20_000)}, False),
+        ({"recipients": _people(3), "cc": ["c@example.net"], "bcc": ["b@example.net"]}, False),
+        ({"recipients": _people(60)}, True),
+        ({"recipients": _people(1), "bcc": [f"b{nth}@example.net" for nth in range(60)]}, True),
+        ({"recipients": _people(1), "cc": [f"c{nth}@example.net" for nth in range(60)]}, True),
+        ({"recipients": _people(3, 30_000)}, True),
+        ({"recipients": _people(1, 40_000), "variables": {"all": "x" * 40_000}}, True),
+    ],
+    ids=["few", "small values", "few in all", "many", "bcc", "cc", "large values", "shared"],
+)
+async def test_reading_many_people_keeps_nobody_else_waiting(
+    client: Client,
+    actor: Actor,
+    sender: str,
+    monkeypatch: pytest.MonkeyPatch,
+    message: dict[str, Any],
+    is_in_a_thread: bool,
+) -> None:
+    where: set[bool] = set()
+
+    def read(text: str) -> Mailbox:
+        where.add(threading.current_thread() is not threading.main_thread())
+        return parse_mailbox(text)
+
+    monkeypatch.setattr(personal, "parse_mailbox", read)
+
+    sent = await send_personal(client, actor, **{"from": sender}, text="x", sandbox=True, **message)
+
+    kinds = ("recipients", "cc", "bcc")
+    assert sent["accepted"] == sum(len(message.get(kind, ())) for kind in kinds)
+    assert where == {is_in_a_thread}
 
 
 async def test_sending_needs_its_permission(client: Client, actor: Actor, sender: str) -> None:
