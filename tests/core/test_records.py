@@ -62,3 +62,23 @@ async def test_no_rows_are_none() -> None:
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         records([{"word": "\ud800"}])
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (b"ab", '"YWI="'),
+        (bytearray(b"ab"), '"YWI="'),
+        (float("nan"), "null"),
+        (float("inf"), "null"),
+        (datetime(2026, 3, 1, 12), '"2026-03-01T12:00:00"'),  # noqa: DTZ001 - what is tested
+        (
+            datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=1, seconds=30))),
+            '"2026-03-01T12:00:00+01:00"',
+        ),
+    ],
+    ids=["bytes", "bytearray", "not a number", "infinity", "without a zone", "zone with seconds"],
+)
+def test_what_must_not_be_passed_becomes_another(value: object, written: str) -> None:
+    """So the docstring says; where one of these is refused or kept, it may say less."""
+    assert records([{"value": value}]) == f'[{{"value":{written}}}]'
