@@ -311,3 +311,17 @@ async def test_no_request_is_refused_otherwise_on_the_short_way(
     headers = key.headers | options.get("headers", {})
 
     await ways.ask("POST", SENDING[dialect][0], **(options | {"headers": headers}))
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1", "limit=x", "limit=1&limit=2", "%C3%A9=%00&from=%ff", "a" * 3_000, "&&=&"]
+)
+async def test_a_query_is_read_the_same_both_ways(ways: Ways, dns: DnsServer, query: str) -> None:
+    key = await _key("postmta", ways.client, dns)
+    paths = [path for method, path in _fixed("postmta") if method == "GET"]
+
+    answers = [await ways.ask("GET", f"{path}?{query}", headers=key.headers) for path in paths]
+
+    # If none were read at all, this would compare nothing.
+    if query == "limit=x":
+        assert any(answer.status_code == 400 for answer in answers)
