@@ -8,18 +8,25 @@ import argparse
 import asyncio
 import json
 import statistics
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .client import Connection, flood
-from .stack import Stack, message
+from .stack import DOMAIN, Stack, message
 
 CONNECTIONS = 32
 SIZE_BYTES = 2000
 TARGET = 0.9
 """Of what PostMTA's `messages/send` accepts in the same time."""
+
+FEW, MANY = 50, 500
+CALLS = 20
+"""Calls with so many recipients each, of values of their own."""
+MOST_TIMES = 3.0
+"""How much longer than with few recipients a call with many may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,9 @@ class Rates:
 
     postmta: list[float] = field(default_factory=list)
     others: dict[str, list[float]] = field(default_factory=dict)
+    few: list[float] = field(default_factory=list)
+    """Milliseconds of calls with `FEW` recipients, and with `MANY`."""
+    many: list[float] = field(default_factory=list)
 
 
 async def measure(*, runs: int, messages: int) -> Rates:
@@ -85,7 +95,43 @@ async def measure(*, runs: int, messages: int) -> Rates:
             found.postmta.append(await _rate(stack, POSTMTA, messages))
             for name, sending in OTHERS.items():
                 found.others[name].append(await _rate(stack, sending, messages))
+        await _measure_personal(stack, found)
     return found
+
+
+async def _measure_personal(stack: Stack, found: Rates) -> None:
+    """Time calls to PostageApp's in turn, one after the other, as a client has them answered."""
+    connection = await Connection.open(*stack.web)
+    sending = OTHERS["postageapp_send_message"]
+    for turn in range(CALLS + CALLS // 4):  # the first warm caches and plans
+        for size, times in ((FEW, found.few), (MANY, found.many)):
+            body = json.dumps(_personal(stack.key, size)).encode()
+            request = _framed(sending, body, f"{stack.web[0]}:{stack.web[1]}", stack.key)
+            begun = time.perf_counter()
+            status, answer = await connection.send(request)
+            took = time.perf_counter() - begun
+            if json.loads(answer)["response"]["status"] != "ok":
+                raise RuntimeError(f"{size} recipients: {status}, {answer[:500]!r}")
+            if turn >= CALLS // 4:
+                times.append(took * 1e3)
+    connection.close()
+    await _settled(stack)
+
+
+def _personal(key: str, size: int) -> dict[str, Any]:
+    people = {
+        f"Person {n} <person{n}@dest.postlane.test>": {"name": f"Person {n}", "total": f"{n}.00"}
+        for n in range(size)
+    }
+    arguments = {
+        "recipients": people,
+        "headers": {"from": f"bench@{DOMAIN}", "subject": "Hello {{name}}"},
+        "content": {
+            "text/plain": "Hi {{name}}, {{total}} paid." * 20,
+            "text/html": "<p>Hi {{name}}, {{total}} paid.</p>" * 20,
+        },
+    }
+    return {"api_key": key, "uid": uuid.uuid4().hex, "arguments": arguments}
 
 
 def summary(found: Rates) -> dict[str, Any]:
@@ -104,14 +150,26 @@ def summary(found: Rates) -> dict[str, Any]:
             "runs": len(rates),
         }
         for name, rates in found.others.items()
+    } | {
+        "personal_500_vs_50": {
+            "value": round(statistics.median(found.many), 3),
+            "unit": "ms",
+            "ratio": round(statistics.median(found.many) / statistics.median(found.few), 3),
+            "against": f"{FEW} recipients with values of their own; {MOST_TIMES:g} at most",
+            "runs": 1,
+        }
     }
 
 
 async def _rate(stack: Stack, sending: Sending, count: int) -> float:
     seconds, _ = await flood(stack.web, _requests(stack, sending, count), connections=CONNECTIONS)
+    await _settled(stack)
+    return count / seconds
+
+
+async def _settled(stack: Stack) -> None:
     while await stack.waiting():  # noqa: ASYNC110 it is another process that changes it
         await asyncio.sleep(0.1)
-    return count / seconds
 
 
 async def _check(stack: Stack, sending: Sending) -> None:
@@ -132,7 +190,10 @@ def _requests(stack: Stack, sending: Sending, count: int) -> list[bytes]:
 
 
 def _request(sending: Sending, fields: Mapping[str, Any], host: str, key: str) -> bytes:
-    body = json.dumps(sending.body(fields, key)).encode()
+    return _framed(sending, json.dumps(sending.body(fields, key)).encode(), host, key)
+
+
+def _framed(sending: Sending, body: bytes, host: str, key: str) -> bytes:
     head = (
         f"POST {sending.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         f"{sending.head(key)}Accept: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
