@@ -105,7 +105,7 @@ async def test_consumers_that_are_behind_are_found() -> None:
     assert all("analytics" not in finding.sentence for finding in in_time)
     [ours] = [finding for finding in late if finding.sentence.startswith("analytics")]
     assert ours.verdict is Verdict.FAULT
-    assert "1 events behind" in ours.sentence
+    assert "1 event behind" in ours.sentence
 
 
 async def test_counts_are_kept_by_their_grain() -> None:

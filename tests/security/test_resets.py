@@ -69,9 +69,13 @@ async def test_everything_signed_in_ends_and_the_person_is_told(client: Client) 
         assert await client.refusal(WHO, token=token) == "TOKEN_REVOKED"
     told = [each.notice for each in await mailed(email)]
     assert told == [Notice.PASSWORD_RESET, Notice.PASSWORD_CHANGED]
-    logged = await AuditEntry.select(AuditEntry.action).where(
-        AuditEntry.target_id == person["user"]["uuid"],
-        AuditEntry.action.like("user.password%"),
+    logged = await (
+        AuditEntry.select(AuditEntry.action)
+        .where(
+            AuditEntry.target_id == person["user"]["uuid"],
+            AuditEntry.action.like("user.password%"),
+        )
+        .order_by(AuditEntry.id)
     )
     assert [row["action"] for row in logged] == [
         "user.password_reset_requested",
