@@ -35,7 +35,7 @@ async def test_the_burn_of_credits_says_how_long_they_last(client: Client) -> No
 
     page = (await browser.get(f"/o/{organization.slug}/billing")).text
 
-    assert "50 email credits a day: what is left lasts 16 days" in page
+    assert "50 email credits a day; what is left lasts 16 days" in page
     assert page.count(": Used ") == 30
     assert f"<title>{today - timedelta(days=3)}: Used 200</title>" in page
     assert f'<th scope="row">{today - timedelta(days=3)}</th><td class="number">200</td>' in page
