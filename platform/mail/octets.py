@@ -24,3 +24,19 @@ def octets_of(message: Message, *, line_end: str = "\r\n") -> bytes:
     except UnicodeEncodeError:
         # One that says it has parts and has none: its octets come back as characters.
         return message.as_string(policy=policy).encode("utf-8", "surrogateescape")
+
+
+def charset_of(part: Message) -> str | None:
+    """Return the character set that a part names, None for none and for what is no name."""
+    try:
+        return part.get_content_charset()
+    except ValueError:  # an extended parameter whose own character set has a NUL in its name
+        return None
+
+
+def filename_of(part: Message) -> str | None:
+    """Return the name that a part gives its file, None for none and for what cannot be read."""
+    try:
+        return part.get_filename()
+    except ValueError:  # as above
+        return None

@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from .octets import octets_of
+from .octets import charset_of, octets_of
 
 LONGEST_READ = 512 * 1024
 """Octets of a mail that are read; a report stands before what it returns."""
@@ -358,7 +358,7 @@ def _text(part: Message) -> str:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    for charset in (part.get_content_charset(), "utf-8"):
+    for charset in (charset_of(part), "utf-8"):
         try:
             return data.decode(charset or "utf-8")
         except (LookupError, ValueError):

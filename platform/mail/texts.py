@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 from .compose import encode_body
+from .octets import charset_of
 
 DEEPEST = 20
 """Parts within parts that are looked into."""
@@ -130,7 +131,7 @@ def _text(
 ) -> TextPart | None:
     encoding = fields.get("content-transfer-encoding", "7bit").strip().lower()
     octets = _decoded(data[body:end], encoding)
-    charset = fields.get_content_charset("utf-8")
+    charset = charset_of(fields) or "utf-8"
     if octets is None:
         return None
     octets = octets.replace(b"\r\n", b"\n")

@@ -9,7 +9,7 @@ from email.message import Message
 from email.policy import compat32
 
 from .compose import Attachment, Parts
-from .octets import octets_of
+from .octets import charset_of, filename_of, octets_of
 from .raw import decoded_text
 
 _LINE_END = re.compile(r"\r\n?")
@@ -57,7 +57,7 @@ def read_view(source: bytes, parts: Parts | None = None) -> View:
     files = []
     for leaf in _leaves(message):
         kind = leaf.get_content_type()
-        is_file = leaf.get_content_disposition() == "attachment" or leaf.get_filename() is not None
+        is_file = leaf.get_content_disposition() == "attachment" or filename_of(leaf) is not None
         if not is_file and kind == "text/plain" and text is None:
             text = _text(leaf)
         elif not is_file and kind == "text/html" and html is None:
@@ -80,7 +80,7 @@ def _leaves(message: Message) -> Iterator[Message]:
 
 def _text(part: Message) -> str:
     octets = part.get_payload(decode=True)
-    charset = part.get_content_charset() or "utf-8"
+    charset = charset_of(part) or "utf-8"
     assert isinstance(octets, bytes)
     try:
         found = octets.decode(charset, "replace")
@@ -102,7 +102,7 @@ def _read_file(part: Message, *, number: int) -> ViewFile:
     else:
         found = part.get_payload(decode=True)
         content = found if isinstance(found, bytes) else b""
-    name = part.get_filename()
+    name = filename_of(part)
     ending = ".eml" if kind == "message/rfc822" else ""
     return ViewFile(decoded_text(str(name)) if name else f"{number}{ending}", kind, content)
 
