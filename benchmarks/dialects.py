@@ -105,7 +105,7 @@ async def _measure_personal(stack: Stack, found: Rates) -> None:
     sending = OTHERS["postageapp_send_message"]
     for turn in range(CALLS + CALLS // 4):  # the first warm caches and plans
         for size, times in ((FEW, found.few), (MANY, found.many)):
-            body = json.dumps(_personal(stack.key, size)).encode()
+            body = json.dumps(personal(stack.key, size, sender=f"bench@{DOMAIN}")).encode()
             request = _framed(sending, body, f"{stack.web[0]}:{stack.web[1]}", stack.key)
             begun = time.perf_counter()
             status, answer = await connection.send(request)
@@ -118,14 +118,15 @@ async def _measure_personal(stack: Stack, found: Rates) -> None:
     await _settled(stack)
 
 
-def _personal(key: str, size: int) -> dict[str, Any]:
+def personal(key: str, size: int, *, sender: str) -> dict[str, Any]:
+    """Return a call to PostageApp's with *size* recipients, each with values of their own."""
     people = {
         f"Person {n} <person{n}@dest.postlane.test>": {"name": f"Person {n}", "total": f"{n}.00"}
         for n in range(size)
     }
     arguments = {
         "recipients": people,
-        "headers": {"from": f"bench@{DOMAIN}", "subject": "Hello {{name}}"},
+        "headers": {"from": sender, "subject": "Hello {{name}}"},
         "content": {
             "text/plain": "Hi {{name}}, {{total}} paid." * 20,
             "text/html": "<p>Hi {{name}}, {{total}} paid.</p>" * 20,

@@ -19,11 +19,11 @@ from typing import Any
 
 import uvloop
 
+from .dialects import FEW, MANY, personal
+
 LOG = 100_000
 PAGE = 100
 DEEP = 500
-FEW, MANY = 50, 500
-"""Recipients with values of their own in one call."""
 BUDGET_MS = 1.0
 """What REST may add to the operation that it calls."""
 MESSAGE = {"to": ["ada@dest.postlane.test"], "subject": "Hello", "text": "Hello there." * 100}
@@ -174,20 +174,7 @@ async def _measure_personal(requests: int) -> tuple[float, float]:
     app = _app_of(await make_actor(organization))
 
     def body(count: int) -> bytes:
-        people = {
-            f"Person {n} <p{n}@dest.postlane.test>": {"name": f"Person {n}", "total": f"{n}.00"}
-            for n in range(count)
-        }
-        arguments = {
-            "recipients": people,
-            "headers": {"from": f"shop@{domain.name}", "subject": "Hello {{name}}"},
-            "content": {
-                "text/plain": "Hi {{name}}, {{total}} paid." * 20,
-                "text/html": "<p>Hi {{name}}, {{total}} paid.</p>" * 20,
-            },
-        }
-        sent = {"api_key": key.secret, "uid": secrets.token_hex(8), "arguments": arguments}
-        return json.dumps(sent).encode()
+        return json.dumps(personal(key.secret, count, sender=f"shop@{domain.name}")).encode()
 
     # Made before, as what a client does is none of it.
     few, many = ([body(count) for _ in range(_turns(requests))] for count in (FEW, MANY))
