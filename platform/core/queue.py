@@ -1,16 +1,26 @@
 """Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
 
+import asyncio
+import contextlib
+import logging
 import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from psycopg.sql import SQL
+import psycopg
+from psycopg.sql import SQL, Identifier
+from psycopg_pool import PoolClosed, PoolTimeout
 from saq import Queue
-from saq.queue.postgres import PostgresQueue
+from saq.job import Job
+from saq.queue.postgres import DEQUEUE, ENQUEUE, PostgresQueue
+from saq.utils import now_seconds
 
 from .settings import settings
+
+log = logging.getLogger(__name__)
 
 
 class JobName(StrEnum):
@@ -75,16 +85,105 @@ TIDY_SECONDS = 60.0
 """How often what SAQ keeps for a while is removed, although nothing goes on."""
 
 
+LISTEN_AGAIN_SECONDS = 1.0
+"""After the connection that listens is lost."""
+
+
 class AttentiveQueue(PostgresQueue):
     """SAQ's queue on PostgreSQL, which overlooks no job that it is told of, and asks little.
 
+    SAQ begins to listen after each look for jobs, and ends when it has one. What is put in
+    between the look and the listening waits for the clock: up to fifteen seconds, with nothing
+    else to do. Here one connection listens for as long as the worker takes jobs.
+
     One look for jobs goes on at a time, and SAQ lets whoever is told of a job during it not
-    look at all. A job that this look came too early for would wait for the next one, which
-    on a quiet worker is that of the clock.
+    look at all. A job that this look came too early for would wait as long.
     """
 
     _told = False
     _tidied_at = -TIDY_SECONDS
+    _listening: asyncio.Task[None] | None = None
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:
+        """Return the next job; None when this is cancelled, or after *timeout* seconds if any."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._keep_listening())
+        self._waiting += 1
+        try:
+            if self._job_queue.empty():
+                await self._dequeue()
+            job: Job = await asyncio.wait_for(self._job_queue.get(), timeout or None)
+        except (TimeoutError, asyncio.CancelledError):
+            return None
+        finally:
+            self._waiting -= 1
+        self._job_queue.task_done()
+        return job
+
+    async def disconnect(self) -> None:
+        """Listen no more, and leave."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listening
+            self._listening = None
+        await super().disconnect()
+
+    async def _keep_listening(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
+                log.debug("jobs that are put in cannot be heard: %r", error)
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self.pool.connection() as connection:
+            await connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
+            # For what was put in while nobody listened.
+            await self._dequeue()
+            async for heard in connection.notifies():
+                if heard.payload == ENQUEUE:
+                    await self._dequeue()
+
+    async def _enqueue(self, job: Job) -> Job | None:
+        """Put *job* in and tell of it; return None if there is one with its key.
+
+        SAQ's own statement locks the job that is there, to take the place of one that has ended.
+        Whoever looks for jobs passes over what is locked, and nobody tells of a job that was
+        refused: the one that was there would wait for the clock. Here ended jobs are deleted.
+        """
+        values = {
+            "key": job.key,
+            "job": self.serialize(job),
+            "queue": self.name,
+            "status": job.status,
+            "priority": job.priority,
+            "group_key": job.group_key,
+            "scheduled": job.scheduled or int(now_seconds()),
+            "channel": self._channel,
+            "told": ENQUEUE,
+        }
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                SQL(
+                    "WITH new AS (INSERT INTO {} "
+                    "(key, job, queue, status, priority, group_key, scheduled) VALUES (%(key)s, "
+                    "%(job)s, %(queue)s, %(status)s, %(priority)s, %(group_key)s, %(scheduled)s) "
+                    "ON CONFLICT (key) DO NOTHING RETURNING key) "
+                    "SELECT pg_notify(%(channel)s, %(told)s) FROM new"
+                ).format(self.jobs_table),
+                values,
+            )
+            is_new = await cursor.fetchone() is not None
+        return job if is_new else None
+
+    async def _notify(
+        self, key: str, connection: "psycopg.AsyncConnection[Any] | None" = None
+    ) -> None:
+        # That a job was taken concerns nobody here: who waits for one is handed it.
+        if key != DEQUEUE:
+            await super()._notify(key, connection)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
         """Take jobs whose time has come, in a transaction only if there are any."""
@@ -113,7 +212,7 @@ class AttentiveQueue(PostgresQueue):
 
     async def _dequeue(self) -> None:
         self._told = True
-        while self._told and not self._dequeue_lock.locked():
+        while self._told and self._waiting and not self._dequeue_lock.locked():
             self._told = False
             await super()._dequeue()
 

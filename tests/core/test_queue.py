@@ -123,3 +123,60 @@ async def test_no_job_runs_before_its_time(database: None) -> None:
 
     [job] = await fetch("SELECT scheduled FROM saq_jobs WHERE key LIKE '%not-yet'")
     assert job["scheduled"] == at.timestamp() + 0.75
+
+
+async def _waits(queue: AttentiveQueue) -> "asyncio.Task[Any]":
+    """Return a place of a worker that waits for a job."""
+    waiting = asyncio.create_task(queue.dequeue(timeout=10))
+    await asyncio.sleep(0.3)  # it has looked, and listens now
+    return waiting
+
+
+async def test_a_job_that_is_refused_does_not_hide_the_one_that_is_there(
+    queue: AttentiveQueue,
+) -> None:
+    # Whoever looks for jobs passes over rows that are locked.
+    was_put_in = await enqueue(JobName.DRAIN, key="one", queue_id="0")
+    was_put_in_again = await enqueue(JobName.DRAIN, key="one", queue_id="0")
+
+    [row] = await fetch("SELECT xmax::text AS locked_by, status FROM saq_jobs")
+    assert (was_put_in, was_put_in_again) == (True, False)
+    assert dict(row) == {"locked_by": "0", "status": "queued"}
+
+
+async def test_of_many_who_ask_at_once_one_is_heard_at_once(queue: AttentiveQueue) -> None:
+    for _ in range(10):
+        waiting = await _waits(queue)
+        put_in = await asyncio.gather(
+            *(enqueue(JobName.DRAIN, key="one", queue_id="0") for _ in range(8))
+        )
+        job = await asyncio.wait_for(waiting, 2)
+        assert job is not None
+        await job.finish("complete")
+        assert put_in.count(True) == 1
+
+
+async def test_a_job_is_heard_while_others_are_worked_on(queue: AttentiveQueue) -> None:
+    first, second = await _waits(queue), await _waits(queue)
+
+    await enqueue(JobName.DRAIN, key="one", queue_id="1")
+    await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+    # Whoever has it is busy, and asks for no other.
+    await enqueue(JobName.DRAIN, key="two", queue_id="2")
+    jobs = await asyncio.wait_for(asyncio.gather(first, second), 2)
+
+    assert {job.kwargs["queue_id"] for job in jobs} == {"1", "2"}
+
+
+async def test_whoever_cannot_listen_any_more_listens_again(queue: AttentiveQueue) -> None:
+    waiting = await _waits(queue)
+
+    ended = await fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+    )
+    await enqueue(JobName.DRAIN, key="one", queue_id="0")
+    job = await asyncio.wait_for(waiting, 5)
+
+    assert ended
+    assert job is not None
