@@ -1,7 +1,6 @@
-# The newest Python that works here, unless PYTHON=... names one.
-PYTHON ?= $(or $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
-	done),$(error Python 3.11 or newer is needed: on Debian and Ubuntu `apt-get install python3`))
+# What requirements/find-python finds, unless PYTHON=... names one.
+PYTHON ?= $(or $(shell requirements/find-python),$(error Python 3.11 or newer is needed: on Debian \
+	and Ubuntu `apt-get install python3`))
 BIN := .venv/bin
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvloop
+
 from . import analytics, dialects, edges, engine, postfix, protection, tracking, walls, webhooks
 from .client import Sample, flood, pace, percentile, request_bytes
 from .stack import Stack, message
@@ -50,7 +52,7 @@ def main() -> None:
         help="beside a million waiting deliveries, and analytics of 10,000,000 events",
     )
     chosen = parser.parse_args()
-    figures = asyncio.run(_measure(chosen.runs, chosen.messages))
+    figures = uvloop.run(_measure(chosen.runs, chosen.messages))
     found = asyncio.run(edges.measure(requests=min(chosen.messages, 400)))
     tracked = asyncio.run(tracking.measure(requests=min(chosen.messages, 3000)))
     counted = asyncio.run(analytics.measure(large=chosen.large))
@@ -65,7 +67,7 @@ def main() -> None:
         | protection.summary(looked_up)
     )
     report |= walls.summary(asyncio.run(walls.measure()))
-    spoken = asyncio.run(dialects.measure(runs=chosen.runs, messages=chosen.messages))
+    spoken = uvloop.run(dialects.measure(runs=chosen.runs, messages=chosen.messages))
     report |= dialects.summary(spoken)
     report |= engine.measure(messages=min(chosen.messages, 2000), is_large=chosen.large)
     print_table(report)

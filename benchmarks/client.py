@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +29,49 @@ def request_bytes(host: str, path: str, body: bytes, *, key: str) -> bytes:
     return head.encode() + body
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """One kept connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self) -> None:
+        self._came = b""
+        self._answered: asyncio.Future[tuple[int, bytes]] | None = None
+        self._transport: asyncio.Transport
 
     @classmethod
     async def open(cls, host: str, port: int) -> "Connection":
-        return cls(*await asyncio.open_connection(host, port, limit=2**24))
+        """Return a connection to the server."""
+        _, made = await asyncio.get_running_loop().create_connection(cls, host, port)
+        return made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._came += data
+        head, end, body = self._came.partition(b"\r\n\r\n")
+        if end and len(body) >= _length(head) and self._answered is not None:
+            self._answered.set_result((int(head[9:12]), body))
+            self._answered, self._came = None, b""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._answered is not None:
+            self._answered.set_exception(error or ConnectionResetError("the server hung up"))
 
     async def send(self, request: bytes) -> tuple[int, bytes]:
         """Return status and body of the answer."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        status = int(head[9:12])
-        length = 0
-        for line in head.split(b"\r\n"):
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        return status, await self._reader.readexactly(length)
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._answered
 
     def close(self) -> None:
-        self._writer.close()
+        """Hang up."""
+        self._transport.close()
+
+
+def _length(head: bytes) -> int:
+    """Return how long the body is; the name may be written in any case."""
+    _, _, after = head.lower().partition(b"\r\ncontent-length:")
+    return int(after.partition(b"\r\n")[0] or 0)
 
 
 async def flood(

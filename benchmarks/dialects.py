@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvloop
+
 from .client import Connection, flood
 from .stack import DOMAIN, Stack, message
 
@@ -208,7 +210,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
     parser.add_argument("--messages", type=int, default=3000, help="messages in each run")
     chosen = parser.parse_args()
-    found = asyncio.run(measure(runs=chosen.runs, messages=chosen.messages))
+    found = uvloop.run(measure(runs=chosen.runs, messages=chosen.messages))
     print(json.dumps(summary(found)))
 
 

@@ -144,8 +144,10 @@ class Stack:
         return len(data["organization"]["messages"]["nodes"])
 
     async def _graphql(self, document: str, variables: dict[str, Any]) -> Any:
+        # Without certificates: reading them all took more of the two cores than any of our
+        # processes, for as long as somebody waited for mail to settle.
         url = f"http://{self.web[0]}:{self.web[1]}/graphql"
-        async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
             answer = await client.post(
                 url,
                 json={"query": document, "variables": variables},
