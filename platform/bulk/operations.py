@@ -85,7 +85,7 @@ async def cancel_bulk_action(actor: Actor, id: uuid.UUID) -> BulkAction:
         raise NotFound
     async with transaction() as tx:
         rows = await fetch(
-            "UPDATE bulk_actions SET state = 'cancelled', completed_at = {} "
+            "UPDATE bulk_actions SET state = 'cancelled', completed_at = {}, waiting = 0 "
             "WHERE id = {} AND state = ANY({}::text[]) RETURNING id",
             clock.now(),
             id,

@@ -33,9 +33,13 @@ class Did:
 
     affected: int = 0
     refused: int = 0
+    left: int = 0
+    """What was left for later."""
 
     def __add__(self, other: "Did") -> "Did":
-        return Did(self.affected + other.affected, self.refused + other.refused)
+        return Did(
+            self.affected + other.affected, self.refused + other.refused, self.left + other.left
+        )
 
 
 class StopsAll(Exception):
@@ -44,6 +48,10 @@ class StopsAll(Exception):
 
 class Later(Exception):
     """What keeps it from being done will pass, and nothing was done; the text says what it is."""
+
+
+class DomainBlocked(Exception):
+    """What keeps it from being done will pass, and is about mail of this domain alone."""
 
 
 def is_passing(refusal: OperationError) -> bool:
@@ -114,8 +122,7 @@ async def _cancel(id: uuid.UUID, actor: Actor, message: FoundMessage, wanted: Me
 
 async def _resend(id: uuid.UUID, actor: Actor, message: FoundMessage, wanted: MessageFilter) -> Did:
     """Send it again to those who match and did not get it."""
-    found = await _matching(actor, [message], wanted)
-    unreached = {each.id for each in found if each.state not in {*OPEN, DeliveryState.DELIVERED}}
+    unreached = await _unreached(actor, message, wanted)
     if not unreached:
         return Did()
     key = f"bulk-{id}-{message.id}"
@@ -127,10 +134,24 @@ async def _resend(id: uuid.UUID, actor: Actor, message: FoundMessage, wanted: Me
             raise StopsAll(refusal.sentence) from refusal
         if is_passing(refusal):
             await forget_refusal(actor.organization_id, RESEND, key)
-            raise Later(refusal.sentence) from refusal
+            is_blocked = refusal.error_code is ErrorCode.AUTO_BLOCK_ACTIVE and message.domain_id
+            raise (DomainBlocked if is_blocked else Later)(refusal.sentence) from refusal
         # It is no longer kept, its domain is gone, or it obeys the rules no more.
         return Did(refused=1)
     return Did(1)
+
+
+async def leave(actor: Actor, message: FoundMessage, wanted: MessageFilter) -> Did:
+    """Leave for later what is to be sent again, if there is anything."""
+    return Did(left=1 if await _unreached(actor, message, wanted) else 0)
+
+
+async def _unreached(
+    actor: Actor, message: FoundMessage, wanted: MessageFilter
+) -> Collection[uuid.UUID]:
+    """Return the deliveries to those who match and did not get it."""
+    found = await _matching(actor, [message], wanted)
+    return {each.id for each in found if each.state not in {*OPEN, DeliveryState.DELIVERED}}
 
 
 TOGETHER: Mapping[BulkKind, Together] = {BulkKind.RETRY: _retry, BulkKind.SUPPRESS: _suppress}

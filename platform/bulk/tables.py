@@ -49,5 +49,13 @@ class BulkAction(Table, db=DB, tablename="bulk_actions"):
     waiting_since = Timestamptz(
         null=True, default=None, help_text="It cannot go on for now; null while it can."
     )
+    only_domain = UUID(
+        null=True, default=None, help_text="It comes again for mail of this domain; null at first."
+    )
+    left_out = JSONB(
+        default=[], help_text="Domains that were blocked, each with the cursor before its first."
+    )
+    waiting = BigInt(default=0, help_text="Messages of those that are still to be done.")
+    waiting_for = Text(null=True, default=None, help_text="What they wait for.")
     created_at = Timestamptz(default=clock.now)
     completed_at = Timestamptz(null=True, default=None)

@@ -4,9 +4,9 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from ..core.ids import first_id_at
 from ..core.paging import Cursor, Page, PageRequest
 from ..core.queue import JobName, enqueue
 from ..core.shares import share_of
+from ..core.storable import to_json
 from ..delivery.matching import recipient_counts
 from ..messages.queries import FoundMessage, MessageFilter, list_messages
 from ..security.later import Asked, actor_of
@@ -31,7 +32,16 @@ from .rules import (
     SMALL_PAGE,
     BulkKind,
 )
-from .steps import ONE_BY_ONE, TOGETHER, Did, Later, StopsAll, is_passing
+from .steps import (
+    ONE_BY_ONE,
+    TOGETHER,
+    Did,
+    DomainBlocked,
+    Later,
+    StopsAll,
+    is_passing,
+    leave,
+)
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +89,7 @@ async def _one_page(row: Mapping[str, Any]) -> bool:
     wanted = msgspec.convert(msgspec.json.decode(row["filter"]), MessageFilter)
     try:
         actor.require(NEEDS[BulkKind(row["kind"])])
-        if row["place"] is None:
+        if row["place"] is None and row["only_domain"] is None:
             row = await _with_bounds(row, actor, wanted)
         size = PAGE if row["kind"] in TOGETHER else SMALL_PAGE
         page = await _read(row, actor, wanted, first=size)
@@ -159,60 +169,134 @@ def _first(page: Page[FoundMessage], count: int) -> Page[FoundMessage]:
     return replace(page, items=page.items[:count], cursors=page.cursors[:count], has_next=True)
 
 
+LeftOut: TypeAlias = list[tuple[str, str | None]]
+"""Domains whose mail was passed over, each with the cursor before the first message of it."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What became of a page."""
+
+    page: Page[FoundMessage]
+    left_out: LeftOut = field(default_factory=list)
+    did: Did = field(default_factory=Did)
+    waits_for: str | None = None
+    is_over: bool = False
+    """Nothing behind the page is meant."""
+    stop: Later | StopsAll | None = None
+
+
 async def _do(
     row: Mapping[str, Any], actor: Actor, wanted: MessageFilter, page: Page[FoundMessage]
 ) -> bool:
     kind = BulkKind(row["kind"])
-    did = Did()
-    stop: Later | StopsAll | None = None
+    turn = _Turn(page)
     if kind in ONE_BY_ONE:
-        # Each is a change of its own that does nothing when it is done again.
-        for nth, message in enumerate(page.items):
-            try:
-                did += await ONE_BY_ONE[kind](row["id"], actor, message, wanted)
-            except (Later, StopsAll) as why:
-                if nth == 0:
-                    raise
-                page, stop = _first(page, nth), why
-                break
+        turn = await _each(row, actor, wanted, page)
+    turn.is_over = turn.is_over or not turn.page.has_next
     async with transaction() as tx:
-        if not await _note(row, page):
+        if not await _note(row, turn):
             # Somebody stopped it, or another worker was here first.
             return False
         if kind in TOGETHER:
-            did += await TOGETHER[kind](tx, actor, page.items, wanted)
+            turn.did += await TOGETHER[kind](tx, actor, turn.page.items, wanted)
         await fetch(
             "UPDATE bulk_actions SET affected = affected + {}, refused = refused + {} "
             "WHERE id = {}",
-            did.affected,
-            did.refused,
+            turn.did.affected,
+            turn.did.refused,
             row["id"],
         )
-    if stop is not None:
-        raise stop
-    return page.has_next
+    if turn.stop is not None:
+        raise turn.stop
+    return not turn.is_over or bool(turn.left_out)
 
 
-async def _note(row: Mapping[str, Any], page: Page[FoundMessage]) -> bool:
-    """Note how far it is; say whether it was still there."""
-    until = page.items[-1].created_at if page.items else None
-    share = 1.0
-    if page.has_next and until and row["newest_at"] and row["oldest_at"]:
-        share = share_of(row["newest_at"], row["oldest_at"], until)
+async def _each(
+    row: Mapping[str, Any], actor: Actor, wanted: MessageFilter, page: Page[FoundMessage]
+) -> _Turn:
+    """Do it to one message after the other: a change of its own, that is not done twice.
+
+    Mail of a domain that is blocked is passed over, from the first message that was refused. The
+    list is gone through again for each such domain, so that no other mail waits for its block.
+    """
+    only = row["only_domain"]
+    turn = _Turn(page, msgspec.json.decode(row["left_out"], type=LeftOut))
+    step = ONE_BY_ONE[BulkKind(row["kind"])]
+    for nth, message in enumerate(page.items):
+        if only is not None and message.domain_id != only:
+            continue
+        domain = str(message.domain_id)
+        try:
+            # What comes after it waits as well, even if the block ended meanwhile: what is gone
+            # through later begins there, and nothing may be sent by both.
+            is_left = any(domain == each for each, _ in turn.left_out)
+            turn.did += await (
+                leave(actor, message, wanted)
+                if is_left and only is None
+                else step(row["id"], actor, message, wanted)
+            )
+        except DomainBlocked as why:
+            turn.left_out.append((domain, page.cursors[nth - 1] if nth else row["place"]))
+            turn.waits_for = str(why)
+            if only is not None:
+                turn.page, turn.is_over, turn.stop = _first(page, nth), True, Later(str(why))
+                break
+            turn.did += Did(left=1)
+        except (Later, StopsAll) as why:
+            if nth == 0:
+                raise
+            turn.page, turn.stop = _first(page, nth), why
+            break
+    return turn
+
+
+async def _note(row: Mapping[str, Any], turn: _Turn) -> bool:
+    """Note how far it is, and for whom it comes again; say whether it was still there."""
+    only, place, left_out = row["only_domain"], row["place"], turn.left_out
+    is_first, did = only is None, turn.did
+    seen = row["seen"] + (len(turn.page.items) if is_first else 0)
+    left = row["waiting"] + did.left - (0 if is_first else did.affected + did.refused)
+    if turn.page.cursors:
+        place = turn.page.cursors[-1]
+    if turn.is_over and left_out:
+        (domain, place), *left_out = left_out
+        only = uuid.UUID(domain)
+    is_done = turn.is_over and not turn.left_out
+    left = 0 if is_done else max(left, 0)
     changed = await fetch(
-        "UPDATE bulk_actions SET place = {}, seen = seen + {}, share = {}, failures = 0, "
-        "waiting_since = NULL, "
+        "UPDATE bulk_actions SET place = {}, seen = {}, share = {}, failures = 0, "
+        "waiting_since = CASE WHEN {} THEN NULL ELSE waiting_since END, "
+        "only_domain = {}::uuid, left_out = {}::jsonb, waiting = {}, "
+        "waiting_for = CASE WHEN {} THEN NULL ELSE coalesce({}::text, waiting_for) END, "
         "state = {}, completed_at = {}::timestamptz "
-        "WHERE id = {} AND state = 'running' AND place IS NOT DISTINCT FROM {} RETURNING id",
-        page.cursors[-1] if page.cursors else row["place"],
-        len(page.items),
-        share,
-        "running" if page.has_next else "done",
-        None if page.has_next else clock.now(),
+        "WHERE id = {} AND state = 'running' AND place IS NOT DISTINCT FROM {} "
+        "AND only_domain IS NOT DISTINCT FROM {}::uuid RETURNING id",
+        place,
+        seen,
+        _share(row, turn, is_first=is_first) * (1 - left / seen if left and seen else 1),
+        # Mail that is only passed over on the way to what waits ends no waiting.
+        is_first or did != Did(),
+        only,
+        to_json(left_out),
+        left,
+        is_done,
+        turn.waits_for,
+        "done" if is_done else "running",
+        clock.now() if is_done else None,
         row["id"],
         row["place"],
+        row["only_domain"],
     )
     return bool(changed)
+
+
+def _share(row: Mapping[str, Any], turn: _Turn, *, is_first: bool) -> float:
+    """Return how much of the list was gone through the first time, as far as time tells."""
+    until = turn.page.items[-1].created_at if turn.page.items else None
+    if is_first and not turn.is_over and until and row["newest_at"] and row["oldest_at"]:
+        return share_of(row["newest_at"], row["oldest_at"], until)
+    return 1.0
 
 
 async def _wait(id: uuid.UUID, why: str) -> None:
@@ -230,7 +314,8 @@ async def _wait(id: uuid.UUID, why: str) -> None:
 
 async def _give_up(id: uuid.UUID, failure: str) -> None:
     await fetch(
-        "UPDATE bulk_actions SET state = 'failed', failure = {}, completed_at = {} "
+        "UPDATE bulk_actions SET state = 'failed', failure = {}, completed_at = {}, "
+        "refused = refused + waiting, waiting = 0 "
         "WHERE id = {} AND state = 'running'",
         failure,
         clock.now(),
@@ -244,7 +329,8 @@ async def _miss(id: uuid.UUID) -> None:
         "UPDATE bulk_actions SET failures = failures + 1 WHERE id = {} AND state = 'running'", id
     )
     await fetch(
-        "UPDATE bulk_actions SET state = 'failed', failure = {}, completed_at = {} "
+        "UPDATE bulk_actions SET state = 'failed', failure = {}, completed_at = {}, "
+        "refused = refused + waiting, waiting = 0 "
         "WHERE id = {} AND state = 'running' AND failures >= {}",
         BROKEN,
         clock.now(),

@@ -75,6 +75,17 @@ class BulkAction(Node):
     def refused(self) -> BigInt:
         return BigInt(self.row.refused)
 
+    @strawberry.field(
+        description="Messages so far that wait, because an auto-block keeps their domain from "
+        "sending. They are sent by themselves once it ends; what waits for a day is refused."
+    )
+    def waiting(self) -> BigInt:
+        return BigInt(self.row.waiting)
+
+    @strawberry.field(description="What they wait for; null while none does.")
+    def waiting_for(self) -> str | None:
+        return self.row.waiting_for if self.row.waiting else None
+
     @strawberry.field(description="How much of it is done, 0 to 1, by time.")
     def progress(self) -> float:
         return float(self.row.share)

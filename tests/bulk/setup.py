@@ -15,8 +15,8 @@ START = """
       bulkAction { uuid kind state messages affected } } }
 """
 LIST = """
-    { organization { bulkActions { nodes { uuid kind state messages affected refused progress
-      failure completedAt } } } }
+    { organization { bulkActions { nodes { uuid kind state messages affected refused waiting
+      waitingFor progress failure completedAt } } } }
 """
 SEND = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { uuid } } }"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from postlane.bulk import steps, work
+from postlane.bulk.operations import cancel_bulk_action
 from postlane.bulk.rules import LONGEST_WAIT
 from postlane.bulk.work import run_bulk
 from postlane.core import clock
@@ -20,6 +21,7 @@ from tests.credits.books import give
 from tests.factories import (
     make_actor,
     make_api_key,
+    make_domain,
     make_membership,
     make_organization,
     make_project,
@@ -147,14 +149,37 @@ async def test_a_key_goes_on_where_people_are_asked_for_a_second_factor(client: 
     assert len(await sent_again(actor, message)) == 1
 
 
-async def block(actor: Actor, *, until: Any) -> None:
+async def block(actor: Actor, *, until: Any, name: str | None = None) -> None:
+    """Let an auto-block keep a domain, or all that there are, from sending."""
     await fetch(
         "UPDATE domains SET blocked_by = {}, blocked_until = {}::timestamptz "
-        "WHERE organization_id = {}",
+        "WHERE organization_id = {} AND ({}::text IS NULL OR name = {})",
         new_id(),
         until,
         actor.organization_id,
+        name,
+        name,
     )
+
+
+async def bounced_from(client: Client, actor: Actor, senders: str) -> dict[str, str]:
+    """Let a message bounce for each letter, from the domain of that letter; return their names."""
+    names = {
+        letter: (await make_domain(actor.organization_id)).name for letter in sorted(set(senders))
+    }
+    for nth, letter in enumerate(senders):
+        values = {"from": f"shop@{names[letter]}", "subject": f"{letter}{nth}"}
+        await become(await send(client, actor, **values), "bounced")
+    return names
+
+
+async def subjects_sent_again(actor: Actor) -> list[str]:
+    rows = await fetch(
+        "SELECT m.subject FROM messages m JOIN spooled_messages s ON s.id = m.id "
+        "WHERE m.organization_id = {} AND s.status <> 'bounced' ORDER BY m.id",
+        actor.organization_id,
+    )
+    return [row["subject"] for row in rows]
 
 
 async def test_a_block_that_ends_is_waited_for(client: Client) -> None:
@@ -172,27 +197,103 @@ async def test_a_block_that_ends_is_waited_for(client: Client) -> None:
         await run_bulk(id)
     done = await shown(client, actor)
 
-    assert (blocked["state"], blocked["messages"], blocked["refused"]) == ("RUNNING", 0, 0)
+    assert (blocked["state"], blocked["waiting"], blocked["refused"]) == ("RUNNING", 3, 0)
+    assert blocked["progress"] == 0.0
     assert (done["state"], done["affected"], done["refused"]) == ("DONE", 3, 0)
+    assert (done["waiting"], done["waitingFor"], done["progress"]) == (0, None, 1.0)
     [row] = await fetch(
         "SELECT count(*) AS n FROM messages WHERE organization_id = {}", actor.organization_id
     )
     assert row["n"] == 6
 
 
-async def test_a_block_that_does_not_end_is_not_waited_for_for_ever(client: Client) -> None:
+@pytest.mark.parametrize("page", [1, 2, 20])
+async def test_mail_of_other_domains_does_not_wait_for_a_block(
+    client: Client, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(work, "SMALL_PAGE", page)
     actor = await make_actor()
-    await become(await send(client, actor), "bounced")
+    names = await bounced_from(client, actor, "abacba")
+    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
+    await block(actor, until=clock.now() + timedelta(hours=1), name=names["a"])
+    await block(actor, until=clock.now() + timedelta(hours=5), name=names["c"])
+
+    await run_bulk(id)
+    others = await shown(client, actor)
+    first = await subjects_sent_again(actor)
+    with clock.frozen(clock.now() + timedelta(hours=2)):
+        for _ in range(3):
+            await run_bulk(id)
+        one_left = await shown(client, actor)
+    with clock.frozen(clock.now() + timedelta(hours=6)):
+        await run_bulk(id)
+    done = await shown(client, actor)
+
+    assert first == ["b4", "b1"]
+    assert (others["state"], others["messages"], others["affected"]) == ("RUNNING", 6, 2)
+    assert others["waiting"] == 4
+    assert (one_left["state"], one_left["affected"], one_left["waiting"]) == ("RUNNING", 5, 1)
+    assert names["c"] in one_left["waitingFor"]
+    assert (done["state"], done["messages"], done["affected"]) == ("DONE", 6, 6)
+    assert (done["waiting"], done["refused"]) == (0, 0)
+    assert await subjects_sent_again(actor) == ["b4", "b1", "a5", "a2", "a0", "c3"]
+
+
+async def test_what_was_passed_over_is_sent_once_though_the_block_ended_meanwhile(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = await make_actor()
+    await bounced_from(client, actor, "aaaa")
     id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
     await block(actor, until=None)
+    leave = work.leave
+
+    async def unblocking(*given: Any) -> Any:
+        await fetch(
+            "UPDATE domains SET blocked_by = NULL WHERE organization_id = {}",
+            actor.organization_id,
+        )
+        return await leave(*given)
+
+    monkeypatch.setattr(work, "leave", unblocking)
+    await run_bulk(id)
+
+    found = await shown(client, actor)
+    assert (found["state"], found["messages"], found["affected"]) == ("DONE", 4, 4)
+    assert await subjects_sent_again(actor) == ["a3", "a2", "a1", "a0"]
+
+
+async def test_a_block_that_does_not_end_is_not_waited_for_for_ever(client: Client) -> None:
+    actor = await make_actor()
+    names = await bounced_from(client, actor, "aab")
+    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
+    await block(actor, until=None, name=names["a"])
 
     await run_bulk(id)
     with clock.frozen(clock.now() + LONGEST_WAIT):
         await run_bulk(id)
 
     found = await shown(client, actor)
-    assert (found["state"], found["messages"]) == ("FAILED", 0)
+    assert (found["state"], found["messages"]) == ("FAILED", 3)
+    assert (found["affected"], found["refused"], found["waiting"]) == (1, 2, 0)
     assert "auto-block" in found["failure"]
+    assert names["a"] in found["failure"]
+
+
+async def test_what_waits_is_stopped(client: Client) -> None:
+    actor = await make_actor()
+    await bounced_from(client, actor, "a")
+    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
+    await block(actor, until=clock.now() + timedelta(hours=1))
+    await run_bulk(id)
+
+    await cancel_bulk_action(actor, id)
+    with clock.frozen(clock.now() + timedelta(hours=2)):
+        await run_bulk(id)
+
+    found = await shown(client, actor)
+    assert (found["state"], found["affected"], found["waiting"]) == ("CANCELLED", 0, 0)
+    assert await subjects_sent_again(actor) == []
 
 
 async def test_what_is_done_before_it_has_to_wait_is_not_done_again(

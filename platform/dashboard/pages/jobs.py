@@ -48,8 +48,8 @@ JOBS = Page(
             pageInfo { hasNextPage endCursor }
           }
           bulkActions(first: 10) @include(if: $messages) {
-            nodes { uuid kind state messages affected refused progress failure createdAt
-              completedAt }
+            nodes { uuid kind state messages affected refused waiting waitingFor progress failure
+              createdAt completedAt }
           }
           suppressionImports(first: 10) @include(if: $messages) {
             nodes { uuid done added alreadyThere refused failure createdAt completedAt }
