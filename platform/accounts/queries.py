@@ -90,9 +90,14 @@ _slugs: dict[OrganizationId, str] = {}
 MOST_SLUGS = 10_000
 
 
+def known_slug(actor: Actor) -> str | None:
+    """Return what `slug_of` does, if this process has read it."""
+    return _slugs.get(actor.organization_id)
+
+
 async def slug_of(actor: Actor) -> str:
     """Return the name in addresses of the organization that *actor* acts for."""
-    found = _slugs.get(actor.organization_id)
+    found = known_slug(actor)
     if found is None:
         if len(_slugs) >= MOST_SLUGS:
             _slugs.clear()

@@ -171,8 +171,11 @@ async def load_slug(actor: Actor, ids: Sequence[UUID]) -> Mapping[UUID, str]:
 
 async def page_of(info: Info) -> str:
     """Return where the dashboard shows the organization."""
-    key: UUID = actor_of(info).organization_id
-    slug = await info.context.loaders.load(load_slug, key)
+    actor = actor_of(info)
+    slug = queries.known_slug(actor)
+    if slug is None:
+        key: UUID = actor.organization_id
+        slug = await info.context.loaders.load(load_slug, key)
     return f"{settings().public_url}/o/{slug}"
 
 

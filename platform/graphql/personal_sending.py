@@ -109,10 +109,7 @@ class SendPersonalMessagePayload:
         description="Recipients that get no mail from this organization."
     )
     credits_consumed: int = strawberry.field(description="Whole credits debited.")
-
-    @strawberry.field(description="Where the dashboard shows it.")
-    async def url(self, info: Info) -> str:
-        return f"{await page_of(info)}/messages/{self.uuid}"
+    url: str = strawberry.field(description="Where the dashboard shows it.")
 
     @strawberry.field(description="The message as it is now. Needs `messages:read`.")
     async def message(self, info: Info) -> Message | None:
@@ -164,6 +161,8 @@ class Mutation:
         info: Info,
         input: Annotated[SendPersonalMessageInput, strawberry.argument(description="The message.")],
     ) -> SendPersonalMessagePayload:
+        # Before it is accepted: afterwards nothing may fail any more.
+        page = await page_of(info)
         receipt = await operations.send_personal_message(actor_of(info), _message(input))
         return SendPersonalMessagePayload(
             uuid=receipt.id,
@@ -173,4 +172,5 @@ class Mutation:
             accepted=receipt.accepted,
             suppressed=receipt.suppressed,
             credits_consumed=receipt.credits_consumed,
+            url=f"{page}/messages/{receipt.id}",
         )

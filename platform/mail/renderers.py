@@ -143,17 +143,19 @@ class Renderers:
 
         Owners take turns; None takes none, for the caller has seen to that.
         """
+        is_braces = all(layer.syntax is Syntax.BRACES for layer in layers)
+        if is_braces and _is_little(layers, values):
+            # It is done sooner than a turn is taken.
+            return [_filled(layers, each) for each in values]
         async with self._turn(owner):
-            return await self._render(layers, values)
+            if is_braces:
+                # In a thread of the usual ones: much of it may take seconds.
+                return await asyncio.to_thread(lambda: [_filled(layers, each) for each in values])
+            return await self._run_all(layers, values)
 
-    async def _render(
+    async def _run_all(
         self, layers: Sequence[Layer], values: Sequence[Mapping[str, Any]]
     ) -> list[Rendered | Unrenderable]:
-        if all(layer.syntax is Syntax.BRACES for layer in layers):
-            if _is_little(layers, values):
-                return [_filled(layers, each) for each in values]
-            # In a thread of the usual ones: much of it may take seconds.
-            return await asyncio.to_thread(lambda: [_filled(layers, each) for each in values])
         found: list[Rendered | Unrenderable] = []
         for start in range(0, len(values), AT_ONCE):
             some = [dict(each) for each in values[start : start + AT_ONCE]]

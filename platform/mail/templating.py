@@ -138,6 +138,8 @@ def render_braces(part: Part, layer: Layer, values: Mapping[str, Any], content: 
         Unrenderable: it becomes too large.
     """
     source = layer.source(part) or ""
+    if "{{" not in source and len(source) <= MAX_OUTPUT_BYTES:
+        return source
     pieces: list[str] = []
     at = size = 0
     for match in _BRACES.finditer(source):

@@ -147,14 +147,11 @@ async def _read(actor: Actor, new: NewPersonalMessage) -> CheckedMessage:
     rendered = await _render(actor, texts, texts.of.get(first.key, _NOTHING))
     sender = new.sender or (filling.sender if filling else None) or await _usual_sender(actor)
     message = _checked(new, sender, first, rendered)
-    return _as_sent(
-        message,
-        *(people, texts, filling),
-        # Mail without a subject is mail.
-        subject=rendered.subject or "",
-        uid=new.uid,
-        takes_projects_stream=new.stream is None,
-    )
+    # Mail without a subject is mail.
+    message.subject = rendered.subject or ""
+    message.uid = new.uid
+    message.takes_projects_stream = new.stream is None
+    return _as_sent(message, people, texts, filling)
 
 
 def _is_large(new: NewPersonalMessage) -> bool:
@@ -363,28 +360,20 @@ def _checked(
 
 
 def _as_sent(
-    message: CheckedMessage,
-    people: _People,
-    texts: PersonalTexts,
-    filling: Filling | None,
-    **others: Any,
+    message: CheckedMessage, people: _People, texts: PersonalTexts, filling: Filling | None
 ) -> CheckedMessage:
-    """Return the message as all its recipients get it; *others* are further fields of it."""
+    """Return the message, which nobody else has yet, as all its recipients get it."""
     recipients: tuple[Recipient, ...] = tuple(people.all)
     if people.redirect is not None:
         recipients = tuple(Recipient(named.kind, people.redirect) for named in recipients)
+    message.recipients = recipients
+    message.template = filling.slug if filling else None
+    if texts.is_same_for(recipients):
+        # It has been rendered; there is nothing to fill in for anybody later.
+        return message
     is_apart = texts.is_apart or people.redirect is not None or len(recipients) > VISIBLE
     to = () if is_apart else tuple(named.mailbox for named in people.to)
     cc = tuple(named.mailbox for named in people.others if named.kind == "cc")
-    if texts.is_same_for(recipients):
-        # It has been rendered; there is nothing to fill in for anybody later.
-        slug = filling.slug if filling else None
-        return replace(message, recipients=recipients, template=slug, **others)
-    return replace(
-        message,
-        recipients=recipients,
-        shown=Shown(to=to, cc=cc, submitter=None, date=None),
-        template=filling.slug if filling else None,
-        personal=replace(texts, is_apart=is_apart),
-        **others,
-    )
+    message.shown = Shown(to=to, cc=cc, submitter=None, date=None)
+    message.personal = replace(texts, is_apart=is_apart)
+    return message

@@ -43,24 +43,28 @@ def send_variables(call: Call) -> dict[str, Any]:
     sent = envelope.uid if uid_text(envelope.uid) else given.get("uid")
     # It is echoed as it was sent; one that was made is told.
     call.given["uid"] = sent if uid_text(sent) else uid
+    optional = {
+        "from": headers.sender,
+        "cc": headers.cc,
+        "bcc": headers.bcc,
+        "replyTo": headers.reply_to,
+        "subject": headers.subject,
+        "headers": headers.others,
+        **content,
+        "template": template,
+        "variables": variables,
+        "attachments": attachments,
+        "redirectTo": override,
+        "sandbox": given.get("deliver") is False,
+    }
     return {
         "input": {
             "uid": uid,
             "recipients": recipients,
             "apart": not isinstance(given.get("recipients"), str),
-            "from": headers.sender,
-            "cc": headers.cc,
-            "bcc": headers.bcc,
-            "replyTo": headers.reply_to,
-            "subject": headers.subject,
-            "headers": headers.others,
-            **content,
             "syntax": "BRACES",
-            "template": template,
-            "variables": variables,
-            "attachments": attachments,
-            "redirectTo": override,
-            "sandbox": given.get("deliver") is False,
+            # Most mail has few of them, and each that is named is looked at.
+            **{name: value for name, value in optional.items() if value},
         }
     }
 
