@@ -1,7 +1,6 @@
 """Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -81,12 +80,27 @@ POLICIES: dict[JobName, JobPolicy] = {
 }
 
 
+EARLY_SECONDS = 0.01
+
+AT = "postlane:at:"
+"""Begins what is told of a job for later; its time comes behind."""
+
 TIDY_SECONDS = 60.0
 """How often what SAQ keeps for a while is removed, although nothing goes on."""
 
 
 LISTEN_AGAIN_SECONDS = 1.0
 """After the connection that listens is lost."""
+
+SCHEDULE_SECONDS = 15
+"""How often a worker asks which jobs have their time until it asks again."""
+
+CLOCKS_APART_SECONDS = 0.25
+"""How much later than its time a job is put in: whoever runs it may have another clock."""
+
+LONG_AGO_SECONDS = 60
+"""How much earlier a job is put in that is for now: whoever looks may go by a clock that is behind,
+and would overlook it until its own clock is there."""
 
 
 class AttentiveQueue(PostgresQueue):
@@ -98,11 +112,19 @@ class AttentiveQueue(PostgresQueue):
 
     One look for jobs goes on at a time, and SAQ lets whoever is told of a job during it not
     look at all. A job that this look came too early for would wait as long.
+
+    SAQ finds a job whose time comes later by its clock. Here who puts it in tells when that is,
+    and the clock asks what has its time before it comes again.
     """
 
     _told = False
     _tidied_at = -TIDY_SECONDS
     _listening: asyncio.Task[None] | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._later: dict[int, asyncio.Task[None]] = {}
+        """The looks that are to come, by the second that is their time."""
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:
         """Return the next job; None when this is cancelled, or after *timeout* seconds if any."""
@@ -122,11 +144,13 @@ class AttentiveQueue(PostgresQueue):
 
     async def disconnect(self) -> None:
         """Listen no more, and leave."""
+        tasks = list(self._later.values())
         if self._listening is not None:
-            self._listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listening
+            tasks.append(self._listening)
             self._listening = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await super().disconnect()
 
     async def _keep_listening(self) -> None:
@@ -145,6 +169,24 @@ class AttentiveQueue(PostgresQueue):
             async for heard in connection.notifies():
                 if heard.payload == ENQUEUE:
                     await self._dequeue()
+                elif (second := _time_in(heard.payload)) is not None:
+                    self._look_at(second)
+
+    def _look_at(self, second: int) -> None:
+        """Look for jobs at that second, too, unless the clock asks before."""
+        is_far = second > now_seconds() + SCHEDULE_SECONDS
+        if not is_far and second not in self._later:
+            self._later[second] = asyncio.create_task(self._look_then(second))
+
+    async def _look_then(self, second: int) -> None:
+        try:
+            # Timers may come a moment early.
+            await asyncio.sleep(second - now_seconds() + EARLY_SECONDS)
+            await self._dequeue()
+        except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
+            log.debug("jobs whose time has come could not be looked for: %r", error)
+        finally:
+            del self._later[second]
 
     async def _enqueue(self, job: Job) -> Job | None:
         """Put *job* in and tell of it; return None if there is one with its key.
@@ -160,9 +202,9 @@ class AttentiveQueue(PostgresQueue):
             "status": job.status,
             "priority": job.priority,
             "group_key": job.group_key,
-            "scheduled": job.scheduled or int(now_seconds()),
+            "scheduled": job.scheduled or int(now_seconds()) - LONG_AGO_SECONDS,
             "channel": self._channel,
-            "told": ENQUEUE,
+            "told": f"{AT}{job.scheduled}" if job.scheduled else ENQUEUE,
         }
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
@@ -186,8 +228,23 @@ class AttentiveQueue(PostgresQueue):
             await super()._notify(key, connection)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
-        """Take jobs whose time has come, in a transaction only if there are any."""
-        return await super().schedule(_lock) if await self.count("queued") else []
+        """Take jobs whose time has come, and look again when that of others does.
+
+        With one statement if there are none.
+        """
+        now = int(now_seconds())
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                SQL(
+                    "SELECT DISTINCT greatest(scheduled, %s) FROM {} "
+                    "WHERE queue = %s AND status = 'queued' AND scheduled <= %s"
+                ).format(self.jobs_table),
+                [now, self.name, now + SCHEDULE_SECONDS],
+            )
+            seconds = {row[0] for row in await cursor.fetchall()}
+        for second in seconds - {now}:
+            self._look_at(second)
+        return await super().schedule(_lock) if now in seconds else []
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Look for jobs of dead workers, with one statement while none is worked on."""
@@ -215,6 +272,12 @@ class AttentiveQueue(PostgresQueue):
         while self._told and self._waiting and not self._dequeue_lock.locked():
             self._told = False
             await super()._dequeue()
+
+
+def _time_in(payload: str) -> int | None:
+    """Return the second that a job was put in for, if *payload* tells of one."""
+    said = payload.removeprefix(AT)
+    return int(said) if said != payload and said.isascii() and said.isdigit() else None
 
 
 _queue: Queue | None = None
@@ -274,7 +337,7 @@ async def enqueue(
         # row is from the same second, and mail that came in that second would wait.
         ttl=-1,
         # Whole seconds, and never too early: a job that finds nothing due yet is gone.
-        scheduled=math.ceil(at.timestamp()) if at else 0,
+        scheduled=math.ceil(at.timestamp() + CLOCKS_APART_SECONDS) if at else 0,
         priority=priority,
         kwargs=arguments,
         **({"key": key} if key else {}),

@@ -18,7 +18,7 @@ from ..core import row_security
 from ..core.database import close_pool, follow_clock, start_pool
 from ..core.garbage import settle_down
 from ..core.measuring import share_in
-from ..core.queue import AttentiveQueue, JobName, close_queue, open_queue
+from ..core.queue import SCHEDULE_SECONDS, AttentiveQueue, JobName, close_queue, open_queue
 from ..core.settings import settings
 from ..core.tracing import Kind, span, start_tracing, stop_tracing
 from ..exports.pages import ReadPage
@@ -85,9 +85,6 @@ LARGEST_PART = 0.75
 
 CLOCK_EVERY = 30.0
 REAP_SECONDS = 15.0
-SCHEDULE_SECONDS = 15
-"""How often SAQ looks for jobs whose time has come; others come by the database's notice."""
-
 CRON_SECONDS = 30.0
 """How often jobs that come by the clock are put in for their next time."""
 DATABASE_CONNECTIONS = 10

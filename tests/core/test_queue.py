@@ -1,9 +1,10 @@
 """The job queue on PostgreSQL: whoever waits for a job hears of every one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +115,58 @@ async def test_a_job_whose_time_has_come_is_taken_by_the_clock(queue: AttentiveQ
     assert not early
     assert job is not None
     assert job.key.endswith("due")
+
+
+async def test_a_job_for_later_is_taken_when_its_time_comes(queue: AttentiveQueue) -> None:
+    waiting = await _waits(queue)
+
+    # Nobody asks the clock here: whoever was told when it is looks by itself.
+    at = datetime.now(UTC) + timedelta(seconds=0.5)
+    await enqueue(JobName.TIDY, key="soon", at=at)
+    job = await asyncio.wait_for(waiting, 15)
+
+    assert job is not None
+    assert time.time() >= at.timestamp()
+
+
+async def test_a_job_for_later_is_taken_in_time_by_whoever_was_not_told(
+    queue: AttentiveQueue,
+) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    await enqueue(JobName.TIDY, key="soon", at=at)
+    waiting = await _waits(queue)
+
+    # The next time that the clock asks is after that of the job.
+    await queue.schedule()
+    is_early = waiting.done() and time.time() < at.timestamp()
+    job = await asyncio.wait_for(waiting, 15)
+
+    assert not is_early
+    assert job is not None
+
+
+async def test_a_job_for_later_that_is_far_off_is_left_to_the_clock(queue: AttentiveQueue) -> None:
+    waiting = await _waits(queue)
+
+    await enqueue(JobName.TIDY, key="far", at=datetime(2100, 1, 1, tzinfo=UTC))
+    await queue.schedule()
+    await asyncio.sleep(0.3)  # it has been told
+
+    assert queue._later == {}
+    waiting.cancel()
+
+
+async def test_a_job_is_taken_by_whoever_has_a_clock_that_is_behind(
+    queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await _waits(queue)
+
+    with monkeypatch.context() as ahead:
+        ahead.setattr("postlane.core.queue.now_seconds", lambda: time.time() + 30)
+        await enqueue(JobName.DRAIN, key="one", queue_id="0")
+    job = await asyncio.wait_for(waiting, 5)
+
+    assert job is not None
 
 
 async def test_no_job_runs_before_its_time(database: None) -> None:
