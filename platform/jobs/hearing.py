@@ -23,6 +23,7 @@ from ..ingress.work import ANY_DUE as ANY_INGRESS
 from ..ingress.work import CHANNEL as INGRESS
 from ..tracking.work.settling import ANY_RIPE, ripe_before
 from ..webhooks.rules import CONSUMER as CALLING
+from ..webhooks.telling import CHANNEL as WEBHOOKS
 from ..webhooks.work import ANY_DUE, ANY_REPLAYING
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ async def _listen(signs: Signs) -> None:
     try:
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, tell)
+        await connection.add_listener(WEBHOOKS, lambda *_: signs.calls.set())
         await connection.add_listener(INGRESS, lambda *_: signs.ingress.set())
         # Whatever was written while nobody listened.
         tell()

@@ -3,8 +3,12 @@
 import asyncio
 import json
 import uuid
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+
+import asyncpg
+import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch, transaction
@@ -12,6 +16,7 @@ from postlane.core.retention import Term
 from postlane.events.operations import NewEvent, append
 from postlane.events.rules import EventType
 from postlane.jobs.webhooks import go_on_replaying
+from postlane.webhooks.telling import CHANNEL
 from postlane.webhooks.work import find_forgotten, remove_old_calls
 from tests.factories import make_domain, make_organization
 
@@ -43,6 +48,38 @@ async def until_dead(hooks: Hooks, webhook: dict[str, Any]) -> None:
     for hours in range(9):
         with clock.frozen(now + timedelta(hours=hours * 12)):
             await hooks.round()
+
+
+@pytest.fixture
+async def told(database: None, database_url: str) -> AsyncIterator[asyncio.Queue[str]]:
+    """What workers are told: a notification for each thing that they are not to wait for."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    connection = await asyncpg.connect(database_url)
+    await connection.add_listener(CHANNEL, lambda *_: heard.put_nowait("told"))
+    yield heard
+    await connection.close()
+
+
+async def test_workers_are_told_of_what_is_to_be_called_again(
+    hooks: Hooks, receiver: Receiver, told: asyncio.Queue[str]
+) -> None:
+    webhook = await hooks.create(receiver.url)
+    await hooks.emit("tx-1")
+    await hooks.round()
+    (first,) = await hooks.calls(webhook)
+    assert told.empty()
+
+    await hooks.client.data(REPLAY, {"input": {"callId": first["id"]}}, actor=hooks.actor)
+    await asyncio.wait_for(told.get(), 20)
+    since = (clock.now() - timedelta(hours=1)).isoformat()
+    given = {"webhookId": webhook["id"], "since": since}
+    await hooks.client.data(REPLAY_ALL, {"input": given}, actor=hooks.actor)
+    await asyncio.wait_for(told.get(), 20)
+    await hooks.update(webhook, enabled=False)
+    await hooks.update(webhook, enabled=True)
+    await asyncio.wait_for(told.get(), 20)
+
+    assert told.empty()
 
 
 async def test_one_call_is_replayed_with_the_same_event(hooks: Hooks, receiver: Receiver) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from postlane.core.database import fetch
 from postlane.jobs.hearing import Signs, keep_hearing
+from postlane.webhooks.telling import tell
 from tests.client import Client
 from tests.factories import make_actor
 from tests.web_server import WebServer
@@ -104,6 +105,23 @@ async def test_who_listens_is_told_of_events_of_any_process(
         listening.cancel()
 
     assert not signs.hits.is_set()
+
+
+async def test_who_listens_is_told_of_calls_for_which_there_was_no_event(
+    database: None, database_url: str
+) -> None:
+    signs = Signs()
+    listening = asyncio.create_task(keep_hearing(signs))
+    try:
+        await asyncio.wait_for(signs.calls.wait(), 20)
+        signs.calls.clear()
+        signs.counts.clear()
+        await tell()
+        await asyncio.wait_for(signs.calls.wait(), 20)
+    finally:
+        listening.cancel()
+
+    assert not signs.counts.is_set()
 
 
 @pytest.mark.slow

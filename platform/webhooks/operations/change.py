@@ -29,6 +29,7 @@ from ..rules import CONSUMER, MOST_WEBHOOKS, PayloadFormat
 from ..signing import new_secret, sealed, written
 from ..tables import Webhook
 from ..targets import open_headers, seal_headers
+from ..telling import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,8 @@ async def _switch(tx: Tx, webhook_id: uuid.UUID, *, on: bool) -> None:
         clock.now() if on else None,
         webhook_id,
     )
+    if on:
+        tx.after_commit(tell)
 
 
 def _fill(webhook: Webhook, checked: CheckedWebhook) -> None:

@@ -16,6 +16,7 @@ from ..errors import WebhookDisabled
 from ..queries import find_calls, get_webhook
 from ..rules import CallState
 from ..tables import Webhook, WebhookCall, WebhookReplay
+from ..telling import tell
 
 MOST_OPEN_REPLAYS = 5
 """Of one webhook that are not done."""
@@ -123,6 +124,7 @@ async def replay_calls(
         if open_ones[0]["replays"] >= MOST_OPEN_REPLAYS:
             raise Conflict(f"{MOST_OPEN_REPLAYS} replays of this webhook are not done yet.")
         await WebhookReplay.insert(replay)
+        tx.after_commit(tell)
         await record(
             tx,
             actor,
@@ -162,3 +164,4 @@ async def _wake(tx: Tx, webhook_id: uuid.UUID) -> None:
         clock.now(),
         webhook_id,
     )
+    tx.after_commit(tell)
