@@ -9,6 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+APART = timedelta(seconds=0.25)
+"""How far the clocks of two processes may be from each other.
+
+Each follows the database's as near as it can tell, and a busy one can tell less. What one has just
+made due may not be due yet for another.
+"""
+
 _frozen: datetime | None = None
 _followed: tuple[float, datetime] | None = None
 """A time that was right, and when that was by the monotonic clock, which is never set."""

@@ -17,6 +17,7 @@ from saq.job import Job
 from saq.queue.postgres import DEQUEUE, ENQUEUE, PostgresQueue
 from saq.utils import now_seconds
 
+from . import clock
 from .settings import settings
 
 log = logging.getLogger(__name__)
@@ -94,9 +95,6 @@ LISTEN_AGAIN_SECONDS = 1.0
 
 SCHEDULE_SECONDS = 15
 """How often a worker asks which jobs have their time until it asks again."""
-
-CLOCKS_APART_SECONDS = 0.25
-"""How much later than its time a job is put in: whoever runs it may have another clock."""
 
 LONG_AGO_SECONDS = 60
 """How much earlier a job is put in that is for now: whoever looks may go by a clock that is behind,
@@ -337,7 +335,7 @@ async def enqueue(
         # row is from the same second, and mail that came in that second would wait.
         ttl=-1,
         # Whole seconds, and never too early: a job that finds nothing due yet is gone.
-        scheduled=math.ceil(at.timestamp() + CLOCKS_APART_SECONDS) if at else 0,
+        scheduled=math.ceil((at + clock.APART).timestamp()) if at else 0,
         priority=priority,
         kwargs=arguments,
         **({"key": key} if key else {}),

@@ -54,12 +54,6 @@ BYTES_AHEAD = 8 * 1024 * 1024
 LONGEST_ATTEMPT_SECONDS = 480.0
 """An attempt that takes longer is given up, so that every drain ends before its time limit."""
 
-CLOCKS_APART_SECONDS = 0.25
-"""How much later a drain that found nothing looks once more.
-
-Whoever accepted the mail may go by a clock that is a little ahead of this worker's.
-"""
-
 LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.5, 2.0)
 """Waits between looks for new mail while conversations are still going on."""
 
@@ -215,7 +209,8 @@ class Drain:
                 return
             else:
                 has_begun = True
-                await asyncio.sleep(CLOCKS_APART_SECONDS)
+                # Whoever accepted the mail may go by a clock that is a little ahead.
+                await asyncio.sleep(clock.APART.total_seconds())
 
     @property
     def _is_over(self) -> bool:

@@ -77,6 +77,18 @@ async def test_a_notice_is_sent_once_however_often_it_is_asked_for(
     assert len(sink.messages) == 1
 
 
+async def test_a_notice_is_sent_by_a_worker_whose_clock_is_a_little_behind(
+    outbound: Outbound, sink: Sink
+) -> None:
+    with clock.frozen(clock.now()):
+        notice_id = await make_notice()
+        # The job comes once, and a sweep for it a minute later.
+        with clock.frozen(clock.now() - timedelta(seconds=0.2)):
+            await run(outbound, notice_id)
+
+    assert len(sink.messages) == 1
+
+
 async def test_what_is_rolled_back_sends_nothing(outbound: Outbound, sink: Sink) -> None:
     kept = []
 

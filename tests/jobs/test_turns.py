@@ -182,6 +182,20 @@ async def test_a_drain_that_failed_does_not_ask_for_itself_at_once(
     assert await fetch("SELECT key FROM saq_jobs") == [{"key": drain_key(str(waiting.queue_id))}]
 
 
+async def test_mail_that_a_clock_a_little_ahead_made_due_is_asked_for_when_a_drain_ends(
+    own_database: str, outbound: Outbound
+) -> None:
+    with clock.frozen(clock.now()):
+        # It came after the last look, and its own wake-up was refused while the job ran.
+        late = clock.now() + timedelta(seconds=0.2)
+        waiting = await make_spooled("a@dest.example", due_at=late)
+        queue_id = str(waiting.queue_id)
+        job = QuietJob("drain", kwargs={"queue_id": queue_id})
+        await look_again({"outbound": outbound, "job": job})
+
+    assert await fetch("SELECT key FROM saq_jobs") == [{"key": drain_key(queue_id)}]
+
+
 async def test_a_drain_that_goes_on_goes_behind_the_first_queue_of_others(
     own_database: str, outbound: Outbound
 ) -> None:
