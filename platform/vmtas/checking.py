@@ -16,6 +16,9 @@ from .tables import Vmta
 WITHIN_SECONDS = 9.0
 SOON = timedelta(minutes=15)
 """When a look-up without an answer is tried again."""
+LOOKS = 3
+"""In a row, where the vMTA is changed while its names are looked up; then its next look is due."""
+STILL_SO = "WHERE id = {} AND ip_address = {} AND hostname = {} RETURNING id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +51,43 @@ async def check_now(actor: Actor, ref: VmtaRef) -> Vmta:
 async def look(vmta_id: uuid.UUID) -> None:
     """Look the address of a vMTA up and write down what was found.
 
-    Without an answer, what was found before stays.
+    Without an answer, what was found before stays. Where address or name were changed meanwhile
+    it looks again: whoever changed them asked for a job, which was refused while this one ran.
     """
+    for _ in range(LOOKS):
+        if await _look_once(vmta_id):
+            return
+
+
+async def _look_once(vmta_id: uuid.UUID) -> bool:
+    """Do what `look` does, and say whether what was looked up is still what it is about."""
     vmta = await Vmta.objects().where(Vmta.id == vmta_id).first()
     if vmta is None or vmta.ip_address is None:
-        return
+        return True
     try:
         async with asyncio.timeout(WITHIN_SECONDS):
             found = await names_of(resolver(), vmta.ip_address, ehlo_name(vmta))
     except TimeoutError:
         found = SILENT
     now = clock.now()
-    if not found.is_answered:
-        await fetch("UPDATE vmtas SET next_check_at = {} WHERE id = {}", now + SOON, vmta_id)
-        return
-    # Only if the address is still the one that was looked up.
-    await fetch(
-        "UPDATE vmtas SET ptr = {}, is_forward_confirmed = {}, ehlo_matches_ptr = {}, "
-        "checked_at = {}, next_check_at = {} WHERE id = {} AND ip_address = {}",
-        found.ptr,
-        found.is_forward_confirmed,
-        found.ehlo_matches_ptr,
-        now,
-        now + CHECK_EVERY,
-        vmta_id,
-        vmta.ip_address,
-    )
+    if found.is_answered:
+        written = await fetch(
+            "UPDATE vmtas SET ptr = {}, is_forward_confirmed = {}, ehlo_matches_ptr = {}, "
+            f"checked_at = {{}}, next_check_at = {{}} {STILL_SO}",
+            found.ptr,
+            found.is_forward_confirmed,
+            found.ehlo_matches_ptr,
+            now,
+            now + CHECK_EVERY,
+            *(vmta_id, vmta.ip_address, vmta.hostname),
+        )
+    else:
+        written = await fetch(
+            f"UPDATE vmtas SET next_check_at = {{}} {STILL_SO}",
+            now + SOON,
+            *(vmta_id, vmta.ip_address, vmta.hostname),
+        )
+    return bool(written)
 
 
 async def names_of(dns: Resolver, address: str, ehlo: str) -> Names:

@@ -137,10 +137,13 @@ async def rewrite(
         raise VmtaExists
     if has_new_address:
         await refuse_address(tx, checked.ip_address, vmta_id=vmta.id)
+    has_new_names = has_new_address or checked.hostname != vmta.hostname
     _fill(vmta, checked)
     if has_new_address:
         vmta.ptr = vmta.is_forward_confirmed = vmta.ehlo_matches_ptr = None
         vmta.is_listed = vmta.checked_at = None
+    if has_new_names and vmta.ip_address is not None:
+        # The job that is asked for may be refused: a look at the old names may go on.
         vmta.next_check_at = clock.now()
     await vmta.save()
     await fetch("DELETE FROM vmta_limits WHERE vmta_id = {}", vmta.id)

@@ -11,6 +11,8 @@ from postlane.core import clock
 from postlane.core.actor import Actor
 from postlane.core.database import fetch
 from postlane.jobs.vmtas import check_vmta
+from postlane.mail.dns import Resolver
+from postlane.vmtas import checking
 from postlane.vmtas.work import due_for_check
 from tests.billing.setup import settings_with
 from tests.client import Client
@@ -20,6 +22,7 @@ from tests.factories import make_actor
 from .setup import INVENTORY, unused_address
 
 CREATE = "mutation ($input: CreateVmtaInput!) { createVmta(input: $input) { vmta { uuid } } }"
+UPDATE = "mutation ($input: UpdateVmtaInput!) { updateVmta(input: $input) { vmta { uuid } } }"
 CHECK = """mutation ($input: CheckVmtaInput!) { checkVmta(input: $input) { vmta {
     dns { ptr forwardConfirmed ehloMatchesPtr checkedAt } } } }"""
 EHLO = "mta1.acme.example"
@@ -68,6 +71,50 @@ async def test_of_several_names_the_ehlo_name_counts(client: Client, dns: DnsSer
     found = await checked(client, await make_actor(), address)
 
     assert (found["ptr"], found["ehloMatchesPtr"]) == (EHLO, True)
+
+
+async def test_a_name_that_is_changed_while_it_is_looked_up_is_looked_up_too(
+    client: Client, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor, address = await make_actor(), unused_address()
+    point(dns, address, EHLO)
+    dns.set(EHLO, "AAAA", address)
+    await checked(client, actor, address)
+    (row,) = await fetch("SELECT id FROM vmtas WHERE ip_address = {}", address)
+    names_of = checking.names_of
+    greeted: list[str] = []
+
+    async def slowly(resolver: Resolver, address: str, ehlo: str) -> checking.Names:
+        greeted.append(ehlo)
+        if len(greeted) == 1:
+            # The job that this asks for is refused, for this one has its key.
+            given = {"vmta": {"id": str(row["id"])}, "hostname": "mta2.acme.example"}
+            await client.data(UPDATE, {"input": given}, actor=actor)
+        return await names_of(resolver, address, ehlo)
+
+    monkeypatch.setattr(checking, "names_of", slowly)
+    await check_vmta({}, vmta_id=str(row["id"]))
+
+    (after,) = await fetch("SELECT * FROM vmtas WHERE id = {}", row["id"])
+    assert greeted == [EHLO, "mta2.acme.example"]
+    assert (after["ptr"], after["ehlo_matches_ptr"]) == (EHLO, False)
+    assert row["id"] not in await due_for_check(limit=1000)
+
+
+async def test_a_vmta_with_another_name_is_due_though_its_job_is_lost(
+    client: Client, dns: DnsServer
+) -> None:
+    actor, address = await make_actor(), unused_address()
+    point(dns, address, EHLO)
+    await checked(client, actor, address)
+    (row,) = await fetch("SELECT id FROM vmtas WHERE ip_address = {}", address)
+    was_due = row["id"] in await due_for_check(limit=1000)
+
+    given = {"vmta": {"id": str(row["id"])}, "hostname": "mta2.acme.example"}
+    await client.data(UPDATE, {"input": given}, actor=actor)
+
+    assert not was_due
+    assert row["id"] in await due_for_check(limit=1000)
 
 
 async def test_a_name_that_leads_elsewhere_is_not_confirmed(client: Client, dns: DnsServer) -> None:
