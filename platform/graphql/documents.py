@@ -15,8 +15,6 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
-    parse,
-    validate,
 )
 
 from ..core.errors import ErrorCode, OperationError
@@ -25,6 +23,7 @@ from .errors import Refusal, places
 from .execute import DocumentsBroken
 from .limits import Price, Pricing, TooComplex, check_limit
 from .schema import CORE
+from .untying import parse_untied, take_apart, validate_untied
 
 KEPT_TOKENS = 200_000
 """Of all kept documents together."""
@@ -203,11 +202,14 @@ def prepare(text: str) -> Prepared:
     check_limit("characters", found=len(text), most=limits.CHARACTERS)
     node = _parsed(text)
     limits.check_shape(node)
-    faults = validate(CORE, node, max_errors=MOST_FAULTS, hide_suggestions=True)
-    if faults and faults[0].message == GAVE_UP:
-        raise TooComplex("The document has too many fields that overlap to be checked.")
+    faults = validate_untied(CORE, node, max_errors=MOST_FAULTS)
     if faults:
-        raise DocumentRefused(*(_fault(fault) for fault in faults), names_schema=True)
+        gave_up = faults[0].message == GAVE_UP
+        refusals = [_fault(fault) for fault in faults]
+        take_apart(node)
+        if gave_up:
+            raise TooComplex("The document has too many fields that overlap to be checked.")
+        raise DocumentRefused(*refusals, names_schema=True)
     pricing = Pricing(CORE, node)
     operations = {
         definition.name.value if definition.name else "": Operation(
@@ -227,7 +229,7 @@ def _weight(node: DocumentNode, text: str) -> int:
 
 def _parsed(text: str) -> DocumentNode:
     try:
-        return parse(text, max_tokens=limits.TOKENS, allow_empty_selection_sets=False)
+        return parse_untied(text, max_tokens=limits.TOKENS)
     except GraphQLSyntaxError as error:
         if "tokens" in error.description:
             raise TooComplex(

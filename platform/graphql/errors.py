@@ -64,7 +64,25 @@ def refuse(error: OperationError, *, path: Path = ()) -> Refusal:
 
 def refusals(errors: Sequence[GraphQLError] | None, *, request_id: str) -> list[Refusal]:
     """Return what the client is told about errors of execution; bugs are logged here."""
-    return [_refusal(error, request_id=request_id) for error in errors or ()]
+    told = [_refusal(error, request_id=request_id) for error in errors or ()]
+    for error in errors or ():
+        _forget_frames(error)
+    return told
+
+
+def _forget_frames(error: GraphQLError) -> None:
+    """Let *error* hold no frames: one is the executor's, which holds the error and the document."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        waiting += each.__cause__, each.__context__
+        if isinstance(each, GraphQLError):
+            waiting.append(each.original_error)
 
 
 def _refusal(error: GraphQLError, *, request_id: str) -> Refusal:

@@ -1,9 +1,11 @@
 """What is refused before it runs, and what the refusal says."""
 
 import gc
+from collections.abc import Iterator
+from weakref import WeakSet
 
 import pytest
-from graphql import get_introspection_query
+from graphql import Source, get_introspection_query
 
 from postlane.core.errors import OperationError
 from postlane.graphql import limits
@@ -231,6 +233,77 @@ def test_what_is_remembered_of_a_document_goes_with_it() -> None:
         assert [remembered.of(node, each) for each in kinds] == ["document one", "document other"]
         assert remembered.of(node, kinds[0]) is remembered.of(node, kinds[0])
     del node
-    gc.collect()
 
     assert len(remembered) == 2 * len(documents) < 30
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeakSet[Source]]:
+    """Return the texts that parts of documents still hold, while nothing is collected."""
+    found: WeakSet[Source] = WeakSet()
+
+    class Noted(Source):
+        def __init__(self, body: str) -> None:
+            super().__init__(body)
+            found.add(self)
+
+    monkeypatch.setattr("postlane.graphql.untying.Source", Noted)
+    gc.collect()
+    gc.disable()
+    yield found
+    gc.enable()
+
+
+WHOLE = """
+    query One($first: Int!, $with: Boolean = true) {
+      organization { messages(first: $first) { nodes { ...Row uuid @include(if: $with) } } }
+    }
+    fragment Row on Message { subject ... on Message { tags } }
+"""
+
+
+def test_what_is_kept_no_more_is_gone_at_once(sources: WeakSet[Source]) -> None:
+    documents = Documents(kept_tokens=100)
+
+    for i in range(20):
+        documents.prepared(WHOLE.replace("One", f"One{i}"))
+
+    assert len(sources) == len(documents) < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ organization { id",
+        "{" * 500,
+        "{ a(b: " + "[" * 500,
+        "{" + " __typename" * 5000 + "}",
+        "{ nothing }",
+        "{" + "".join(f" nothing{i}" for i in range(90)) + "}",
+        "{ ...F" + "".join(f" nothing{i}" for i in range(90)) + "} " + chain(3)[9:],
+        "{ __typename @include(if: 3) }",
+        "{ ...F } fragment F on Query { ...F }",
+        "query ($a: Int) { ...F } fragment F on Query { node(id: $b) { id } }",
+        "{" + " __schema { types { name } }" * 51 + "}",
+        "{ __schema { types { fields { type {" + "ofType { " * 20 + "name" + " }" * 25,
+    ],
+)
+def test_what_is_refused_is_gone_at_once(sources: WeakSet[Source], text: str) -> None:
+    with pytest.raises((DocumentRefused, OperationError)):
+        prepare(text)
+
+    assert len(sources) == 0
+
+
+async def test_what_was_run_is_gone_with_its_answer(
+    client: Client, sources: WeakSet[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Documents, "prepared", lambda self, text, sha256=None: prepare(text))
+    actor = await make_actor()
+
+    answer = await client.data(WHOLE, {"first": 5}, actor=actor)
+    refused = await client.refusal(WHOLE, {"first": 5000}, actor=actor)
+
+    assert answer == {"organization": {"messages": {"nodes": []}}}
+    assert refused == "INVALID_INPUT"
+    assert len(sources) == 0
