@@ -44,6 +44,12 @@ class Watch(Table, db=DB, tablename="blocklist_watches"):
     """When the address of a vMTA is looked up next."""
 
     id = UUID(primary_key=True, help_text="The vMTA's id.")
+    ip_address = Varchar(
+        45,
+        null=True,
+        default=None,
+        help_text="For which the time is; another is looked up at once.",
+    )
     checked_at = Timestamptz(null=True, default=None)
     next_check_at = Timestamptz(default=clock.now)
 

@@ -77,12 +77,15 @@ async def failing_lists() -> list[tuple[str, str]]:
 
 
 async def due_vmtas(*, limit: int) -> Sequence[uuid.UUID]:
-    """Return vMTAs whose address it is time to look up in the lists."""
+    """Return vMTAs whose address it is time to look up in the lists; a new one at once."""
     await fetch(
-        "INSERT INTO blocklist_watches (id, next_check_at) "
-        "SELECT vmtas.id, {} FROM vmtas LEFT JOIN blocklist_watches AS known "
-        "ON known.id = vmtas.id WHERE vmtas.ip_address IS NOT NULL AND known.id IS NULL "
-        "LIMIT {} ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO blocklist_watches (id, ip_address, next_check_at) "
+        "SELECT vmtas.id, vmtas.ip_address, {} FROM vmtas LEFT JOIN blocklist_watches AS known "
+        "ON known.id = vmtas.id WHERE vmtas.ip_address IS NOT NULL "
+        "AND known.ip_address IS DISTINCT FROM vmtas.ip_address "
+        # Ordered by id so that two workers never deadlock.
+        "ORDER BY vmtas.id LIMIT {} ON CONFLICT (id) DO UPDATE "
+        "SET ip_address = excluded.ip_address, next_check_at = excluded.next_check_at",
         clock.now(),
         limit,
     )
@@ -111,23 +114,26 @@ async def check_vmta(vmta_id: uuid.UUID) -> None:
     if not rows or rows[0]["ip_address"] is None:
         await Watch.delete().where(Watch.id == vmta_id)
         return
+    address: str = rows[0]["ip_address"]
     every = timedelta(hours=settings().blocklist_hours)
-    subject = read_address(rows[0]["ip_address"])
+    subject = read_address(address)
     if subject is None or not is_public(subject):
-        await _next(vmta_id, every)
+        await _next(vmta_id, address, every)
         return
     failing = {zone for zone, _ in await failing_lists()}
     lists = [each for each in enabled_lists().values() if each.zone not in failing]
     answers = await ask_lists(subject, lists)
     has_answer = await note_vmta(vmta_id, subject.text, answers)
-    await _next(vmta_id, every if has_answer else AGAIN)
+    await _next(vmta_id, address, every if has_answer else AGAIN)
 
 
-async def _next(vmta_id: uuid.UUID, wait: timedelta) -> None:
+async def _next(vmta_id: uuid.UUID, address: str, wait: timedelta) -> None:
+    """Put the next look off, unless it is about another address by now."""
     await fetch(
-        "UPDATE blocklist_watches SET next_check_at = {} WHERE id = {}",
+        "UPDATE blocklist_watches SET next_check_at = {} WHERE id = {} AND ip_address = {}",
         clock.now() + wait,
         vmta_id,
+        address,
     )
 
 

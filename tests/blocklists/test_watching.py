@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from postlane.blocklists import work
 from postlane.blocklists.work import check_vmta, due_vmtas
 from postlane.core import clock
 from postlane.core.actor import Actor
@@ -135,10 +136,29 @@ async def test_another_address_ends_the_listings_of_the_one_before(
     await look(vmta)
 
     await fetch("UPDATE vmtas SET ip_address = {} WHERE id = {}", public_address(), vmta.id)
-    await look(vmta, hours_later=25)
+    # At once, and not with the day that the look at the other one put off.
+    await look(vmta)
 
     assert await listed(client, actor) == []
     assert await is_listed(vmta) is False
+    assert vmta.id not in await due_vmtas(limit=10_000)
+
+
+async def test_an_address_that_is_new_while_another_is_looked_up_is_looked_up_next(
+    lists: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vmta = await make_vmta(await make_actor())
+    ask_lists = work.ask_lists
+
+    async def slowly(*asked: Any) -> Any:
+        await fetch("UPDATE vmtas SET ip_address = {} WHERE id = {}", public_address(), vmta.id)
+        assert vmta.id in await due_vmtas(limit=10_000)
+        return await ask_lists(*asked)
+
+    monkeypatch.setattr(work, "ask_lists", slowly)
+    await look(vmta)
+
+    assert vmta.id in await due_vmtas(limit=10_000)
 
 
 async def test_an_address_that_is_not_public_is_not_asked_about(lists: DnsServer) -> None:
