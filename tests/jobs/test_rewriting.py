@@ -199,6 +199,29 @@ async def test_mail_handed_in_whole_keeps_its_shape(outbound: Outbound, sink: Si
     assert file.get_content_type() == "application/pdf"
 
 
+async def test_a_character_set_with_a_nul_in_its_name_keeps_no_mail_from_being_tracked(
+    outbound: Outbound, sink: Sink
+) -> None:
+    raw = (
+        b"From: noreply@acme.example\r\nTo: ada@dest.example\r\nSubject: Raw\r\n"
+        b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
+        b"--x\r\nContent-Type: text/html; charset*=\0utf-8''utf-8\r\n\r\n"
+        b'<a href="https://shop.example/a">a</a>\r\n'
+        b"--x\r\nContent-Type: application/pdf; name*=\0utf-8''a.pdf\r\n"
+        b"Content-Disposition: attachment; filename*=\0utf-8''a.pdf\r\n\r\n"
+        b"AAAA\r\n--x--\r\n"
+    )
+    spooled = await make_spooled("ada@dest.example", tracks=EVERYTHING, raw=raw)
+
+    await drain_queue(outbound, spooled.queue_id)
+
+    (received,) = sink.messages
+    told = received.data.decode()
+    assert "https://shop.example/a" not in told
+    assert len(CLICK.findall(told.replace("=\r\n", ""))) == 1
+    assert received.data.endswith(raw[raw.rindex(b"--x\r\nContent-Type: appl") :])
+
+
 async def test_what_the_customer_signed_stays_signed(outbound: Outbound, sink: Sink) -> None:
     raw = (
         b"From: noreply@acme.example\r\nTo: ada@dest.example\r\nSubject: Signed\r\n"

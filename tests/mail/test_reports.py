@@ -62,6 +62,20 @@ def test_a_report_can_be_classified_like_a_reply(name: str, expected: BounceClas
     assert classify_reply(notice.code or 550, notice.text)[1] is expected
 
 
+@pytest.mark.parametrize("charset", ["charset*=\0utf-8''utf-8", "charset*0*=\0utf-8''utf; x*1=\0"])
+def test_a_report_whose_character_set_has_a_nul_in_its_name_is_read(charset: str) -> None:
+    fields = "Final-Recipient: rfc822; one@x.example\nAction: failed\nStatus: 5.1.1"
+    whole = dsn(fields).replace("charset=us-ascii", charset)
+    (shape,) = [each for each in PLAIN if each.name == "qmail"]
+    kind = f"MIME-Version: 1.0\r\nContent-Type: text/plain; {charset}\r\n"
+
+    notice = the_notice(wire(whole))
+    plain = the_notice(kind.encode() + shape.data)
+
+    assert (notice.action, notice.recipients) == (Action.FAILED, ("one@x.example",))
+    assert plain == the_notice(shape.data)
+
+
 def test_several_recipients_have_a_notice_each() -> None:
     fields = """
 Final-Recipient: rfc822; one@x.example
