@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -126,11 +127,32 @@ def gettext(text: str, /, **values: object) -> str:
     return told % values if values else told
 
 
-def ngettext(one: str, many: str, n: int, /, **values: object) -> str:
+def ngettext(one: str, many: str, n: float, /, **values: object) -> str:
     """Return the text for *n* things in the language that is spoken."""
     return open_plural(one, many, n) % {"n": n, **values}
 
 
-def open_plural(one: str, many: str, n: int, /) -> str:
+def open_plural(one: str, many: str, n: float, /) -> str:
     """Return the text for *n* things with its places still open, as templates fill them."""
-    return catalogs()[_spoken.get()].ngettext(one, many, n)
+    tag = _spoken.get()
+    return catalogs()[tag].ngettext(one, many, _whole_like(n, tag))
+
+
+WHOLE = range(1, 201)
+"""Numbers among which each form that a language has for whole ones is found."""
+
+
+def _whole_like(n: float, tag: str) -> int:
+    """Return a whole number that has the form which a language gives to *n* things.
+
+    Catalogs tell forms apart for whole numbers alone: of a day and a half they would see one day,
+    which is right in French and wrong in English. Where a fraction has a form of its own, which no
+    catalog has, it is that of two: in Russian it is just that.
+
+    Source: https://www.unicode.org/cldr/charts/latest/supplemental/language_plural_rules.html
+    """
+    if n == int(n):
+        return int(n)
+    form = locale_of(tag).plural_form
+    wanted = form(Decimal(str(n)))
+    return next((whole for whole in WHOLE if form(whole) == wanted), 2)

@@ -130,6 +130,12 @@ def count(value: int | str | None) -> str:
     return "–" if value is None else f"{int(value):,}".replace(",", "\u202f")
 
 
+def rounded(value: float) -> float:
+    """Return a rate as people say it: a whole number from ten on, else its first two digits."""
+    found = float(f"{value:.2g}") if value < 10 else round(value)
+    return int(found) if found == int(found) else found
+
+
 def percent(value: float | None) -> str:
     """Return a percentage; none of nothing is a dash."""
     return "–" if value is None else f"{value:.1f} %"

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from postlane.accounts.tables import Organization
 from postlane.core import clock
 from postlane.core.actor import OrganizationId
@@ -39,6 +41,29 @@ async def test_the_burn_of_credits_says_how_long_they_last(client: Client) -> No
     assert page.count(": Used ") == 30
     assert f"<title>{today - timedelta(days=3)}: Used 200</title>" in page
     assert f'<th scope="row">{today - timedelta(days=3)}</th><td class="number">200</td>' in page
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        (2, "1 email credit a day; what is left lasts 998 days"),
+        (3, "1.5 email credits a day; what is left lasts 664 days"),
+        (1, "0.5 email credits a day; what is left lasts 1998 days"),
+    ],
+)
+async def test_a_part_of_a_credit_is_said_and_not_one(client: Client, used: int, told: str) -> None:
+    organization = await trial()
+    browser, _ = await member(client, organization)
+    await take(OrganizationId(organization.id), used)
+    await fetch(
+        "UPDATE credit_usage SET day = {} WHERE organization_id = {}",
+        clock.now().date() - timedelta(days=1),
+        organization.id,
+    )
+
+    page = (await browser.get(f"/o/{organization.slug}/billing")).text
+
+    assert told in page.replace("\u202f", "")
 
 
 async def test_nothing_used_draws_nothing(client: Client) -> None:

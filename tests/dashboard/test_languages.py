@@ -193,6 +193,56 @@ def test_a_translation_is_text_and_escaped_where_it_is_one() -> None:
     )
 
 
+FORMS = {
+    "en": (2, "(n != 1)"),
+    "de": (2, "(n != 1)"),
+    "fr": (2, "(n > 1)"),
+    "ja": (1, "0"),
+    "ru": (
+        3,
+        "(n%10==1 && n%100!=11 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2)",
+    ),
+    "sl": (4, "(n%100==1 ? 0 : n%100==2 ? 1 : n%100==3 || n%100==4 ? 2 : 3)"),
+}
+"""Of each language how many forms catalogs have, and which is whose."""
+
+
+@pytest.mark.parametrize(
+    ("tag", "forms"),
+    [
+        # Of 1, 1.5, 0.5, 2, 2.5 and 5 things.
+        ("en", [0, 1, 1, 1, 1, 1]),
+        ("de", [0, 1, 1, 1, 1, 1]),
+        ("fr", [0, 0, 0, 1, 1, 1]),
+        ("ja", [0, 0, 0, 0, 0, 0]),
+        ("ru", [0, 1, 1, 1, 1, 2]),
+        ("sl", [0, 2, 2, 1, 2, 3]),
+    ],
+)
+def test_a_fraction_has_the_form_that_a_language_gives_it(
+    tag: str, forms: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, rule = FORMS[tag]
+    told = "".join(f'msgstr[{form}] "{form}"\n' for form in range(count))
+    # English texts are looked up nowhere.
+    path = tmp_path / ("none" if tag == "en" else f"{tag}.po")
+    path.write_text(
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+        f'"Plural-Forms: nplurals={count}; plural={rule};\\n"\n\n'
+        f'msgid "day"\nmsgid_plural "days"\n{told}',
+        "utf-8",
+    )
+    monkeypatch.setattr(languages, "FOLDER", tmp_path)
+    found = languages.catalogs.__wrapped__()
+    monkeypatch.setattr(languages, "catalogs", lambda: found)
+
+    with languages.speaking(tag):
+        said = [languages.open_plural("day", "days", n) for n in (1, 1.5, 0.5, 2, 2.5, 5)]
+
+    words = ["day", "days"] if tag == "en" else "0123"
+    assert said == [words[form] for form in forms]
+
+
 def test_a_translation_with_other_places_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

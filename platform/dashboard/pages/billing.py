@@ -9,6 +9,7 @@ from ...core.languages import gettext as _
 from ...core.languages import marked as N_
 from ...graphql.execute import Document
 from .. import policy
+from ..format import rounded
 from ..page import SHOWN_ONCE, Action, Call, Page, shown
 from ..picture import Series, bars
 
@@ -53,7 +54,7 @@ def _burn(credits: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "days": list(zip(days, counts, strict=True)),
         "chart": bars([Series(_("Used"), "delivered", counts)], days),
-        "a_day": round(a_day),
+        "a_day": rounded(a_day),
         "lasts": None if balance is None else int(int(balance) / a_day),
     }
 

@@ -47,12 +47,10 @@ def _breached_from(metric: str, threshold: float) -> str:
     number = f"{threshold:g}"
     if metric in RATES:
         return f"{number} % {gettext(RATES[metric])}"
-    # A number with a fraction is more than one thing.
-    n = int(threshold) if threshold == int(threshold) else 2
-    return f"{number} {_counted(metric, n)}"
+    return f"{number} {_counted(metric, threshold)}"
 
 
-def _counted(metric: str, n: int) -> str:
+def _counted(metric: str, n: float) -> str:
     match metric:
         case "SEVERE_LISTINGS":
             return ngettext(
