@@ -90,6 +90,9 @@ TIDY_SECONDS = 60.0
 """How often what SAQ keeps for a while is removed, although nothing goes on."""
 
 
+PUT_BACK_SECONDS = 2.0
+"""How long a worker that ends waits for a connection to put jobs back with."""
+
 LISTEN_AGAIN_SECONDS = 1.0
 """After the connection that listens is lost."""
 
@@ -123,6 +126,8 @@ class AttentiveQueue(PostgresQueue):
         super().__init__(*args, **options)
         self._later: dict[int, asyncio.Task[None]] = {}
         """The looks that are to come, by the second that is their time."""
+        self._taken: set[str] = set()
+        """Keys of the jobs that were handed out here and have not ended."""
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:
         """Return the next job; None when this is cancelled, or after *timeout* seconds if any."""
@@ -137,19 +142,52 @@ class AttentiveQueue(PostgresQueue):
             return None
         finally:
             self._waiting -= 1
+        self._taken.add(job.key)
         self._job_queue.task_done()
         return job
 
     async def disconnect(self) -> None:
-        """Listen no more, and leave."""
+        """Listen no more, put back what was taken and not done, and leave."""
         tasks = list(self._later.values())
         if self._listening is not None:
             tasks.append(self._listening)
-            self._listening = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listening is not None:
+            self._listening = None
+            try:
+                await self._put_back()
+            except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
+                log.debug("jobs could not be put back: %r", error)
         await super().disconnect()
+
+    async def _put_back(self) -> None:
+        """Leave to others what this worker took and did not do, and tell them to look.
+
+        SAQ forgets a job whose task it cancels before it has begun. Its key would stay taken,
+        and whoever asks for it be refused, until it is missed.
+        """
+        while not self._job_queue.empty():
+            self._taken.add(self._job_queue.get_nowait().key)
+        async with self.pool.connection(PUT_BACK_SECONDS) as connection:
+            await connection.execute(
+                SQL(
+                    "UPDATE {} SET status = 'queued' WHERE key = ANY(%s) AND status = 'active'"
+                ).format(self.jobs_table),
+                [list(self._taken)],
+            )
+            # Also of those that SAQ put back itself, which tells nobody.
+            await connection.execute("SELECT pg_notify(%s, %s)", [self._channel, ENQUEUE])
+        self._taken.clear()
+
+    async def _finish(self, job: Job, *args: Any, **options: Any) -> None:
+        await super()._finish(job, *args, **options)
+        self._taken.discard(job.key)
+
+    async def _retry(self, job: Job, error: str | None) -> None:
+        await super()._retry(job, error)
+        self._taken.discard(job.key)
 
     async def _keep_listening(self) -> None:
         while True:

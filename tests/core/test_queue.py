@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from psycopg_pool import AsyncConnectionPool
-from saq.queue.postgres import PostgresQueue
+from saq.queue.postgres import ENQUEUE, PostgresQueue
 
 from postlane.core.database import fetch
 from postlane.core.queue import AttentiveQueue, JobName, enqueue
@@ -219,6 +220,39 @@ async def test_a_job_is_heard_while_others_are_worked_on(queue: AttentiveQueue) 
     jobs = await asyncio.wait_for(asyncio.gather(first, second), 2)
 
     assert {job.kwargs["queue_id"] for job in jobs} == {"1", "2"}
+
+
+async def test_a_worker_that_ends_leaves_what_it_took_and_did_not_do_to_others(
+    queue: AttentiveQueue, database_url: str
+) -> None:
+    for key in ("done", "begun", "put-back"):
+        await enqueue(JobName.DRAIN, key=key, queue_id="0")
+    jobs = {
+        job.key.rpartition(":")[2]: job for job in [await queue.dequeue(5) for _ in "123"] if job
+    }
+    await jobs["done"].finish("complete")
+    await jobs["put-back"].retry("cancelled")
+    # One that comes in the moment in which nobody waits for it any more.
+    await enqueue(JobName.DRAIN, key="unseen", queue_id="0")
+    queue._waiting += 1
+    await queue._dequeue()
+    queue._waiting -= 1
+
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    (own,) = await fetch("SELECT current_database() AS name")
+    connection = await asyncpg.connect(database_url, database=own["name"])
+    await connection.add_listener("saq:default", lambda *said: heard.put_nowait(said[-1]))
+    await queue.disconnect()
+    told = await asyncio.wait_for(heard.get(), 5)
+    await connection.close()
+
+    rows = await fetch("SELECT key, status FROM saq_jobs")
+    assert told == ENQUEUE
+    assert {row["key"].rpartition(":")[2]: row["status"] for row in rows} == {
+        "begun": "queued",
+        "put-back": "queued",
+        "unseen": "queued",
+    }
 
 
 async def test_whoever_cannot_listen_any_more_listens_again(queue: AttentiveQueue) -> None:
