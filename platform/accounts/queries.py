@@ -83,6 +83,8 @@ class Person:
     """Higher than now: the password was changed since, or everything was signed out."""
     language: str
     """What they chose to read; empty: as the browser asks."""
+    timezone: str
+    """IANA name of the one that they see times in."""
 
 
 _slugs: dict[OrganizationId, str] = {}
@@ -163,6 +165,7 @@ def _person(row: User | None) -> Person | None:
         has_second_factor=row.second_factor_at is not None,
         token_version=row.token_version,
         language=row.language,
+        timezone=row.timezone,
     )
 
 
@@ -175,6 +178,12 @@ async def languages_of(addresses: Collection[str]) -> dict[str, str]:
     )
     chosen = {row["email_key"]: row["language"] for row in rows}
     return {address: chosen.get(key, "") for address, key in keys.items()}
+
+
+async def timezone_of(address: str) -> str:
+    """Return the time zone that the owner of an address chose; UTC if it is nobody's."""
+    rows = await fetch("SELECT timezone FROM users WHERE email_key = {}", email_key(address))
+    return str(rows[0]["timezone"]) if rows else "UTC"
 
 
 async def list_members(

@@ -16,6 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
 from babel.dates import format_datetime
@@ -84,6 +85,16 @@ def written(at: datetime) -> str:
     if spoken() == SOURCE:
         return f"{at.day} {at:%b %Y, %H:%M}"
     return format_datetime(at, "d MMM y, HH:mm", locale=locale_of(spoken()))
+
+
+def written_in(at: datetime, zone: str) -> str:
+    """Return a time as `written` does, in a time zone (IANA) and with its name; UTC if empty."""
+    try:
+        found = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):  # it was known once, and this machine lacks it
+        found = ZoneInfo("UTC")
+    told = written(at.astimezone(found))
+    return f"{told} UTC" if found.key == "UTC" else f"{told} ({found.key})"
 
 
 def wished(header: str) -> str:

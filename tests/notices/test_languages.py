@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,49 @@ async def test_what_a_person_is_mailed_is_in_their_language(client: Client) -> N
     assert english(found) == {}
 
 
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Asia/Kolkata", "1 Jan 2027, 04:15 (Asia/Kolkata)"),
+        ("UTC", "31 Dec 2026, 22:45 UTC"),
+        ("", "31 Dec 2026, 22:45 UTC"),
+        ("No/Where", "31 Dec 2026, 22:45 UTC"),
+        ("../etc", "31 Dec 2026, 22:45 UTC"),
+    ],
+)
+def test_a_time_is_told_with_its_zone(zone: str, told: str) -> None:
+    assert languages.written_in(datetime(2026, 12, 31, 22, 45, tzinfo=UTC), zone) == told
+
+
+async def test_times_are_told_in_the_time_zone_of_who_reads_them(client: Client) -> None:
+    zone, nobody = "Asia/Kolkata", "nobody@times.example"
+    owner = Person(client, await registered(client, organizationName="Acme"))
+    guest = (await registered(client))["user"]["email"]
+    for email in (owner.email, guest):
+        await fetch("UPDATE users SET timezone = {} WHERE lower(email) = {}", zone, email.lower())
+
+    for email in (guest, nobody):
+        sent = {"input": {"email": email, "role": "DEVELOPER"}}
+        await client.data(INVITE, sent, token=owner.token)
+    await owner.set_up()
+    await client.data(LOG_IN, owner.log_in(recoveryCode=owner.recovery_codes[0]))
+    await client.data(ASK, ask(owner.email))
+    await client.data(RESET, reset((await mailed(owner.email))[-1].token))
+
+    at = {
+        each.notice: each.values["at"] for each in await mailed(owner.email) if "at" in each.values
+    }
+    assert set(at) == {
+        Notice.SECOND_FACTOR_CHANGED,
+        Notice.RECOVERY_CODE_USED,
+        Notice.PASSWORD_CHANGED,
+    }
+    assert [told for told in at.values() if not told.endswith(f" ({zone})")] == []
+    [invited], [stranger] = await mailed(guest), await mailed(nobody)
+    assert invited.values["expires_at"].endswith(f" ({zone})")
+    assert stranger.values["expires_at"].endswith(" UTC")
+
+
 @pytest.mark.usefixtures("another_language")
 async def test_what_an_organization_is_mailed_is_in_the_language_of_each(client: Client) -> None:
     organization = await make_organization(name="Acme", plan="trial")
@@ -190,7 +233,7 @@ def _unmarked(node: ast.AST) -> Iterator[str]:
             return  # An address.
         case ast.Subscript(value=value):
             yield from _unmarked(value)
-        case ast.Constant(value=str(value)) if any(map(str.isalpha, value)) and value != " UTC":
+        case ast.Constant(value=str(value)) if any(map(str.isalpha, value)):
             yield value
         case _:
             for each in ast.iter_child_nodes(node):

@@ -12,14 +12,14 @@ from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, InvalidInput, NotFound, NotPermitted
 from ...core.ids import new_token
 from ...core.languages import gettext as _
-from ...core.languages import speaking, written
+from ...core.languages import speaking, written_in
 from ...core.settings import settings
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.queries import count_sent
 from ...notices.rules import Notice
 from ..errors import InvitationInvalid, MemberExists, OwnersOnly, TooManyInvitations
-from ..queries import languages_of
+from ..queries import languages_of, timezone_of
 from ..rules import (
     INVITATION_LIFETIME,
     INVITATION_PURPOSE,
@@ -162,7 +162,7 @@ async def _tell(tx: Tx, row: Invitation, token: str) -> None:
                 "invited_by": names[0]["invited_by"],
                 "role": _(row.role.capitalize()),
                 "link": f"{settings().public_url}/invite/{token}",
-                "expires_at": f"{written(row.expires_at)} UTC",
+                "expires_at": written_in(row.expires_at, await timezone_of(row.email)),
             },
             organization_id=organization_id,
         )

@@ -12,7 +12,7 @@ from ...core.actor import Actor, Origin
 from ...core.database import Tx, transaction
 from ...core.errors import NotFound
 from ...core.languages import gettext as _
-from ...core.languages import speaking, written
+from ...core.languages import speaking, written_in
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -194,7 +194,7 @@ async def _record(
                 "change": _("A passkey was added to your account.")
                 if added
                 else _("A passkey was removed from your account."),
-                "at": f"{written(clock.now())} UTC",
+                "at": written_in(clock.now(), user.timezone),
                 "address": actor.source_address or _("an unknown address"),
             },
         )

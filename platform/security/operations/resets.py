@@ -18,7 +18,7 @@ from ...core.crypto import digest, digests
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id, new_token
 from ...core.languages import gettext as _
-from ...core.languages import speaking, written
+from ...core.languages import speaking, written_in
 from ...core.settings import settings
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
@@ -136,7 +136,7 @@ async def tell_password_changed(tx: Tx, user: Person, origin: Origin) -> None:
             notice=Notice.PASSWORD_CHANGED,
             values={
                 "name": user.name,
-                "at": f"{written(clock.now())} UTC",
+                "at": written_in(clock.now(), user.timezone),
                 "address": origin.source_address or _("an unknown address"),
             },
         )

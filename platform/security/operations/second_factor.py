@@ -10,7 +10,7 @@ from ...core.actor import Actor, Permission
 from ...core.database import Tx, transaction
 from ...core.languages import gettext as _
 from ...core.languages import marked as N_
-from ...core.languages import speaking, written
+from ...core.languages import speaking, written_in
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -180,7 +180,7 @@ async def _record(tx: Tx, actor: Actor, user: Person, *, action: str, change: st
             values={
                 "name": user.name,
                 "change": _(change),
-                "at": f"{written(clock.now())} UTC",
+                "at": written_in(clock.now(), user.timezone),
                 "address": actor.source_address or _("an unknown address"),
             },
         )

@@ -12,7 +12,7 @@ from ...core.actor import Actor, ActorKind, OrganizationId, Origin, Role, UserId
 from ...core.database import Tx, fetch, transaction
 from ...core.errors import DetailCode, ErrorCode, InvalidInput, NotFound, NotPermitted
 from ...core.languages import gettext as _
-from ...core.languages import speaking, written
+from ...core.languages import speaking, written_in
 from ...core.tenants import across_organizations
 from ...notices import operations as notices
 from ...notices.rules import Notice
@@ -171,7 +171,7 @@ async def _tell_recovery_code_used(tx: Tx, user: Person, left: int, origin: Orig
             values={
                 "name": user.name,
                 "left": str(left),
-                "at": f"{written(clock.now())} UTC",
+                "at": written_in(clock.now(), user.timezone),
                 "address": origin.source_address or _("an unknown address"),
             },
         )
