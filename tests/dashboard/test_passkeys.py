@@ -144,6 +144,51 @@ async def test_a_device_that_is_not_unlocked_signs_nobody_in(device: Device, url
     assert page.url == f"{url}/login"
 
 
+async def test_who_comes_back_to_a_page_is_asked_anew(device: Device, url: str) -> None:
+    page = device.page
+    await signed_up(page, url)
+    await add(device, url, "Phone")
+    await page.wait_for_selector("text=recovery codes are shown this once")
+    await page.context.clear_cookies()
+    await page.goto(f"{url}/login")
+    await page.click("text=Sign in with a passkey")
+    await signed_in(page)
+    await page.context.clear_cookies()
+    await page.go_back()
+    # As browsers that keep what forms held have it.
+    await page.evaluate(
+        "for (const each of document.querySelectorAll('[name=credential]')) each.value = '{}'"
+    )
+
+    await page.click("text=Sign in with a passkey")
+    await signed_in(page)
+
+
+async def test_a_form_that_is_sent_twice_asks_its_device_once(device: Device, url: str) -> None:
+    page = device.page
+    await signed_up(page, url)
+    await page.goto(f"{url}/account")
+    await page.fill("#passkey-with", PASSWORD)
+    await page.click("text=Add a passkey")
+    await page.wait_for_selector("#passkey:focus")
+
+    await page.evaluate("""() => {
+        const create = navigator.credentials.create.bind(navigator.credentials);
+        sessionStorage.asked = "";
+        navigator.credentials.create = (options) => {
+            sessionStorage.asked += "x";
+            return create(options);
+        };
+        const form = document.querySelector("[data-passkey=create]");
+        form.requestSubmit();
+        form.requestSubmit();
+    }""")
+    await page.wait_for_selector("text=recovery codes are shown this once")
+
+    assert await page.evaluate("sessionStorage.asked") == "x"
+    assert len(await device.credentials()) == 1
+
+
 async def test_a_device_makes_one_passkey_for_an_account(device: Device, url: str) -> None:
     page = device.page
     await signed_up(page, url)

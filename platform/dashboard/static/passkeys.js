@@ -15,10 +15,16 @@ function canAsk() {
     && typeof PublicKeyCredential.parseRequestOptionsFromJSON === "function";
 }
 
+// Forms whose device is asked, or whose answer is on its way: a second one would be refused, or
+// would take the place of the page that the first one leads to.
+let waitingForms = new WeakSet();
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (!form.dataset.passkey || form.elements.credential.value) return;
+  if (!form.dataset.passkey) return;
   event.preventDefault();
+  if (waitingForms.has(form)) return;
+  waitingForms.add(form);
   const told = form.querySelector("[role=status]");
   told.textContent = "";
   try {
@@ -26,11 +32,19 @@ document.addEventListener("submit", async (event) => {
     form.elements.credential.value = JSON.stringify(found);
     form.submit();
   } catch (fault) {
+    waitingForms.delete(form);
     told.textContent = fault.name === "InvalidStateError"
       ? _("This device has a passkey of yours already.")
       : _("No passkey was used. Try again, or go another way.");
   }
 });
 
+// Whoever comes back to a page, by the browser's own way, is asked anew there.
+addEventListener("pageshow", () => { waitingForms = new WeakSet(); });
+
 // Where a browser knows no passkeys, nothing is offered.
-for (const part of document.querySelectorAll("[data-needs-passkeys]")) part.hidden = !canAsk();
+for (const part of document.querySelectorAll("[data-needs-passkeys]")) {
+  part.hidden = !canAsk();
+  // While it was hidden it could have no focus.
+  part.querySelector("[autofocus]")?.focus();
+}
