@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,21 +237,27 @@ class Drain:
     async def _prepare(self, claims: list[Claim]) -> None:
         outbound = self._outbound
         self._unprepared = {claim.delivery_id: claim for claim in claims}
-        async for group in prepare(
+        groups = prepare(
             claims,
             outbound.building,
             filled=outbound.filled,
             asking=outbound.asking,
             turns=outbound.builders,
-        ):
-            for prepared in group:
-                del self._unprepared[prepared.claim.delivery_id]
-                if self._is_over:
-                    await self._settle(prepared.claim, None)
-                    continue
-                await self._borrow(prepared)
-                self._ready.put_nowait(prepared)
-                self._start_lane()
+        )
+        async with contextlib.aclosing(groups):
+            async for group in groups:
+                await self._take_in(group)
+
+    async def _take_in(self, group: Sequence[Prepared]) -> None:
+        """Have what is prepared sent, if there is time for it."""
+        for prepared in group:
+            del self._unprepared[prepared.claim.delivery_id]
+            if self._is_over:
+                await self._settle(prepared.claim, None)
+                continue
+            await self._borrow(prepared)
+            self._ready.put_nowait(prepared)
+            self._start_lane()
 
     def _start_lane(self) -> None:
         if self._working < self._pace.lanes and not self._outbound.stopping.is_set():

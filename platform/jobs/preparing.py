@@ -5,10 +5,11 @@ import logging
 import re
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 
+from ..core.ahead import begun_ahead
 from ..core.settings import settings
 from ..core.turns import Turns
 from ..delivery.contents import ContentFormat, decode_parts
@@ -64,38 +65,58 @@ class _Built:
     smtputf8: bool
 
 
-async def prepare(
+def prepare(
     claims: Sequence[Claim],
     window: ByteWindow | None = None,
     *,
     filled: ByteWindow | None = None,
     asking: Turns | None = None,
     turns: Turns | None = None,
-) -> AsyncIterator[list[Prepared]]:
-    """Yield the claims with what to send, a few messages at a time.
+) -> AsyncGenerator[list[Prepared], None]:
+    """Return what yields the claims with what to send, a few messages at a time.
 
     What that takes for the moment is taken from *window* until the next is asked for, and from
     *filled* what it takes beyond that where recipients' own values are put in. What they say is
-    read, and they are built, when it is their organization's turn.
+    read, and they are built, when it is their organization's turn. The next few are begun
+    meanwhile: most of it is waiting, and signing, which others of the machine's cores can do.
 
     A message is built and signed once, however many of *claims* are its deliveries; marketing
     mail is signed for each delivery, as each has a link of its own to unsubscribe with, and mail
     that is tracked, or filled with a recipient's own values, is built for each, too.
     """
-    for group in _groups(claims):
-        sizes = {_unit(claim): claim.content_bytes or 0 for claim in group}
-        async with held(window, PEAK * sum(sizes.values())):
-            rest: Sequence[Claim] = group
-            while rest:
-                async with AsyncExitStack() as stack:
-                    async with (asking or Turns(1)).turn(rest[0].organization_id):
-                        known = await _read(rest)
-                    prepared = await _prepare_some(
-                        rest, known, turns or Turns(1), lambda size: held(filled, size), stack
-                    )
-                    yield prepared
-                done = {each.claim.delivery_id for each in prepared}
-                rest = [claim for claim in rest if claim.delivery_id not in done]
+    hold = _Hold(window, filled)
+    groups = (
+        _prepare_group(group, hold, asking or Turns(1), turns or Turns(1))
+        for group in _groups(claims)
+    )
+    return begun_ahead(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """Where memory is taken from: for what is built, and for what is filled in."""
+
+    built: ByteWindow | None
+    filled: ByteWindow | None
+
+
+async def _prepare_group(
+    group: Sequence[Claim], hold: _Hold, asking: Turns, turns: Turns
+) -> AsyncGenerator[list[Prepared], None]:
+    """Yield a group with what to send, in parts if there is too much to fill in."""
+    sizes = {_unit(claim): claim.content_bytes or 0 for claim in group}
+    async with held(hold.built, PEAK * sum(sizes.values())):
+        rest = group
+        while rest:
+            async with AsyncExitStack() as stack:
+                async with asking.turn(rest[0].organization_id):
+                    known = await _read(rest)
+                prepared = await _prepare_some(
+                    rest, known, turns, lambda size: held(hold.filled, size), stack
+                )
+                yield prepared
+            done = {each.claim.delivery_id for each in prepared}
+            rest = [claim for claim in rest if claim.delivery_id not in done]
 
 
 Hold = Callable[[int], AbstractAsyncContextManager[None]]
