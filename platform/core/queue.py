@@ -1,6 +1,7 @@
 """Jobs by name: put in the queue with a time limit and a key, run by `postlane worker`."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -93,8 +94,20 @@ TIDY_SECONDS = 60.0
 PUT_BACK_SECONDS = 2.0
 """How long a worker that ends waits for a connection to put jobs back with."""
 
+PUT_BACK = """
+    UPDATE {} AS jobs SET status = 'queued'
+    FROM unnest(%s::text[], %s::bigint[]) AS ours (key, started)
+    WHERE jobs.key = ours.key AND status = 'active'
+        AND (convert_from(job, 'UTF8')::json->>'started')::bigint = ours.started
+"""
+"""A job that another worker has begun since, because this one seemed dead, is not ours any more."""
+
 LISTEN_AGAIN_SECONDS = 1.0
 """After the connection that listens is lost."""
+
+QUIET_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
+"""How long a connection over which nothing comes is believed in; how long it may take to answer."""
 
 SCHEDULE_SECONDS = 15
 """How often a worker asks which jobs have their time until it asks again."""
@@ -121,28 +134,42 @@ class AttentiveQueue(PostgresQueue):
     _told = False
     _tidied_at = -TIDY_SECONDS
     _listening: asyncio.Task[None] | None = None
+    _places = 0
+    """Of this worker, those that wait for a job."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._later: dict[int, asyncio.Task[None]] = {}
         """The looks that are to come, by the second that is their time."""
-        self._taken: set[str] = set()
-        """Keys of the jobs that were handed out here and have not ended."""
+        self._taken: dict[str, Job] = {}
+        """By key, the jobs that were handed out here and have not ended."""
+
+    @property
+    def _waiting(self) -> int:
+        """How many jobs a look takes: none for a place whose job has come and is not fetched yet.
+
+        With one more, that would be kept from others until some place here is free.
+        """
+        return max(0, self._places - self._job_queue.qsize())
+
+    @_waiting.setter
+    def _waiting(self, count: int) -> None:
+        """Let SAQ begin with none."""
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:
         """Return the next job; None when this is cancelled, or after *timeout* seconds if any."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._keep_listening())
-        self._waiting += 1
+        self._places += 1
         try:
-            if self._job_queue.empty():
+            if self._waiting:
                 await self._dequeue()
             job: Job = await asyncio.wait_for(self._job_queue.get(), timeout or None)
         except (TimeoutError, asyncio.CancelledError):
             return None
         finally:
-            self._waiting -= 1
-        self._taken.add(job.key)
+            self._places -= 1
+        self._taken[job.key] = job
         self._job_queue.task_done()
         return job
 
@@ -156,57 +183,75 @@ class AttentiveQueue(PostgresQueue):
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._listening is not None:
             self._listening = None
-            try:
-                await self._put_back()
-            except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
-                log.debug("jobs could not be put back: %r", error)
+            await self.put_back()
         await super().disconnect()
 
-    async def _put_back(self) -> None:
+    async def put_back(self) -> None:
         """Leave to others what this worker took and did not do, and tell them to look.
 
         SAQ forgets a job whose task it cancels before it has begun. Its key would stay taken,
         and whoever asks for it be refused, until it is missed.
         """
         while not self._job_queue.empty():
-            self._taken.add(self._job_queue.get_nowait().key)
-        async with self.pool.connection(PUT_BACK_SECONDS) as connection:
-            await connection.execute(
-                SQL(
-                    "UPDATE {} SET status = 'queued' WHERE key = ANY(%s) AND status = 'active'"
-                ).format(self.jobs_table),
-                [list(self._taken)],
-            )
-            # Also of those that SAQ put back itself, which tells nobody.
-            await connection.execute("SELECT pg_notify(%s, %s)", [self._channel, ENQUEUE])
-        self._taken.clear()
+            job = self._job_queue.get_nowait()
+            self._taken[job.key] = job
+        taken, self._taken = self._taken, {}
+        try:
+            async with self.pool.connection(PUT_BACK_SECONDS) as connection:
+                await connection.execute(
+                    SQL(PUT_BACK).format(self.jobs_table),
+                    [list(taken), [job.started for job in taken.values()]],
+                )
+                # Also of those that SAQ put back itself, which tells nobody.
+                await connection.execute("SELECT pg_notify(%s, %s)", [self._channel, ENQUEUE])
+        except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
+            log.debug("jobs could not be put back: %r", error)
 
     async def _finish(self, job: Job, *args: Any, **options: Any) -> None:
         await super()._finish(job, *args, **options)
-        self._taken.discard(job.key)
+        self._taken.pop(job.key, None)
 
     async def _retry(self, job: Job, error: str | None) -> None:
         await super()._retry(job, error)
-        self._taken.discard(job.key)
+        self._taken.pop(job.key, None)
 
     async def _keep_listening(self) -> None:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
-                log.debug("jobs that are put in cannot be heard: %r", error)
+            except Exception as error:  # an edge: whoever does not listen waits for the clock
+                log.warning("jobs that are put in cannot be heard; trying again: %r", error)
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _listen(self) -> None:
         async with self.pool.connection() as connection:
-            await connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
-            # For what was put in while nobody listened.
+            try:
+                await connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
+                # For what was put in while nobody listened.
+                await self._try_to_look()
+                while True:
+                    async for heard in connection.notifies(timeout=QUIET_SECONDS):
+                        await self._hear(heard.payload)
+                    # Of one that is gone without a word nothing comes either.
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await connection.execute("SELECT 1")
+            finally:
+                # The pool gives it to others, and what it hears then is kept for nobody.
+                with contextlib.suppress(psycopg.Error, TimeoutError):
+                    async with asyncio.timeout(PUT_BACK_SECONDS):
+                        await connection.execute("UNLISTEN *")
+
+    async def _hear(self, told: str) -> None:
+        if told == ENQUEUE:
+            await self._try_to_look()
+        elif (second := _time_in(told)) is not None:
+            self._look_at(second)
+
+    async def _try_to_look(self) -> None:
+        try:
             await self._dequeue()
-            async for heard in connection.notifies():
-                if heard.payload == ENQUEUE:
-                    await self._dequeue()
-                elif (second := _time_in(heard.payload)) is not None:
-                    self._look_at(second)
+        except Exception as error:  # an edge: the next look finds it, and listening goes on
+            log.warning("jobs could not be looked for; the clock does it again: %r", error)
 
     def _look_at(self, second: int) -> None:
         """Look for jobs at that second, too, unless the clock asks before."""
@@ -218,9 +263,7 @@ class AttentiveQueue(PostgresQueue):
         try:
             # Timers may come a moment early.
             await asyncio.sleep(second - now_seconds() + EARLY_SECONDS)
-            await self._dequeue()
-        except (psycopg.Error, PoolClosed, PoolTimeout, OSError) as error:
-            log.debug("jobs whose time has come could not be looked for: %r", error)
+            await self._try_to_look()
         finally:
             del self._later[second]
 

@@ -212,6 +212,8 @@ async def work(database_url: str, *, concurrency: int, shape: Shape, read_page: 
         for drain_task in list(outbound.drains):
             drain_task.cancel()
         outbound.stopping.set()
+        if isinstance(queue, AttentiveQueue):
+            await queue.put_back()
         await asyncio.wait(calling, timeout=CALLING_SECONDS)
         await outbound.settler.finish()
         for task in (*housekeeping, settling, *calling):

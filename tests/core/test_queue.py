@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from psycopg_pool import AsyncConnectionPool
+from saq.job import Job
 from saq.queue.postgres import ENQUEUE, PostgresQueue
 
 from postlane.core.database import fetch
@@ -267,3 +268,87 @@ async def test_whoever_cannot_listen_any_more_listens_again(queue: AttentiveQueu
 
     assert ended
     assert job is not None
+
+
+async def _states() -> dict[str, int]:
+    rows = await fetch("SELECT status, count(*) AS jobs FROM saq_jobs GROUP BY status")
+    return {row["status"]: row["jobs"] for row in rows}
+
+
+async def _listens(queue: AttentiveQueue) -> None:
+    """Let a worker have had its first job, so that it listens and has looked."""
+    waiting = await _waits(queue)
+    await enqueue(JobName.DRAIN, key="first", queue_id="0")
+    await waiting
+
+
+async def test_a_worker_takes_no_more_jobs_than_it_has_places(
+    queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _listens(queue)
+    await enqueue(JobName.DRAIN, key="one", queue_id="0")
+    look, looks = PostgresQueue._dequeue, []
+
+    async def others_come(self: PostgresQueue) -> None:
+        await look(self)
+        looks.append(1)
+        if len(looks) == 1:
+            # The job has come, and the place has not fetched it yet.
+            for n in range(5):
+                await enqueue(JobName.DRAIN, key=f"{n}", queue_id="0")
+            await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(PostgresQueue, "_dequeue", others_come)
+    await asyncio.wait_for(queue.dequeue(), 5)
+
+    assert await _states() == {"active": 2, "queued": 5}
+
+
+async def test_every_place_that_is_free_gets_a_job(
+    queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _listens(queue)
+    for n in range(3):
+        await enqueue(JobName.DRAIN, key=f"{n}", queue_id="0")
+    await asyncio.sleep(0.3)  # that was heard, and nobody was there
+    look, places = PostgresQueue._dequeue, []
+
+    async def another_comes(self: PostgresQueue) -> None:
+        await look(self)
+        if len(places) == 1:
+            # The job of the first has come, and it has not fetched it yet.
+            places.append(asyncio.create_task(queue.dequeue()))
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(PostgresQueue, "_dequeue", another_comes)
+    places.append(asyncio.create_task(queue.dequeue()))
+    await asyncio.wait({places[0]}, timeout=5)
+    await asyncio.wait(set(places), timeout=5)
+
+    assert await _states() == {"active": 3, "queued": 1}
+
+
+async def test_a_job_that_cannot_be_read_ends_no_listening(
+    queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await _waits(queue)
+    with monkeypatch.context() as broken:
+        broken.setattr(queue, "deserialize", lambda *_: Job("x", unknown=1))  # type: ignore[call-arg]
+        await enqueue(JobName.DRAIN, key="one", queue_id="0")
+        await asyncio.sleep(0.5)
+    await enqueue(JobName.DRAIN, key="two", queue_id="0")
+
+    assert await asyncio.wait_for(waiting, 5) is not None
+
+
+async def test_a_job_that_another_has_begun_since_is_left_to_it(queue: AttentiveQueue) -> None:
+    waiting = await _waits(queue)
+    await enqueue(JobName.DRAIN, key="one", queue_id="0")
+    job = await waiting
+    job.started += 1
+    await fetch("UPDATE saq_jobs SET job = {}", queue.serialize(job))
+    job.started -= 1
+
+    await queue.put_back()
+
+    assert await _states() == {"active": 1}
