@@ -263,6 +263,27 @@ async def test_what_was_passed_over_is_sent_once_though_the_block_ended_meanwhil
     assert await subjects_sent_again(actor) == ["a3", "a2", "a1", "a0"]
 
 
+async def test_sandbox_mail_waits_for_no_block(client: Client) -> None:
+    actor = await make_actor()
+    await bounced_from(client, actor, "aa")
+    await fetch(
+        "UPDATE messages SET mode = 'sandbox' WHERE organization_id = {} AND subject = 'a0'",
+        actor.organization_id,
+    )
+    id = await start(client, actor, "RESEND", {"statuses": ["BOUNCED"]})
+    await block(actor, until=clock.now() + timedelta(hours=1))
+
+    await run_bulk(id)
+    beside_the_block = await subjects_sent_again(actor)
+    with clock.frozen(clock.now() + timedelta(hours=2)):
+        await run_bulk(id)
+    found = await shown(client, actor)
+
+    assert beside_the_block == ["a0"]
+    assert (found["state"], found["affected"], found["refused"]) == ("DONE", 2, 0)
+    assert await subjects_sent_again(actor) == ["a0", "a1"]
+
+
 async def test_a_block_that_does_not_end_is_not_waited_for_for_ever(client: Client) -> None:
     actor = await make_actor()
     names = await bounced_from(client, actor, "aab")
