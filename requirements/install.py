@@ -16,7 +16,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMP = VENV / ".installed"
 LOCK = ROOT / "requirements" / "dev.txt"
-PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--quiet")
 
 
 def main() -> int:
