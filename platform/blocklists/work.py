@@ -77,7 +77,7 @@ async def failing_lists() -> list[tuple[str, str]]:
 
 
 async def due_vmtas(*, limit: int) -> Sequence[uuid.UUID]:
-    """Return vMTAs whose address it is time to look up in the lists; a new one at once."""
+    """Return vMTAs whose address it is time to look up in the lists; a new one now."""
     await fetch(
         "INSERT INTO blocklist_watches (id, ip_address, next_check_at) "
         "SELECT vmtas.id, vmtas.ip_address, {} FROM vmtas LEFT JOIN blocklist_watches AS known "

@@ -83,6 +83,7 @@ POLICIES: dict[JobName, JobPolicy] = {
 
 
 EARLY_SECONDS = 0.01
+"""How much later than its time a job is looked for: timers may come a moment early."""
 
 AT = "postlane:at:"
 """Begins what is told of a job for later; its time comes behind."""
@@ -106,8 +107,9 @@ LISTEN_AGAIN_SECONDS = 1.0
 """After the connection that listens is lost."""
 
 QUIET_SECONDS = 30.0
+"""How long a connection over which nothing comes is believed in."""
 ANSWER_SECONDS = 10.0
-"""How long a connection over which nothing comes is believed in; how long it may take to answer."""
+"""How long it may take to answer then."""
 
 SCHEDULE_SECONDS = 15
 """How often a worker asks which jobs have their time until it asks again."""
@@ -261,7 +263,6 @@ class AttentiveQueue(PostgresQueue):
 
     async def _look_then(self, second: int) -> None:
         try:
-            # Timers may come a moment early.
             await asyncio.sleep(second - now_seconds() + EARLY_SECONDS)
             await self._try_to_look()
         finally:
