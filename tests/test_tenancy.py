@@ -608,16 +608,16 @@ async def fingerprint() -> dict[str, str]:
         "AND tablename NOT LIKE 'saq%' AND tablename NOT IN "
         "('rate_buckets', 'api_requests', 'api_key_uses')"
     )
-    found = {}
-    for row in tables:
-        row_text = "(to_jsonb(t) - '{last_used_at,last_used_address}'::text[])::text"
-        sql = (
-            f"SELECT md5(string_agg({row_text}, '' ORDER BY {row_text})) AS d "
-            f"FROM {row['tablename']} t"
-        )
-        digest = (await fetch(sql))[0]["d"]  # type: ignore[arg-type]
-        found[row["tablename"]] = str(digest)
-    return found
+    # As a sum, because the order of the rows says nothing: sorting them takes longer.
+    row_text = "(to_jsonb(t) - '{last_used_at,last_used_address}'::text[])::text"
+    digest = f"count(*) || ':' || sum(hashtextextended({row_text}, 0))"
+    rows = await fetch(
+        " UNION ALL ".join(
+            f"SELECT '{row['tablename']}' AS name, {digest} AS digest FROM {row['tablename']} t"
+            for row in tables
+        )  # type: ignore[arg-type]
+    )
+    return {row["name"]: str(row["digest"]) for row in rows}
 
 
 def is_hidden(place: Place, body: dict[str, Any]) -> bool:
