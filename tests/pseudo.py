@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,16 +32,22 @@ def pseudo(text: str) -> str:
     )
 
 
-@pytest.fixture
-def another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One more language, whose catalog has every text."""
-    catalog = read_po(io.BytesIO(texts.template().encode()), locale=PSEUDO)
-    for message in catalog:
+@cache
+def catalog() -> bytes:
+    """Return a catalog with every text, as a file has it; made once, for it takes seconds."""
+    made, found = io.BytesIO(), read_po(io.BytesIO(texts.template().encode()), locale=PSEUDO)
+    for message in found:
         if message.id:
             both = isinstance(message.id, tuple)
             message.string = tuple(map(pseudo, message.id)) if both else pseudo(str(message.id))
-    with (tmp_path / f"{PSEUDO}.po").open("wb") as file:
-        write_po(file, catalog)
+    write_po(made, found)
+    return made.getvalue()
+
+
+@pytest.fixture
+def another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One more language, whose catalog has every text."""
+    (tmp_path / f"{PSEUDO}.po").write_bytes(catalog())
     known = (languages.catalogs, assets.assets, assets.by_url)
     with monkeypatch.context() as patched:
         patched.setattr(languages, "FOLDER", tmp_path)
