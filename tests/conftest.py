@@ -48,9 +48,10 @@ from postlane.server.edge import Edge
 from postlane.server.embedded import EmbeddedDatabase
 from postlane.server.migrate import migrate
 from postlane.vmtas.work import ensure_default_vmta
+from tests.order import pytest_collection_modifyitems
 from tests.parts import pytest_terminal_summary
 
-__all__ = ["pytest_terminal_summary"]
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 from .client import Client
 from .dns_server import DnsServer

@@ -25,10 +25,11 @@ MOST_AGAIN = 5
 """As many failed tests are tried once more, alone; more of them are no accident of load."""
 LONGEST_SECONDS = 60 * 60
 """A run that takes longer hangs; it is ended, with the place where it hangs."""
-SHARED = ("-n", "3", "--dist", "loadfile")
+SHARED = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 """Three processes share the files of tests: many of them wait for processes, not for a core.
 
-Each has servers of its own. A file is never split, so that its fixtures are made once.
+Each has servers of its own. A file is never split, so that its fixtures are made once. The
+files are taken in the order of `tests/order.py`; xdist's own begins with the most tests.
 """
 CHECKS = (
     ("ruff check", ("ruff", "check", ".")),

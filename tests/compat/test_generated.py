@@ -35,7 +35,7 @@ CHECKS = os.environ.get(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 @needs(RSPAMD)
 @needs(CLAMD)
 async def test_no_request_is_answered_otherwise_than_described(

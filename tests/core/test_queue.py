@@ -36,6 +36,7 @@ class SlowPool(AsyncConnectionPool):
             await self.is_prompt.wait()
 
 
+@pytest.mark.slow
 async def test_a_job_that_comes_during_a_look_is_not_left_to_the_clock(
     database: None, database_url: str
 ) -> None:
@@ -73,6 +74,7 @@ async def queue(database: None, database_url: str) -> AsyncIterator[AttentiveQue
         await made.disconnect()
 
 
+@pytest.mark.slow
 async def test_jobs_of_dead_workers_are_looked_for_while_any_is_worked_on(
     queue: AttentiveQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ pytestmark = [
     needs(CHROMIUM),
     needs(NODE),
     needs_npm_package("lighthouse", folder=LIGHTHOUSE),
-    pytest.mark.slow,
+    pytest.mark.slow(seconds=60),
 ]
 LEAST = {"performance": 95, "accessibility": 100, "best-practices": 100}
 LONGEST_SECONDS = 300

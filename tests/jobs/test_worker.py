@@ -25,6 +25,8 @@ from tests.sink import Sink
 from tests.workers import own_database as make_own_database
 from tests.workers import redis, worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["postgres", pytest.param("redis", marks=needs(REDIS))])
 async def queue_url(

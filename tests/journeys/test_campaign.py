@@ -44,7 +44,7 @@ MOMENT = timedelta(milliseconds=100)
 """Between when a batch was accepted and each of its messages."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=120)
 async def test_every_number_is_the_known_one_whatever_is_killed() -> None:
     async with campaigning() as campaign:
         await campaign.prepare()

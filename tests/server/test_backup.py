@@ -23,6 +23,8 @@ from postlane.server.data_dir import claim, ensure_secret
 from postlane.server.embedded import EmbeddedDatabase
 from tests.server.commands import Finished, environment, postlane_command
 
+pytestmark = pytest.mark.slow
+
 MAIL = b"From: hello@acme.example\r\nTo: you@there.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
 SIGN = """
 import asyncio, sys, uuid

@@ -17,6 +17,7 @@ from tests.factories import make_api_key, make_organization
 from tests.serving import running_web, served, web_process
 
 
+@pytest.mark.slow
 async def test_a_limit_holds_over_all_processes(database: None, database_url: str) -> None:
     """A credential has one bucket, whichever process it asks."""
     key = await make_api_key(await make_organization(), rate_limit_per_minute=12)
@@ -44,6 +45,7 @@ async def test_a_limit_holds_over_all_processes(database: None, database_url: st
     assert graphql.status_code in (200, 429)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wall", ["off", "on"])
 async def test_who_waits_too_long_for_the_database_is_told_to_come_again(
     database: None, database_url: str, wall: str
