@@ -38,6 +38,7 @@ from postlane.core.database import (
     start_tenant_pool,
     stop_tenant_pool,
 )
+from postlane.core.garbage import settle_down
 from postlane.core.logs import JsonFormatter
 from postlane.core.queue import close_queue, open_queue
 from postlane.core.settings import Settings, settings
@@ -64,6 +65,11 @@ APPS: list[tuple[Settings, Edge]] = []
 """The applications built so far, with their settings, which cannot be hashed."""
 NETWORKS = count(1)
 """Each client has a network of its own, so that limits per address are its own, too."""
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of cycles what stays to the end: all modules, and every test."""
+    settle_down()
 
 
 @pytest.fixture(scope="session", autouse=True)
