@@ -1,5 +1,6 @@
 """Very much waiting mail, made by the database itself out of one message that was accepted."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -7,6 +8,9 @@ import asyncpg
 
 STEP = 50_000
 """Messages put in by one statement for each table."""
+QUIET_SECONDS = 65.0
+"""Autovacuum looks at each database once a minute; what it leaves alone for longer is at rest."""
+LONGEST_REST_SECONDS = 900.0
 
 # Ids in the order of time, as the product makes them: random ones would grow the indexes worse.
 _FRESH = """
@@ -16,6 +20,12 @@ _FRESH = """
     FROM generate_series(0, $2 - 1) AS n
 """
 _COPY = "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} AS old, fresh WHERE {chosen}"
+_AT_WORK = """
+    SELECT string_agg(DISTINCT relid::regclass::text, ', ') FROM (
+        SELECT relid FROM pg_stat_progress_vacuum
+        UNION ALL SELECT relid FROM pg_stat_progress_analyze
+    ) AS busy
+"""
 
 _TABLES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (
@@ -73,6 +83,23 @@ async def look_at_tables(connection: asyncpg.Connection) -> None:
     for table, _, _ in _TABLES:
         await connection.execute(f"VACUUM ANALYZE {table}")
     await connection.execute("CHECKPOINT")
+
+
+async def wait_for_autovacuum(connection: asyncpg.Connection) -> None:
+    """Wait until nothing was vacuumed or analyzed for as long as autovacuum may sleep."""
+    print("waiting until autovacuum is at rest", flush=True)
+    begun = quiet_since = time.monotonic()
+    told = ""
+    while time.monotonic() - quiet_since < QUIET_SECONDS:
+        if time.monotonic() - begun > LONGEST_REST_SECONDS:
+            raise RuntimeError("autovacuum does not come to rest")
+        if names := await connection.fetchval(_AT_WORK):
+            quiet_since = time.monotonic()
+            if names != told:
+                print(f"autovacuum is at {names}", flush=True)
+            told = names
+        await asyncio.sleep(1)
+    print(f"autovacuum is at rest after {time.monotonic() - begun:.0f} s", flush=True)
 
 
 async def _statement(
