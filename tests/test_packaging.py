@@ -78,6 +78,7 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in found if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_whole_platform_and_the_migrations(installed: Path) -> None:
     code = files_below(ROOT / "platform")
     migrations = {f"server/migrations/{name}" for name in files_below(ROOT / "migrations")}

@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_unlucky_test_is_named_and_fails_nothing(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +47,7 @@ def test_an_unlucky_test_is_named_and_fails_nothing(
     assert told.splitlines()[-1].strip() == "test_once.py::test_unlucky"
 
 
+@pytest.mark.slow
 def test_a_wrong_test_beside_an_unlucky_one_fails(folder: Path) -> None:
     (folder / "test_once.py").write_text(ONCE)
     (folder / "test_wrong.py").write_text(WRONG)
@@ -53,6 +55,7 @@ def test_a_wrong_test_beside_an_unlucky_one_fails(folder: Path) -> None:
     assert run.run_all() == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.slow
 def test_who_skips_the_second_try_has_not_passed(folder: Path) -> None:
     (folder / "test_once.py").write_text(
         "from pathlib import Path\n\nimport pytest\n\n"
@@ -74,12 +77,14 @@ def test_many_failures_are_no_accident(folder: Path, capfd: pytest.CaptureFixtur
     assert "once more alone" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_fails(folder: Path) -> None:
     (folder / "test_broken.py").write_text("import nothing_of_this_name\n")
 
     assert run.run_all() != 0
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "test_slow.py").write_text("import time\n\ndef test_slow():\n    time.sleep(60)\n")
     monkeypatch.setattr(run, "LONGEST_SECONDS", 3)

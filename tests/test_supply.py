@@ -30,6 +30,7 @@ def test_every_locked_package_has_hashes(name: str) -> None:
     assert "https://" not in text
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_lists_what_is_locked(tmp_path: Path) -> None:
     target = tmp_path / "sbom.json"
 

@@ -19,6 +19,7 @@ async def lint(schema: Path) -> str:
     return await run_node(ESLINT, *arguments, cwd=schema.parent, SCHEMA=str(schema))
 
 
+@pytest.mark.slow
 async def test_the_schema_keeps_relays_rules() -> None:
     assert await lint(SCHEMA) == ""
 

@@ -138,6 +138,7 @@ def test_the_standard_variables_decide(environ: dict[str, str], wanted: bool) ->
     assert tracing.is_wanted(environ) is wanted
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_that_nobody_asked_for() -> None:
     program = (
         "import sys, postlane.server.app, postlane.jobs.worker\n"

@@ -133,6 +133,7 @@ async def full(client: Client, *, rows: int = 30) -> tuple[Browser, dict[str, st
     return Browser(client, session), things
 
 
+@pytest.mark.slow
 @needs(JAVA)
 @needs_npm_package("vnu-jar")
 async def test_every_page_is_valid_html(client: Client, tmp_path: Path) -> None:

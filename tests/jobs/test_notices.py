@@ -161,6 +161,7 @@ async def test_a_notice_that_is_told_too_little_is_refused_at_once(database: Non
             await send(tx, to="a@b.example", notice=Notice.PASSWORD_RESET, values={"link": "x"})
 
 
+@pytest.mark.slow
 async def test_a_worker_captures_notices_without_anybody_to_own_them(
     own_database: str, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ async def test_a_clean_message_is_scanned_once_for_all_its_recipients(
     assert await scans(spooled) == [("clean", [])]
 
 
+@pytest.mark.slow
 @needs(RSPAMD)
 async def test_a_message_that_is_spam_bounces(rspamd: str, drain: Drain, sink: Sink) -> None:
     with settings_with(scan_outgoing="spam"):

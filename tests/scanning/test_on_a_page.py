@@ -23,6 +23,7 @@ async def upload(browser: Browser, page: str, content: bytes, *, name: str) -> s
     return f"{answer.status_code} {answer.text}"
 
 
+@pytest.mark.slow
 @needs(RSPAMD)
 async def test_a_message_is_scored(client: Client, rspamd: str) -> None:
     browser, organization = await member(client)

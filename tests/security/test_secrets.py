@@ -106,6 +106,7 @@ async def tables_holding(secret: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_no_secret_is_logged_stored_traced_or_told(
     client: Client, collector: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:

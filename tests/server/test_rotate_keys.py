@@ -68,6 +68,7 @@ def command_settings(url: str, *old: str) -> dict[str, str]:
     return {"database_url": url, "secret_key": NEW, "old_secret_keys": " ".join(old)}
 
 
+@pytest.mark.slow
 async def test_nothing_sealed_needs_the_old_key_after_a_rotation(own: str, tmp_path: Path) -> None:
     with secret_keys(OLD):
         organization = await make_organization()
@@ -101,6 +102,7 @@ async def test_nothing_sealed_needs_the_old_key_after_a_rotation(own: str, tmp_p
         assert len((await tokens.signing_keys()).verifying) == 3
 
 
+@pytest.mark.slow
 async def test_what_was_signed_before_a_leak_ends_at_once(own: str, tmp_path: Path) -> None:
     with secret_keys(NEW):
         organization = await make_organization()

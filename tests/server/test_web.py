@@ -153,6 +153,7 @@ sys.exit(cli.run(["web"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["wait", "hang"])
 async def test_a_worker_that_does_not_finish_ends_after_its_main_process(
     database: None, database_url: str, how: str

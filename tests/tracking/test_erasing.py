@@ -104,6 +104,7 @@ async def tables_that_mention(text: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_nothing_says_the_address_any_more(client: Client, actor: Actor) -> None:
     name = f"ada.{uuid.uuid4().hex[:8]}"
     address = f"{name.title()}@dest.example"

@@ -23,6 +23,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+@pytest.mark.slow
 async def test_a_call_is_tried_eight_times_and_then_dead(hooks: Hooks, receiver: Receiver) -> None:
     webhook = await hooks.create(receiver.url)
     receiver.then(500, 404, 301, 503, 400, 429, 502, 500, body=b"oops")

@@ -53,6 +53,7 @@ NAMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", NAMES)
 async def test_any_value_in_any_place_is_answered(server: Server, action: str) -> None:
     """A few hundred bodies, the same in every run: some values right, and some odd."""
