@@ -3,7 +3,7 @@
 Whoever begins with the short ones ends with one process at work and the others idle.
 """
 
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Order the files, not the tests within them, in each process that shares them alike."""
     if not hasattr(config, "workerinput"):
         return
-    seconds: Counter[Path] = Counter()
+    seconds: defaultdict[Path, float] = defaultdict(float)
     for item in items:
         seconds[item.path] += seconds_of(item)
     items.sort(key=lambda item: seconds[item.path], reverse=True)

@@ -615,7 +615,7 @@ async def fingerprint() -> dict[str, str]:
         " UNION ALL ".join(
             f"SELECT '{row['tablename']}' AS name, {digest} AS digest FROM {row['tablename']} t"
             for row in tables
-        )  # type: ignore[arg-type]
+        )
     )
     return {row["name"]: str(row["digest"]) for row in rows}
 
