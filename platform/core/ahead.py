@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -16,38 +16,41 @@ _NOTHING: Final = _Nothing()
 
 
 async def begun_ahead(
-    parts: Iterable[AsyncGenerator[T, None]], *, ahead: int = 1
+    parts: AsyncGenerator[AsyncGenerator[T, None], None], *, ahead: int = 1
 ) -> AsyncGenerator[T, None]:
-    """Yield what *parts* yield, one after the other.
+    """Yield what each of *parts* yields, one part after the other.
 
-    While one is gone through, the next *ahead* are worked on until they have something. What one
-    of them raises is raised when it is its turn. All are closed when this is.
+    While one is gone through, the next *ahead* are asked for, and worked on until they have
+    something. What goes wrong with one of them, or with asking for it, is raised when it is its
+    turn. All are closed when this is.
     """
-    waiting = iter(parts)
-    begun: deque[tuple[AsyncGenerator[T, None], asyncio.Task[T | _Nothing]]] = deque()
+    asking = asyncio.Lock()
 
-    def begin() -> None:
-        if (part := next(waiting, None)) is not None:
-            begun.append((part, asyncio.create_task(_first(part))))
+    async def begin() -> tuple[AsyncGenerator[T, None], T | _Nothing] | None:
+        async with asking:  # had in the order of asking
+            part = await anext(parts, None)
+        if part is None:
+            return None
+        try:
+            return part, await anext(part, _NOTHING)
+        except BaseException:
+            await part.aclose()
+            raise
 
+    begun = deque(asyncio.create_task(begin()) for _ in range(1 + ahead))
     try:
-        for _ in range(1 + ahead):
-            begin()
-        while begun:
-            part, beginning = begun[0]
-            first = await beginning
+        while (found := await begun[0]) is not None:
+            part, first = found
             if not isinstance(first, _Nothing):
                 yield first
                 async for each in part:
                     yield each
             begun.popleft()
-            begin()
+            begun.append(asyncio.create_task(begin()))
     finally:
-        for part, beginning in begun:
+        for beginning in begun:
             beginning.cancel()
-            await asyncio.gather(beginning, return_exceptions=True)
-            await part.aclose()
-
-
-async def _first(part: AsyncGenerator[T, None]) -> T | _Nothing:
-    return await anext(part, _NOTHING)
+            (left,) = await asyncio.gather(beginning, return_exceptions=True)
+            if isinstance(left, tuple):
+                await left[0].aclose()
+        await parts.aclose()

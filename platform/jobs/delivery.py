@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +173,6 @@ class Drain:
         """Feed until nothing is due, again and again while the database is away."""
         for pause in DATABASE_AWAY_SECONDS:
             try:
-                await self._prepare(self._still_unprepared())
                 await self._feed()
             except Exception as error:  # an edge: what is on the wire has to be written down
                 log.warning("nothing more can be claimed now: %r", error)
@@ -184,23 +183,43 @@ class Drain:
             else:
                 return
 
-    def _still_unprepared(self) -> list[Claim]:
-        return [claim for claim in self._unprepared.values() if self._is_ours(claim)]
-
     async def _feed(self) -> None:
-        """Claim and prepare, a little ahead of the lanes, until nothing is due."""
+        """Have what is claimed prepared and sent until nothing is due, or limits allow no more."""
+        outbound = self._outbound
+        groups = prepare(
+            self._claimed(),
+            outbound.building,
+            filled=outbound.filled,
+            asking=outbound.asking,
+            turns=outbound.builders,
+        )
+        async with contextlib.aclosing(groups):
+            async for group in groups:
+                await self._take_in(group)
+        if self._lanes and not self._is_over:
+            # What limits let through is sent before it is given back.
+            await asyncio.wait(self._lanes)
+
+    async def _claimed(self) -> AsyncGenerator[list[Claim], None]:
+        """Claim, a little ahead of the lanes, until nothing is due.
+
+        The next are claimed while those before them are prepared only if there were as many as
+        are claimed at once: of fewer there are no more for now, and a look costs a statement.
+        """
+        if again := self._still_unprepared():
+            yield again
         looks, has_begun = 0, False
         while not self._is_over:
             claims = await self._claim()
             if claims is None:
-                # What was claimed before is within the limits.
-                if self._lanes:
-                    await asyncio.wait(self._lanes)
                 return
             if claims:
                 looks, has_begun = 0, True
-                await self._prepare(claims)
-                await self._wait_for_hunger()
+                self._unprepared |= {claim.delivery_id: claim for claim in claims}
+                yield claims
+                await self._wait_for_hunger(with_unprepared=len(claims) == BATCH)
+            elif self._unprepared:
+                await self._wait_for_hunger(with_unprepared=False)
             elif self._lanes:
                 pause = LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS) - 1)]
                 looks += 1
@@ -211,6 +230,12 @@ class Drain:
                 has_begun = True
                 # Whoever accepted the mail may go by a clock that is a little ahead.
                 await asyncio.sleep(clock.APART.total_seconds())
+
+    def _still_unprepared(self) -> list[Claim]:
+        """Return what a run that failed has left."""
+        left = [claim for claim in self._unprepared.values() if self._is_ours(claim)]
+        self._unprepared = {claim.delivery_id: claim for claim in left}
+        return left
 
     @property
     def _is_over(self) -> bool:
@@ -234,20 +259,6 @@ class Drain:
             await self._settle(claim, None)
         return [claim for claim in claims if claim not in dropped]
 
-    async def _prepare(self, claims: list[Claim]) -> None:
-        outbound = self._outbound
-        self._unprepared = {claim.delivery_id: claim for claim in claims}
-        groups = prepare(
-            claims,
-            outbound.building,
-            filled=outbound.filled,
-            asking=outbound.asking,
-            turns=outbound.builders,
-        )
-        async with contextlib.aclosing(groups):
-            async for group in groups:
-                await self._take_in(group)
-
     async def _take_in(self, group: Sequence[Prepared]) -> None:
         """Have what is prepared sent, if there is time for it."""
         for prepared in group:
@@ -258,6 +269,8 @@ class Drain:
             await self._borrow(prepared)
             self._ready.put_nowait(prepared)
             self._start_lane()
+        if not self._unprepared:
+            self._hungry.set()
 
     def _start_lane(self) -> None:
         if self._working < self._pace.lanes and not self._outbound.stopping.is_set():
@@ -268,15 +281,22 @@ class Drain:
 
     def _lane_ended(self, lane: asyncio.Task[None]) -> None:
         self._lanes.discard(lane)
+        self._hungry.set()
         if not lane.cancelled() and (error := lane.exception()):
             log.error("a lane broke; its delivery is due again soon", exc_info=error)
 
-    async def _wait_for_hunger(self) -> None:
-        self._hungry.clear()
-        if self._ready.qsize() > BATCH // 2 and self._lanes:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._end_at - time.monotonic()):
+    async def _wait_for_hunger(self, *, with_unprepared: bool) -> None:
+        """Wait until few wait for a lane, and for nothing to be prepared if that is to be so."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._end_at - time.monotonic()):
+                while not self._is_hungry(with_unprepared):
+                    self._hungry.clear()
                     await self._hungry.wait()
+
+    def _is_hungry(self, with_unprepared: bool) -> bool:
+        if self._unprepared:
+            return with_unprepared and self._ready.qsize() <= BATCH // 2
+        return self._ready.qsize() <= BATCH // 2 or not self._lanes
 
     async def _put_back(self) -> None:
         """Make claims that no lane has begun due again at once."""
@@ -298,7 +318,6 @@ class Drain:
                 await self._yield(lane)
         finally:
             self._working -= 1
-            self._hungry.set()
             await self._let_go(lane)
         if self._is_over:
             await self._put_back()

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from ..core.ahead import begun_ahead
@@ -66,30 +66,34 @@ class _Built:
 
 
 def prepare(
-    claims: Sequence[Claim],
+    claimed: AsyncGenerator[Sequence[Claim], None],
     window: ByteWindow | None = None,
     *,
     filled: ByteWindow | None = None,
     asking: Turns | None = None,
     turns: Turns | None = None,
 ) -> AsyncGenerator[list[Prepared], None]:
-    """Return what yields the claims with what to send, a few messages at a time.
+    """Return what yields claims with what to send, a few messages at a time, in their order.
 
     What that takes for the moment is taken from *window* until the next is asked for, and from
     *filled* what it takes beyond that where recipients' own values are put in. What they say is
     read, and they are built, when it is their organization's turn. The next few are begun
-    meanwhile: most of it is waiting, and signing, which others of the machine's cores can do.
+    meanwhile, and claimed if need be: most of it is waiting, and signing, which others of the
+    machine's cores can do. *claimed* is closed with what is returned.
 
-    A message is built and signed once, however many of *claims* are its deliveries; marketing
-    mail is signed for each delivery, as each has a link of its own to unsubscribe with, and mail
-    that is tracked, or filled with a recipient's own values, is built for each, too.
+    A message is built and signed once for all its deliveries of one claim; marketing mail is
+    signed for each delivery, as each has a link of its own to unsubscribe with, and mail that is
+    tracked, or filled with a recipient's own values, is built for each, too.
     """
     hold = _Hold(window, filled)
-    groups = (
-        _prepare_group(group, hold, asking or Turns(1), turns or Turns(1))
-        for group in _groups(claims)
-    )
-    return begun_ahead(groups)
+
+    async def parts() -> AsyncGenerator[AsyncGenerator[list[Prepared], None], None]:
+        async with aclosing(claimed):
+            async for claims in claimed:
+                for group in _groups(claims):
+                    yield _prepare_group(group, hold, asking or Turns(1), turns or Turns(1))
+
+    return begun_ahead(parts())
 
 
 @dataclass(frozen=True, slots=True)

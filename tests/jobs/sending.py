@@ -2,12 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 
-from postlane.delivery.work import LEASE, find_queue
+from postlane.delivery.work import LEASE, Claim, find_queue
 from postlane.jobs.delivery import Drain
 from postlane.jobs.outbound import Outbound, Transport
 from postlane.jobs.transports import Direct
@@ -48,3 +48,9 @@ async def drain_queue(outbound: Outbound, queue_id: uuid.UUID) -> None:
     queue = await find_queue(queue_id)
     assert queue is not None
     await Drain(outbound, queue).run()
+
+
+async def claimed(*batches: Sequence[Claim]) -> AsyncGenerator[Sequence[Claim], None]:
+    """Yield claims as a drain does that claims each of *batches* at once."""
+    for claims in batches:
+        yield claims

@@ -305,12 +305,14 @@ async def test_a_lease_is_renewed_for_as_long_as_the_conversation_takes(
     assert (await spooled.state(), len(sink.messages)) == ("delivered", 1)
 
 
+@pytest.mark.parametrize(("count", "slow", "beforehand"), [(60, "0.3s", 0.0), (250, "1s", 0.6)])
 async def test_stopping_finishes_what_is_on_the_wire_and_puts_back_the_rest(
-    outbound: Outbound, sink: Sink
+    outbound: Outbound, sink: Sink, count: int, slow: str, beforehand: float
 ) -> None:
-    made = await make_many([[f"slow-0.3s+{n}@dest.example"] for n in range(60)])
+    made = await make_many([[f"slow-{slow}+{n}@dest.example"] for n in range(count)])
     draining = asyncio.create_task(drain_queue(outbound, made[0].queue_id))
     await sink_hears(sink, "DATA")
+    await asyncio.sleep(beforehand)  # until all that is claimed waits for a conversation
 
     outbound.stopping.set()
     await asyncio.wait_for(draining, 2)
@@ -319,7 +321,7 @@ async def test_stopping_finishes_what_is_on_the_wire_and_puts_back_the_rest(
     sent = [each for each in states if each.state == "delivered"]
     back = [each for each in states if each.state == "queued"]
     assert len(sent) == len(sink.messages) <= 10
-    assert len(sent) + len(back) == 60
+    assert len(sent) + len(back) == count
     assert all(each.attempts == 0 and each.due_at <= clock.now() for each in back)
 
 

@@ -1,5 +1,8 @@
 """Preparing: what a recipient gets beyond what the customer wrote."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -10,16 +13,22 @@ from postlane.core.crypto import seal
 from postlane.core.database import fetch
 from postlane.delivery.contents import Mailing, decode_parts, encode_mailing
 from postlane.delivery.rules import Priority
-from postlane.delivery.work import claim_batch
+from postlane.delivery.work import Claim, claim_batch
 from postlane.domains.rules import KEY_PURPOSE
 from postlane.domains.tables import DomainBimi
 from postlane.jobs.memory import ByteWindow
 from postlane.jobs.outbound import Outbound
-from postlane.jobs.preparing import prepare
+from postlane.jobs.preparing import MESSAGES_AT_ONCE, prepare
 from postlane.mail.templating import Layer, Syntax
 from postlane.tracking.tokens import read_token
-from tests.delivery.spool import Spooled, make_organization, make_signing_domain, make_spooled
-from tests.jobs.sending import drain_queue
+from tests.delivery.spool import (
+    Spooled,
+    make_many,
+    make_organization,
+    make_signing_domain,
+    make_spooled,
+)
+from tests.jobs.sending import claimed, drain_queue
 from tests.sink import Received, Sink
 
 RAW = (
@@ -276,7 +285,7 @@ async def test_what_mail_becomes_when_it_is_filled_is_held_in_memory_and_not_too
     claims = await claim_batch(spooled.queue_id)
     window, filled = Measured(), Measured()
 
-    groups = [group async for group in prepare(claims, window, filled=filled)]
+    groups = [group async for group in prepare(claimed(claims), window, filled=filled)]
 
     sizes = [[len(each.envelope.data) for each in group] for group in groups]  # type: ignore[union-attr]
     assert [len(group) for group in groups] == [5, 5, 2]
@@ -284,3 +293,31 @@ async def test_what_mail_becomes_when_it_is_filled_is_held_in_memory_and_not_too
     # Four times what was filled, for as long as it is built; and never more than a little.
     assert filled.held == [4 * 5_000_000, 4 * 5_000_000, 4 * 2_000_000]
     assert len(window.held) == 1
+
+
+async def test_the_next_are_claimed_while_the_last_before_them_are_prepared(database: None) -> None:
+    spooled = (await make_many([[f"u{n}@dest.example"] for n in range(3 * MESSAGES_AT_ONCE)]))[0]
+    log: list[str] = []
+
+    async def claimed() -> AsyncGenerator[list[Claim], None]:
+        log.append("first asked for")
+        yield await claim_batch(spooled.queue_id, 2 * MESSAGES_AT_ONCE)
+        log.append("second asked for")
+        yield await claim_batch(spooled.queue_id, MESSAGES_AT_ONCE)
+
+    async with aclosing(prepare(claimed())) as groups:
+        async for group in groups:
+            log.append(f"{len(group)} prepared")
+            await asyncio.sleep(0.2)
+            log.append("taken")
+
+    assert log == [
+        "first asked for",
+        "20 prepared",
+        "taken",
+        "20 prepared",
+        "second asked for",
+        "taken",
+        "20 prepared",
+        "taken",
+    ]

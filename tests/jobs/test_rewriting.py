@@ -16,7 +16,7 @@ from postlane.tracking.rules import Tracks
 from postlane.tracking.tables import TrackingChoice
 from postlane.tracking.tokens import Mark, read_click, read_open
 from tests.delivery.spool import make_organization, make_signing_domain, make_spooled
-from tests.jobs.sending import drain_queue
+from tests.jobs.sending import claimed, drain_queue
 from tests.sink import Received, Sink
 from tests.statements import count_statements
 
@@ -267,7 +267,9 @@ async def test_where_nothing_is_tracked_nothing_more_is_asked_or_built(database:
         claims = await claim_batch(spooled.queue_id)
         with count_statements() as sent:
             envelopes = [
-                each.envelope for group in [g async for g in prepare(claims)] for each in group
+                each.envelope
+                for group in [g async for g in prepare(claimed(claims))]
+                for each in group
             ]
         assert all(isinstance(each, Envelope) for each in envelopes)
         bodies = {each.data for each in envelopes if isinstance(each, Envelope)}
