@@ -19,11 +19,11 @@ Source: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, LiteralString
 
 from ..core import clock
 from ..core.database import Tx, fetch
@@ -72,15 +72,22 @@ COLUMNS = (
 )
 """By name: a process of one release reads while the migrations of the next one run."""
 # Each half reads its index from where it begins, and no further than the limit.
-LOOK = (
-    f"SELECT {COLUMNS} FROM ((SELECT {COLUMNS} "
-    "FROM unnest({}::text::int8multirange + {}::text::int8multirange) AS hole "
-    f"CROSS JOIN LATERAL (SELECT {COLUMNS} FROM events WHERE position >= lower(hole) "
-    "AND position < upper(hole) ORDER BY position LIMIT {}) AS event "
-    "ORDER BY position LIMIT {}) UNION ALL ("
-    f"SELECT {COLUMNS} FROM events WHERE position > {{}} ORDER BY position LIMIT {{}})) AS event "
-    "ORDER BY position LIMIT {}"
+_NEXT = (
+    "FROM ((SELECT {columns} "
+    "FROM unnest({{}}::text::int8multirange + {{}}::text::int8multirange) AS hole "
+    "CROSS JOIN LATERAL (SELECT {columns} FROM events WHERE position >= lower(hole) "
+    "AND position < upper(hole) ORDER BY position LIMIT {{}}) AS event "
+    "ORDER BY position LIMIT {{}}) UNION ALL ("
+    "SELECT {columns} FROM events WHERE position > {{}} ORDER BY position LIMIT {{}})) AS event "
+    "ORDER BY position LIMIT {{}}"
 )
+LOOK = f"SELECT {COLUMNS} {_NEXT.format(columns=COLUMNS)}"
+_WHOSE = "organization_id, position"
+LOOK_WHOSE = (
+    "SELECT organization_id, array_agg(position ORDER BY position) AS positions "
+    f"FROM (SELECT {_WHOSE} {_NEXT.format(columns=_WHOSE)}) AS next GROUP BY organization_id"
+)
+READ = f"SELECT {COLUMNS} FROM events WHERE position = ANY({{}}::bigint[]) ORDER BY position"
 HAS_MORE = (
     "coalesce((SELECT NOT isempty(holes::int8multirange + waiting::int8multirange) "
     "OR EXISTS (SELECT FROM events WHERE position > upto) "
@@ -122,29 +129,54 @@ class Taken:
     occurred_at: datetime
 
 
-async def take_events(
+async def take_rows(
     tx: Tx, consumer: str, *, limit: int, start: Start = Start.BEGINNING
-) -> list[Taken]:
+) -> Sequence[dict[str, Any]]:
     """Return the next events that *consumer* has not had, at most *limit*, by position.
 
-    They are had when the caller's transaction commits, and if it does not, they come again.
-    Each comes once, whatever order transactions end in. While another transaction takes for
-    this consumer there are none. What the caller's own transaction appends comes later.
+    They are columns of rows, with `data` as JSON. They are had when the caller's transaction
+    commits, and if it does not, they come again. Each comes once, whatever order transactions
+    end in. While another transaction takes for this consumer there are none. What the caller's
+    own transaction appends comes later.
 
     It must be called before the transaction writes anything, and needs read committed, which
     `transaction()` is. *start* counts when the consumer comes for the first time.
     """
-    rows = await take_rows(tx, consumer, limit=limit, start=start)
-    return [Taken(**row) for row in rows]
+
+    def positions(rows: Sequence[dict[str, Any]]) -> list[int]:
+        return [row["position"] for row in rows]
+
+    return await _take(tx, consumer, LOOK, positions, limit=limit, start=start)
 
 
-async def take_rows(
+async def take_positions(
     tx: Tx, consumer: str, *, limit: int, start: Start = Start.BEGINNING
-) -> Sequence[dict[str, Any]]:
-    """Do what `take_events` does for one that has many to read: return the columns of events.
+) -> dict[uuid.UUID, list[int]]:
+    """Do what `take_rows` does for one that reads the events of few: return where whose are."""
 
-    `data` is JSON as text.
-    """
+    def positions(rows: Sequence[dict[str, Any]]) -> list[int]:
+        return sorted(each for row in rows for each in row["positions"])
+
+    rows = await _take(tx, consumer, LOOK_WHOSE, positions, limit=limit, start=start)
+    return {row["organization_id"]: row["positions"] for row in rows}
+
+
+async def read_events(positions: Sequence[int]) -> list[Taken]:
+    """Return the events at *positions*, in their order."""
+    if not positions:
+        return []
+    return [Taken(**row) for row in await fetch(READ, positions)]
+
+
+async def _take(
+    tx: Tx,
+    consumer: str,
+    look: LiteralString,
+    positions: Callable[[Sequence[dict[str, Any]]], list[int]],
+    *,
+    limit: int,
+    start: Start,
+) -> Sequence[dict[str, Any]]:
     moment = (await fetch(MOMENT))[0]
     if not moment["is_fresh"]:
         raise RuntimeError("events are taken before the transaction writes anything")
@@ -152,9 +184,9 @@ async def take_rows(
     if place is None:
         return []
     rows = await fetch(
-        LOOK, place["holes"], place["waiting"], limit, limit, place["upto"], limit, limit
+        look, place["holes"], place["waiting"], limit, limit, place["upto"], limit, limit
     )
-    await _advance(consumer, moment, place, [row["position"] for row in rows], limit=limit)
+    await _advance(consumer, moment, place, positions(rows), limit=limit)
     return rows
 
 

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,15 +54,13 @@ class Match:
     event: Recorded
 
 
-async def matches(events: Sequence[Recorded], *, only: uuid.UUID | None = None) -> list[Match]:
-    """Return each event with each webhook that wants it, in the order of *events*.
+async def matches(
+    events: Sequence[Recorded], webhooks: Mapping[uuid.UUID, Sequence[Wanting]]
+) -> list[Match]:
+    """Return each event with each of *webhooks* that wants it, in the order of *events*.
 
-    What happened before a webhook was made is nothing to it. *only* is the webhook that is
-    asked about; None is all that are switched on.
+    Webhooks are given by their organization. What happened before one was made is nothing to it.
     """
-    webhooks = await _webhooks_of({event.organization_id for event in events}, only)
-    if not webhooks:
-        return []
     found = [
         (webhook, event)
         for event in events
@@ -80,9 +78,13 @@ async def matches(events: Sequence[Recorded], *, only: uuid.UUID | None = None) 
     ]
 
 
-async def _webhooks_of(
-    organizations: set[uuid.UUID], only: uuid.UUID | None
+async def webhooks_of(
+    organizations: Collection[uuid.UUID], *, only: uuid.UUID | None = None
 ) -> Mapping[uuid.UUID, list[Wanting]]:
+    """Return the webhooks of *organizations* that are switched on, by organization.
+
+    *only* is the one that is asked about; None is all.
+    """
     rows = await fetch(
         "SELECT id, organization_id, project_id, events, filters, format FROM webhooks "
         "WHERE organization_id = ANY({}::uuid[]) AND enabled AND deleted_at IS NULL "

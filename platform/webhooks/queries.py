@@ -16,7 +16,7 @@ from ..core.database import fetch
 from ..core.errors import NotFound
 from ..core.ids import first_id_at
 from ..core.paging import Order, Page, PageRequest, by_id, fetch_page
-from .matching import Recorded, matches
+from .matching import Recorded, matches, webhooks_of
 from .postal import NAMES as POSTAL_NAMES
 from .rules import CallState, median_ms
 from .tables import Webhook, WebhookCall, WebhookReplay
@@ -292,4 +292,5 @@ async def count_attempts(actor: Actor) -> Mapping[str, int]:
 async def count_calls_for(actor: Actor, events: Sequence[Recorded]) -> int:
     """Return how many calls these events of the organization make."""
     own = [event for event in events if event.organization_id == actor.organization_id]
-    return len(await matches(own))
+    webhooks = await webhooks_of([actor.organization_id]) if own else {}
+    return len(await matches(own, webhooks))

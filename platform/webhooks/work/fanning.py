@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from ...core import clock
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import new_id
-from ...events.consuming import Start, take_events
-from ..matching import Match, matches
+from ...events.consuming import Start, read_events, take_positions
+from ..matching import Match, matches, webhooks_of
 from ..rules import CONSUMER
 
 AT_ONCE = 1_000
@@ -16,13 +16,15 @@ async def fan_out(*, limit: int = AT_ONCE) -> tuple[int, int]:
     """Make a call for each webhook that wants one of the next events; return how many of each.
 
     Events and calls, in this order. Calls and the place of the consumer are one transaction.
-    For organizations without webhooks it only reads their events.
+    Of organizations without webhooks no event is read.
     """
     async with transaction() as tx:
-        events = await take_events(tx, CONSUMER, limit=limit, start=Start.NOW)
-        found = await matches(events) if events else []
+        positions = await take_positions(tx, CONSUMER, limit=limit, start=Start.NOW)
+        webhooks = await webhooks_of(positions) if positions else {}
+        wanted = sorted(each for owner in webhooks for each in positions[owner])
+        found = await matches(await read_events(wanted), webhooks)
         await make_calls(tx, found)
-    return len(events), len(found)
+    return sum(map(len, positions.values())), len(found)
 
 
 async def make_calls(tx: Tx, found: Sequence[Match]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from ...core import clock
 from ...core.database import Tx, fetch, transaction
 from ...core.ids import first_id_at, new_id
-from ..matching import matches
+from ..matching import matches, webhooks_of
 from ..rules import CallState
 from .fanning import make_calls
 
@@ -179,9 +179,10 @@ async def _missed_of_others(tx: Tx, replay: dict[str, Any]) -> _Step:
 
 
 async def _make_missed(tx: Tx, replay: dict[str, Any], rows: Sequence[dict[str, Any]]) -> int:
-    events = [_Missed(**row) for row in rows]
-    found = await matches(events, only=replay["webhook_id"]) if events else []
-    return await make_calls(tx, found)
+    if not rows:
+        return 0
+    webhooks = await webhooks_of([replay["organization_id"]], only=replay["webhook_id"])
+    return await make_calls(tx, await matches([_Missed(**row) for row in rows], webhooks))
 
 
 def _stretch(replay: dict[str, Any]) -> tuple[uuid.UUID, uuid.UUID]:
