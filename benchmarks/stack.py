@@ -40,6 +40,13 @@ class Stack:
     _processes: list[asyncio.subprocess.Process] = field(default_factory=list)
     _dns: DnsServer = field(default_factory=DnsServer)
     _token: str = ""
+    # One for all looks, and without certificates: making one each time took more of the two cores
+    # than any of our processes, for as long as somebody waited for mail to settle.
+    _client: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(
+            timeout=60, trust_env=False, verify=False, limits=httpx.Limits(keepalive_expiry=1)
+        )
+    )
 
     async def __aenter__(self) -> Self:
         self._dns.start()
@@ -73,6 +80,7 @@ class Stack:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
         for process in reversed(self._processes):
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
@@ -144,15 +152,11 @@ class Stack:
         return len(data["organization"]["messages"]["nodes"])
 
     async def _graphql(self, document: str, variables: dict[str, Any]) -> Any:
-        # Without certificates: reading them all took more of the two cores than any of our
-        # processes, for as long as somebody waited for mail to settle.
-        url = f"http://{self.web[0]}:{self.web[1]}/graphql"
-        async with httpx.AsyncClient(timeout=60, trust_env=False, verify=False) as client:
-            answer = await client.post(
-                url,
-                json={"query": document, "variables": variables},
-                headers={"Authorization": f"Bearer {self._token}"},
-            )
+        answer = await self._client.post(
+            f"http://{self.web[0]}:{self.web[1]}/graphql",
+            json={"query": document, "variables": variables},
+            headers={"Authorization": f"Bearer {self._token}"},
+        )
         return answer.json()["data"]
 
     def memory(self) -> dict[str, int]:
