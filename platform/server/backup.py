@@ -57,9 +57,10 @@ async def back_up(arguments: argparse.Namespace) -> int:
             major, migrations = await _describe(url)
             left_out = [f"--exclude-table={name}" for name in LEFT_OUT]
             left_out += [f"--exclude-table-data={name}" for name in ROWS_LEFT_OUT]
-            await _run_program(
-                _newest("pg_dump", major), "--format=custom", *left_out, f"--file={dump}", url=url
-            )
+            # How values are compressed is not in it: not every server that it may be restored to
+            # knows LZ4.
+            options = ["--format=custom", "--no-toast-compression", *left_out, f"--file={dump}"]
+            await _run_program(_newest("pg_dump", major), *options, url=url)
             manifest = archive.Manifest(
                 format=archive.FORMAT,
                 postlane=version("postlane"),
