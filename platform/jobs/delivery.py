@@ -206,7 +206,7 @@ class Drain:
         The next are claimed while those before them are prepared only if there were as many as
         are claimed at once: of fewer there are no more for now, and a look costs a statement.
         """
-        if again := self._still_unprepared():
+        if again := await self._sift(self._still_unprepared()):
             yield again
         looks, has_begun = 0, False
         while not self._is_over:
@@ -215,7 +215,6 @@ class Drain:
                 return
             if claims:
                 looks, has_begun = 0, True
-                self._unprepared |= {claim.delivery_id: claim for claim in claims}
                 yield claims
                 await self._wait_for_hunger(with_unprepared=len(claims) == BATCH)
             elif self._unprepared:
@@ -247,17 +246,33 @@ class Drain:
         allowed = await self._pace.allow(THROTTLED_BATCH if self._pace.share < 1 else BATCH)
         if allowed == 0:
             return None
+        taking = asyncio.create_task(self._take(allowed))
+        try:
+            claims = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # Others get what is claimed when its lease ends, so this run has to know of it.
+            await asyncio.wait([taking])
+            raise
+        return await self._sift(claims)
+
+    async def _take(self, allowed: int) -> list[Claim]:
         async with self._outbound.asking.turn(self._queue.organization_id):
             until = time.monotonic() + self._outbound.lease.total_seconds()
             claims = await claim_batch(self._queue.queue_id, allowed, lease=self._outbound.lease)
         self._pace.unused(allowed - len(claims))
         for claim in claims:
             self._held[claim.delivery_id] = (claim, until)
+            self._unprepared[claim.delivery_id] = claim
+        return claims
+
+    async def _sift(self, claims: list[Claim]) -> list[Claim]:
+        """Put back what is not to be sent any more, and return the rest."""
         now = clock.now()
         dropped = [claim for claim in claims if claim.expires_at <= now or claim.cancel_requested]
         for claim in dropped:
+            del self._unprepared[claim.delivery_id]
             await self._settle(claim, None)
-        return [claim for claim in claims if claim not in dropped]
+        return [claim for claim in claims if claim.delivery_id in self._unprepared]
 
     async def _take_in(self, group: Sequence[Prepared]) -> None:
         """Have what is prepared sent, if there is time for it."""

@@ -11,8 +11,10 @@ import pytest
 from postlane.core import clock
 from postlane.core.database import fetch
 from postlane.delivery.work import claim_batch, find_queue
-from postlane.jobs.delivery import Drain
+from postlane.jobs.delivery import BATCH, Drain
+from postlane.jobs.memory import ByteWindow
 from postlane.jobs.outbound import Outbound
+from postlane.jobs.preparing import MESSAGES_AT_ONCE
 from postlane.mail.return_path import read_return_path
 from tests.delivery.spool import (
     make_many,
@@ -374,6 +376,58 @@ async def test_what_is_claimed_is_sent_though_the_database_fails_while_it_is_rea
     # In the same run: nothing waits for the end of a lease.
     assert [await each.state() for each in made] == ["delivered"] * 5
     assert len(sink.messages) == 5
+
+
+class Failing(ByteWindow):
+    """Fails the last of the first claim's groups while the next deliveries are claimed."""
+
+    def __init__(self, other: asyncpg.Connection) -> None:
+        super().__init__(1_000_000)
+        self._groups = 0
+        self._other = other
+        self.has_failed = False
+
+    async def acquire(self, size: int) -> None:
+        self._groups += 1
+        if self._groups == BATCH // MESSAGES_AT_ONCE:
+            await self._fail()
+        await super().acquire(size)
+
+    async def _fail(self) -> None:
+        await self._other.execute("BEGIN; LOCK TABLE deliveries IN EXCLUSIVE MODE")
+        # What else waits for the lock writes down what came of those before. The text of a
+        # statement that is prepared just now is not always told.
+        for _ in range(500):
+            waits = await self._other.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock' AND query NOT LIKE '%UPDATE deliveries AS old%'"
+            )
+            if waits:
+                self.has_failed = True
+                break
+            await asyncio.sleep(0.02)
+        asyncio.get_running_loop().call_later(0.3, asyncio.ensure_future, self._let_go())
+        raise ConnectionResetError("the database is away")
+
+    async def _let_go(self) -> None:
+        await self._other.execute("COMMIT")
+
+
+async def test_what_is_being_claimed_when_preparing_fails_is_sent_in_the_same_run(
+    outbound: Outbound, sink: Sink, database_url: str
+) -> None:
+    made = await make_many([[f"user{n}@dest.example"] for n in range(BATCH + 20)])
+    other = await asyncpg.connect(database_url)
+    try:
+        outbound.building = failing = Failing(other)
+        await drain_queue(outbound, made[0].queue_id)
+    finally:
+        await other.close()
+
+    assert failing.has_failed
+    # Nothing waits for the end of a lease.
+    assert {await each.state() for each in made} == {"delivered"}
+    assert len(sink.messages) == BATCH + 20
 
 
 async def _end_reading() -> int:
