@@ -43,6 +43,7 @@ async def written(mail: Mailed) -> list[int]:
     return [row["link_index"] for row in rows]
 
 
+@pytest.mark.slow
 async def test_a_process_that_ends_writes_down_what_it_answered(own_database: str) -> None:
     mail = await mailed()
 
@@ -54,6 +55,7 @@ async def test_a_process_that_ends_writes_down_what_it_answered(own_database: st
     assert await written(mail) == list(range(20))
 
 
+@pytest.mark.slow
 async def test_without_a_database_people_are_led_on_and_hits_wait(own_database: str) -> None:
     mail, more = await mailed(), await mailed()
 
