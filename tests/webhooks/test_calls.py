@@ -14,20 +14,44 @@ from postlane.core import clock
 from postlane.core.actor import OrganizationId
 from postlane.core.database import fetch
 from postlane.core.ids import new_id
+from postlane.events.consuming import READ
 from postlane.events.rules import EventType
 from postlane.graphql.payloads import shaped_for
 from postlane.jobs.webhooks import Caller
 from postlane.server.auth import actor_for_webhook
 from postlane.webhooks.payloads import Happened, data_of
-from tests.factories import make_domain, make_project
+from postlane.webhooks.work import fan_out
+from tests.client import Client
+from tests.factories import make_actor, make_domain, make_project
 from tests.node import json_of_node
 from tests.parts import TOOLS, needs_npm_package
+from tests.statements import watch_statements
 
 from .conftest import Hooks
 from .receiver import Receiver
 
 SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
     message { uuid deliveries { uuid } } } }"""
+
+
+async def test_events_are_read_of_organizations_with_webhooks_alone(
+    client: Client, hooks: Hooks, receiver: Receiver
+) -> None:
+    """Whoever has none is nothing to fan-out but a place to have been at."""
+    without = Hooks(client, await make_actor())
+    await hooks.create(receiver.url, "vmta.paused")
+    await hooks.round()
+    read = []
+
+    for some in (without, hooks):
+        await some.emit("tx-1", "tx-2")
+        with watch_statements() as sent:
+            await fan_out()
+        read.append([arguments[0] for query, arguments in sent if query.startswith(READ[:60])])
+
+    assert read[0] == []
+    ((positions,),) = [read[1]]
+    assert len(positions) == 2
 
 
 async def test_an_event_is_called_with_a_good_signature(hooks: Hooks, receiver: Receiver) -> None:
