@@ -48,9 +48,11 @@ async def begun_ahead(
             begun.popleft()
             begun.append(asyncio.create_task(begin()))
     finally:
-        for beginning in begun:
-            beginning.cancel()
-            (left,) = await asyncio.gather(beginning, return_exceptions=True)
-            if isinstance(left, tuple):
-                await left[0].aclose()
-        await parts.aclose()
+        try:
+            for beginning in begun:
+                beginning.cancel()
+            for left in await asyncio.gather(*begun, return_exceptions=True):
+                if isinstance(left, tuple):
+                    await left[0].aclose()
+        finally:
+            await parts.aclose()

@@ -35,7 +35,9 @@ from .preparing import Prepared, prepare
 log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Deliveries claimed at once. The next are claimed when half of them wait for a connection."""
+"""Deliveries claimed at once. The next are claimed when half of them wait for a connection, and no
+more than that many for a connection or to be prepared: a drain has at most two hundred, and
+those that are on the wire."""
 
 THROTTLED_BATCH = 10
 
@@ -120,9 +122,9 @@ class _Lane:
 class Drain:
     """One run over one queue.
 
-    One task claims and prepares. Lanes, each with a conversation of its own, send what is
-    ready and end when nothing is. Outcomes go to the process's settler. Nothing of the
-    database is held while the network is waited for.
+    What is due is claimed and prepared a little ahead. Lanes, each with a conversation of its
+    own, send what is ready and end when nothing is. Outcomes go to the process's settler.
+    Nothing of the database is held while the network is waited for.
     """
 
     def __init__(
@@ -177,7 +179,10 @@ class Drain:
             except Exception as error:  # an edge: what is on the wire has to be written down
                 log.warning("nothing more can be claimed now: %r", error)
                 if not is_unreachable(error):
-                    # It would be so again; what is claimed comes back when its lease ends.
+                    # It would be so again; what is claimed comes back when its lease ends,
+                    # which is not put off any more.
+                    for delivery_id in self._unprepared:
+                        self._held.pop(delivery_id, None)
                     return
                 await self._pause(pause)
             else:
@@ -243,19 +248,20 @@ class Drain:
 
     async def _claim(self) -> list[Claim] | None:
         """Return what may be sent next; None if limits allow nothing for a while."""
-        allowed = await self._pace.allow(THROTTLED_BATCH if self._pace.share < 1 else BATCH)
-        if allowed == 0:
-            return None
-        taking = asyncio.create_task(self._take(allowed))
+        taking = asyncio.create_task(self._take())
         try:
             claims = await asyncio.shield(taking)
         except asyncio.CancelledError:
-            # Others get what is claimed when its lease ends, so this run has to know of it.
-            await asyncio.wait([taking])
+            # Others get what is claimed when its lease ends, so this run has to know of it; and
+            # what limits allow is counted until it is given back.
+            await asyncio.gather(taking, return_exceptions=True)
             raise
-        return await self._sift(claims)
+        return claims if claims is None else await self._sift(claims)
 
-    async def _take(self, allowed: int) -> list[Claim]:
+    async def _take(self) -> list[Claim] | None:
+        allowed = await self._pace.allow(THROTTLED_BATCH if self._pace.share < 1 else BATCH)
+        if allowed == 0:
+            return None
         async with self._outbound.asking.turn(self._queue.organization_id):
             until = time.monotonic() + self._outbound.lease.total_seconds()
             claims = await claim_batch(self._queue.queue_id, allowed, lease=self._outbound.lease)
@@ -277,7 +283,8 @@ class Drain:
     async def _take_in(self, group: Sequence[Prepared]) -> None:
         """Have what is prepared sent, if there is time for it."""
         for prepared in group:
-            del self._unprepared[prepared.claim.delivery_id]
+            if self._unprepared.get(prepared.claim.delivery_id) is prepared.claim:
+                del self._unprepared[prepared.claim.delivery_id]
             if self._is_over:
                 await self._settle(prepared.claim, None)
                 continue
@@ -310,7 +317,8 @@ class Drain:
 
     def _is_hungry(self, with_unprepared: bool) -> bool:
         if self._unprepared:
-            return with_unprepared and self._ready.qsize() <= BATCH // 2
+            is_little = self._ready.qsize() + len(self._unprepared) <= BATCH
+            return with_unprepared and is_little and self._ready.qsize() <= BATCH // 2
         return self._ready.qsize() <= BATCH // 2 or not self._lanes
 
     async def _put_back(self) -> None:
@@ -475,7 +483,8 @@ class Drain:
 
     def _is_ours(self, claim: Claim) -> bool:
         held = self._held.get(claim.delivery_id)
-        return held is not None and held[1] > time.monotonic()
+        # It may have been claimed again by this very run, after its lease had ended.
+        return held is not None and held[0] is claim and held[1] > time.monotonic()
 
     async def _renew(self) -> None:
         """Keep the leases, and our job's key, for as long as the run takes."""
@@ -491,10 +500,13 @@ class Drain:
                 log.warning("leases could not be renewed: %r", error)
                 continue
             for claim in claims:
+                held = self._held.get(claim.delivery_id)
+                if held is None or held[0] is not claim:
+                    continue  # it was written down meanwhile, or claimed again
                 if claim.delivery_id in ours:
                     self._held[claim.delivery_id] = (claim, until)
                 else:
-                    self._held.pop(claim.delivery_id, None)
+                    del self._held[claim.delivery_id]
 
 
 def _latency(claim: Claim) -> float:

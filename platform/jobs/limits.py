@@ -93,8 +93,12 @@ class Limits:
             gate = self._gates.setdefault(scope, Gate(scope))
         gate.limit = limit
         gate.users += 1
-        if time.monotonic() - gate.leased_at > RENEW_SECONDS:
-            await self._lease_with_others(gate)
+        try:
+            if time.monotonic() - gate.leased_at > RENEW_SECONDS:
+                await self._lease_with_others(gate)
+        except BaseException:
+            gate.users -= 1
+            raise
         return gate
 
     async def ask_for_more(self, gate: Gate) -> None:

@@ -33,8 +33,11 @@ class ByteWindow:
 
 @asynccontextmanager
 async def held(window: ByteWindow | None, size: int) -> AsyncIterator[None]:
-    """Hold so many bytes of *window* for the body; without a window nothing is limited."""
-    if window is None:
+    """Hold so many bytes of *window* for the body; without a window nothing is limited.
+
+    Whoever wants none waits for nobody.
+    """
+    if window is None or not size:
         yield
         return
     await window.acquire(size)

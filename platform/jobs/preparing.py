@@ -79,7 +79,8 @@ def prepare(
     *filled* what it takes beyond that where recipients' own values are put in. What they say is
     read, and they are built, when it is their organization's turn. The next few are begun
     meanwhile, and claimed if need be: most of it is waiting, and signing, which others of the
-    machine's cores can do. *claimed* is closed with what is returned.
+    machine's cores can do. Only what is filled waits until those before it are taken. *claimed*
+    is closed with what is returned.
 
     A message is built and signed once for all its deliveries of one claim; marketing mail is
     signed for each delivery, as each has a link of its own to unsubscribe with, and mail that is
@@ -89,9 +90,15 @@ def prepare(
 
     async def parts() -> AsyncGenerator[AsyncGenerator[list[Prepared], None], None]:
         async with aclosing(claimed):
+            turn = asyncio.Event()
+            turn.set()
             async for claims in claimed:
                 for group in _groups(claims):
-                    yield _prepare_group(group, hold, asking or Turns(1), turns or Turns(1))
+                    next_turn = asyncio.Event()
+                    yield _prepare_group(
+                        group, hold, asking or Turns(1), turns or Turns(1), turn, next_turn
+                    )
+                    turn = next_turn
 
     return begun_ahead(parts())
 
@@ -105,22 +112,34 @@ class _Hold:
 
 
 async def _prepare_group(
-    group: Sequence[Claim], hold: _Hold, asking: Turns, turns: Turns
+    group: Sequence[Claim],
+    hold: _Hold,
+    asking: Turns,
+    turns: Turns,
+    turn: asyncio.Event,
+    next_turn: asyncio.Event,
 ) -> AsyncGenerator[list[Prepared], None]:
     """Yield a group with what to send, in parts if there is too much to fill in."""
     sizes = {_unit(claim): claim.content_bytes or 0 for claim in group}
-    async with held(hold.built, PEAK * sum(sizes.values())):
-        rest = group
-        while rest:
-            async with AsyncExitStack() as stack:
-                async with asking.turn(rest[0].organization_id):
-                    known = await _read(rest)
-                prepared = await _prepare_some(
-                    rest, known, turns, lambda size: held(hold.filled, size), stack
-                )
-                yield prepared
-            done = {each.claim.delivery_id for each in prepared}
-            rest = [claim for claim in rest if claim.delivery_id not in done]
+    try:
+        async with held(hold.built, PEAK * sum(sizes.values())):
+            rest = group
+            while rest:
+                async with AsyncExitStack() as stack:
+                    async with asking.turn(rest[0].organization_id):
+                        known = await _read(rest)
+                    if any(claim.is_personal for claim in rest):
+                        # What is filled is held until it is taken, which what was begun ahead
+                        # waits for: it would keep memory from those before it, for good.
+                        await turn.wait()
+                    prepared = await _prepare_some(
+                        rest, known, turns, lambda size: held(hold.filled, size), stack
+                    )
+                    yield prepared
+                done = {each.claim.delivery_id for each in prepared}
+                rest = [claim for claim in rest if claim.delivery_id not in done]
+    finally:
+        next_turn.set()
 
 
 Hold = Callable[[int], AbstractAsyncContextManager[None]]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import dkim
@@ -10,7 +11,7 @@ import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch
-from postlane.delivery.work import claim_batch, find_queue
+from postlane.delivery.work import Claim, claim_batch, find_queue
 from postlane.jobs.delivery import BATCH, Drain
 from postlane.jobs.memory import ByteWindow
 from postlane.jobs.outbound import Outbound
@@ -378,56 +379,72 @@ async def test_what_is_claimed_is_sent_though_the_database_fails_while_it_is_rea
     assert len(sink.messages) == 5
 
 
-class Failing(ByteWindow):
-    """Fails the last of the first claim's groups while the next deliveries are claimed."""
+class LastGroup(ByteWindow):
+    """A window that the last group of the first claim gets nothing of until it is told what to do.
 
-    def __init__(self, other: asyncpg.Connection) -> None:
+    By then the next deliveries have been claimed, and nobody has been told.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(1_000_000)
         self._groups = 0
-        self._other = other
-        self.has_failed = False
+        self._claims = 0
+        self.claimed = asyncio.Event()
+        self.told = asyncio.Event()
+        self.error: Exception | None = None
+        monkeypatch.setattr("postlane.jobs.delivery.claim_batch", self._claim)
 
     async def acquire(self, size: int) -> None:
         self._groups += 1
         if self._groups == BATCH // MESSAGES_AT_ONCE:
-            await self._fail()
+            await self.claimed.wait()
+            if self.error is not None:
+                asyncio.get_running_loop().call_later(0.3, self.told.set)
+                raise self.error
+            await self.told.wait()
         await super().acquire(size)
 
-    async def _fail(self) -> None:
-        await self._other.execute("BEGIN; LOCK TABLE deliveries IN EXCLUSIVE MODE")
-        # What else waits for the lock writes down what came of those before. The text of a
-        # statement that is prepared just now is not always told.
-        for _ in range(500):
-            waits = await self._other.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND wait_event_type = 'Lock' AND query NOT LIKE '%UPDATE deliveries AS old%'"
-            )
-            if waits:
-                self.has_failed = True
-                break
-            await asyncio.sleep(0.02)
-        asyncio.get_running_loop().call_later(0.3, asyncio.ensure_future, self._let_go())
-        raise ConnectionResetError("the database is away")
-
-    async def _let_go(self) -> None:
-        await self._other.execute("COMMIT")
+    async def _claim(self, *args: Any, **options: Any) -> list[Claim]:
+        found = await claim_batch(*args, **options)
+        self._claims += 1
+        if self._claims == 2:
+            self.claimed.set()
+            if self.error is not None:
+                await self.told.wait()
+        return found
 
 
 async def test_what_is_being_claimed_when_preparing_fails_is_sent_in_the_same_run(
-    outbound: Outbound, sink: Sink, database_url: str
+    outbound: Outbound, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await make_many([[f"user{n}@dest.example"] for n in range(BATCH + 20)])
-    other = await asyncpg.connect(database_url)
-    try:
-        outbound.building = failing = Failing(other)
-        await drain_queue(outbound, made[0].queue_id)
-    finally:
-        await other.close()
+    outbound.building = group = LastGroup(monkeypatch)
+    group.error = ConnectionResetError("the database is away")
 
-    assert failing.has_failed
-    # Nothing waits for the end of a lease.
+    async with asyncio.timeout(30):  # nothing waits for the end of a lease
+        await drain_queue(outbound, made[0].queue_id)
+
+    assert group.told.is_set()
     assert {await each.state() for each in made} == {"delivered"}
     assert len(sink.messages) == BATCH + 20
+
+
+async def test_stopping_puts_back_what_is_claimed_ahead(
+    outbound: Outbound, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await make_many([[f"user{n}@dest.example"] for n in range(2 * BATCH)])
+    outbound.building = group = LastGroup(monkeypatch)
+    draining = asyncio.create_task(drain_queue(outbound, made[0].queue_id))
+    await asyncio.wait_for(group.claimed.wait(), 30)
+
+    outbound.stopping.set()
+    group.told.set()
+    await asyncio.wait_for(draining, 10)
+
+    states = [await each.delivery() for each in made]
+    back = [each for each in states if each.state == "queued"]
+    assert len(sink.messages) == len(states) - len(back) <= BATCH - MESSAGES_AT_ONCE
+    assert all(each.attempts == 0 and each.due_at <= clock.now() for each in back)
 
 
 async def _end_reading() -> int:

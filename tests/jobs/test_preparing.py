@@ -11,13 +11,14 @@ import pytest
 
 from postlane.core.crypto import seal
 from postlane.core.database import fetch
+from postlane.core.turns import Turns
 from postlane.delivery.contents import Mailing, decode_parts, encode_mailing
 from postlane.delivery.rules import Priority
 from postlane.delivery.work import Claim, claim_batch
 from postlane.domains.rules import KEY_PURPOSE
 from postlane.domains.tables import DomainBimi
 from postlane.jobs.memory import ByteWindow
-from postlane.jobs.outbound import Outbound
+from postlane.jobs.outbound import BUILDERS, Outbound
 from postlane.jobs.preparing import MESSAGES_AT_ONCE, prepare
 from postlane.mail.templating import Layer, Syntax
 from postlane.tracking.tokens import read_token
@@ -295,29 +296,49 @@ async def test_what_mail_becomes_when_it_is_filled_is_held_in_memory_and_not_too
     assert len(window.held) == 1
 
 
+async def test_mail_that_is_filled_waits_for_no_memory_that_waits_for_it(database: None) -> None:
+    """Two drains, each of two groups that take all there is for one part of one of them."""
+    source = "{% for _ in range(10000) %}" + "x" * 100 + "{% endfor %}"
+    count = MESSAGES_AT_ONCE + 4
+    made = [
+        await make_personal(*(f"u{n}@dest.example" for n in range(count)), source=source)
+        for _ in range(2)
+    ]
+    claims = [await claim_batch(each.queue_id) for each in made]
+    filled, turns = ByteWindow(21_000_000), Turns(BUILDERS)
+
+    async def go_through(claims: list[Claim]) -> int:
+        # Each organization waits for the other at times, as the lanes have others do.
+        groups = prepare(claimed(claims), ByteWindow(10**9), filled=filled, turns=turns)
+        return sum([len(group) async for group in groups])
+
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*map(go_through, claims)) == [count, count]
+
+
 async def test_the_next_are_claimed_while_the_last_before_them_are_prepared(database: None) -> None:
     spooled = (await make_many([[f"u{n}@dest.example"] for n in range(3 * MESSAGES_AT_ONCE)]))[0]
     log: list[str] = []
+    asked = asyncio.Event()
 
     async def claimed() -> AsyncGenerator[list[Claim], None]:
         log.append("first asked for")
         yield await claim_batch(spooled.queue_id, 2 * MESSAGES_AT_ONCE)
         log.append("second asked for")
+        asked.set()
         yield await claim_batch(spooled.queue_id, MESSAGES_AT_ONCE)
 
-    async with aclosing(prepare(claimed())) as groups:
+    async with asyncio.timeout(30), aclosing(prepare(claimed())) as groups:
         async for group in groups:
             log.append(f"{len(group)} prepared")
-            await asyncio.sleep(0.2)
-            log.append("taken")
+            if log.count("20 prepared") == 2:
+                await asked.wait()
 
+    # Before the second group of the first claim was done with.
     assert log == [
         "first asked for",
         "20 prepared",
-        "taken",
         "20 prepared",
         "second asked for",
-        "taken",
         "20 prepared",
-        "taken",
     ]
