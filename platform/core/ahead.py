@@ -51,8 +51,11 @@ async def begun_ahead(
         try:
             for beginning in begun:
                 beginning.cancel()
-            for left in await asyncio.gather(*begun, return_exceptions=True):
+                (left,) = await asyncio.gather(beginning, return_exceptions=True)
                 if isinstance(left, tuple):
                     await left[0].aclose()
         finally:
+            # Whoever waits may be cancelled once more.
+            for beginning in begun:
+                beginning.cancel()
             await parts.aclose()
