@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import OperationError
 from ..core.garbage import collect_seldom
+from ..core.processor import choose_arithmetic
 from ..core.settings import SettingsError
 from .faults import CommandFailed
 
@@ -327,6 +328,8 @@ GROUPS = {"import": "Take over what another platform has."}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     collect_seldom()
+    # Now, for the commands import `cryptography`. Programs that are started have it from here.
+    choose_arithmetic()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
