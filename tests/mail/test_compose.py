@@ -17,6 +17,7 @@ from postlane.mail.compose import (
     check_attachment,
     check_header,
     compose,
+    encode_body,
     needs_smtputf8,
 )
 
@@ -49,6 +50,37 @@ def shape(message: EmailMessage) -> str:
         return message.get_content_type()
     parts = ", ".join(shape(part) for part in message.iter_parts())
     return f"{message.get_content_subtype()}({parts})"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (b"a" * 78 + b"\n" + b"b" * 78 + b"\n", "7bit"),
+        (b"a\n" + b"b" * 79 + b"\n", "quoted-printable"),
+        (b"a" * 79 + b"\nb\n", "quoted-printable"),
+        (b"a\n" + b"b" * 79, "quoted-printable"),
+        (b"tabs\tand  spaces ~\n", "7bit"),
+        (b"a bell \a\n", "quoted-printable"),
+        (b"a delete \x7f\n", "quoted-printable"),
+        (b"a return \r alone\n", "quoted-printable"),
+        (b"a zero \0\n", "quoted-printable"),
+        (b"caf\xc3\xa9, and more of it\n", "quoted-printable"),
+        (b"\xe2\x82\xac\n", "base64"),
+        (b"From here\n", "quoted-printable"),
+        (b"it is\nFrom here\n", "quoted-printable"),
+        (b"it is From here\nFromage\n", "7bit"),
+        (b"--=_a\n", "quoted-printable"),
+        (b"a\n--=_a\n", "quoted-printable"),
+        (b"a --=_a\n-=_\n--\n", "7bit"),
+        (b"\n", "7bit"),
+    ],
+)
+def test_a_text_is_encoded_only_where_it_could_be_changed_on_its_way(text: bytes, encoding: str):
+    found, octets = encode_body(text)
+
+    assert found == encoding
+    if encoding == "7bit":
+        assert octets == text.replace(b"\n", b"\r\n")
 
 
 def test_a_plain_message_is_written_byte_for_byte():
