@@ -221,10 +221,16 @@ def stuff(data: bytes) -> bytes:
 
     Whatever a message holds, nothing in it can look like its end.
     """
-    if not data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
+    if not _is_paired(data):
         data = _LINE_END.sub(b"\r\n", data)
     if data and not data.endswith(b"\r\n"):
         data += b"\r\n"
     if data.startswith(b"."):
         data = b"." + data
     return data.replace(b"\r\n.", b"\r\n..")
+
+
+def _is_paired(data: bytes) -> bool:
+    """Say whether every CR and every LF is one of a pair."""
+    others = data.replace(b"\r\n", b"")
+    return b"\r" not in others and b"\n" not in others
