@@ -352,7 +352,7 @@ def _check_text(new: NewMessage, faults: Faults) -> None:
     if not new.html and not new.text:
         faults.add("html", DetailCode.REQUIRED, "A message needs html or text.")
     for name, value in (("subject", new.subject), ("html", new.html), ("text", new.text)):
-        if value and SURROGATE.search(value):
+        if value and not value.isascii() and SURROGATE.search(value):
             faults.add(name, DetailCode.INVALID_FORMAT, "It holds half of a character.")
         elif value and name != "subject" and len(value.encode()) > MAX_BODY_BYTES:
             faults.add(name, DetailCode.TOO_LARGE, "A body has at most 5 MiB.")
