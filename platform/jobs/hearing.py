@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import time
+import uuid
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -17,7 +18,7 @@ from ..analytics.work import CONSUMER as COUNTING
 from ..core import clock
 from ..core.database import DB, fetch
 from ..delivery.work import ANY_WAITING, waiting_at
-from ..events.announcing import CHANNEL
+from ..events.announcing import CHANNEL, named
 from ..events.consuming import HAS_MORE
 from ..ingress.work import ANY_DUE as ANY_INGRESS
 from ..ingress.work import CHANNEL as INGRESS
@@ -33,6 +34,10 @@ NAME = "postlane hearing"
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 3.0
 """Between two looks: what nobody told of waits this long at the most."""
+
+SELDOM_SECONDS = 1.0
+"""How long events may wait of organizations that had no webhooks when they were last looked for:
+nobody waits for them."""
 
 LOOK = (
     f"SELECT {ANY_WAITING} AS mail, "
@@ -56,8 +61,29 @@ class Signs:
     """Opens and clicks that can be made events."""
     ingress: asyncio.Event = field(default_factory=asyncio.Event)
     """Mail that came in to be posted, or mailboxes to look into."""
+    uncalled: set[uuid.UUID] = field(default_factory=set)
+    """Organizations that had none when events of theirs were last had."""
     looked_at: float = -math.inf
     """When a look last went well, on the monotonic clock."""
+
+    _soon: asyncio.TimerHandle | None = None
+
+    def hear(self, organizations: frozenset[uuid.UUID] | None) -> None:
+        """Set what new events of *organizations* are for; None may be any."""
+        self.counts.set()
+        if organizations is None or not organizations <= self.uncalled:
+            self.calls.set()
+        elif self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(SELDOM_SECONDS, self._call)
+
+    def hear_of_webhooks(self) -> None:
+        """Look at webhooks at once: there is a new one, or one whose calls are due."""
+        self.uncalled.clear()
+        self.calls.set()
+
+    def _call(self) -> None:
+        self._soon = None
+        self.calls.set()
 
     @property
     def is_quiet(self) -> bool:
@@ -122,9 +148,8 @@ async def keep_hearing(signs: Signs) -> None:
 
 
 async def _listen(signs: Signs) -> None:
-    def tell(*_: object) -> None:
-        signs.calls.set()
-        signs.counts.set()
+    def tell(*given: object) -> None:
+        signs.hear(named(str(given[-1])))
 
     lost = asyncio.Event()
     connection = await asyncpg.connect(
@@ -133,10 +158,11 @@ async def _listen(signs: Signs) -> None:
     try:
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, tell)
-        await connection.add_listener(WEBHOOKS, lambda *_: signs.calls.set())
+        await connection.add_listener(WEBHOOKS, lambda *_: signs.hear_of_webhooks())
         await connection.add_listener(INGRESS, lambda *_: signs.ingress.set())
         # Whatever was written while nobody listened.
-        tell()
+        signs.hear(None)
+        signs.uncalled.clear()
         signs.ingress.set()
         await lost.wait()
     finally:

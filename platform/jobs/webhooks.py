@@ -1,7 +1,7 @@
 """Calling webhooks: events become calls, and calls become requests, as long as a worker runs.
 
 It is no job, so that it does not wait behind jobs. A round is asked for by every event that
-is written down, and comes every second anyway.
+is written down: at once, or within a second where there are no webhooks.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from ..webhooks.work import (
     settle,
     switch_off,
 )
-from ..webhooks.work.fanning import AT_ONCE
+from ..webhooks.work.fanning import AT_ONCE, Fanned
 from .hearing import wait_for
 from .webhook_lanes import CALLS_AT_ONCE, LaneRun
 
@@ -46,6 +46,8 @@ BATCHES = 10
 FORGOTTEN_EVERY_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 LARGEST_BATCH = 200
+MOST_UNCALLED = 10_000
+"""Organizations without webhooks that are remembered."""
 
 
 class Caller:
@@ -59,10 +61,12 @@ class Caller:
         stopping: asyncio.Event | None = None,
         fetcher: Fetcher | None = None,
         places: int = PLACES,
+        uncalled: set[uuid.UUID] | None = None,
     ) -> None:
         """*shape* runs the documents of webhooks.
 
-        A round is made whenever *sign* is set; nothing begins once *stopping* is.
+        A round is made whenever *sign* is set; nothing begins once *stopping* is. Organizations
+        that have events and no webhooks are written into *uncalled*.
         """
         self.worker_id = new_id()
         self.stopping = stopping or asyncio.Event()
@@ -71,6 +75,7 @@ class Caller:
         # How many connections there are follows from the places.
         self._fetcher = fetcher or open_fetcher(connections=0)
         self._places = places
+        self._uncalled = set() if uncalled is None else uncalled
         self._lanes: dict[uuid.UUID, LaneRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._settler: Batcher[Settlement, DisabledReason | None] = Batcher(
@@ -137,14 +142,21 @@ class Caller:
     async def _fan_out(self) -> int:
         total = 0
         for _ in range(BATCHES):
-            events, calls = await fan_out()
-            total += events
-            if calls:
+            found = await fan_out()
+            total += found.events
+            self._learn(found)
+            if found.calls:
                 await self._claim()
-            if events < AT_ONCE or self.stopping.is_set():
+            if found.events < AT_ONCE or self.stopping.is_set():
                 return total
         self.sign.set()
         return total
+
+    def _learn(self, found: Fanned) -> None:
+        if len(self._uncalled) > MOST_UNCALLED:
+            self._uncalled.clear()
+        self._uncalled.difference_update(found.organizations)
+        self._uncalled.update(found.uncalled)
 
     async def _claim(self) -> int:
         """Begin to send for webhooks that have something due; return how many."""

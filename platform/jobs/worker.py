@@ -188,7 +188,7 @@ async def work(database_url: str, *, concurrency: int, shape: Shape, read_page: 
     settling = asyncio.create_task(outbound.settler.run())
     await follow_clock()
     signs = Signs()
-    caller = Caller(shape, sign=signs.calls, stopping=outbound.stopping)
+    caller = Caller(shape, sign=signs.calls, stopping=outbound.stopping, uncalled=signs.uncalled)
     ingress = Ingress(sign=signs.ingress, stopping=outbound.stopping)
     calling = {asyncio.create_task(caller.keep()), asyncio.create_task(ingress.keep())}
     housekeeping = [

@@ -7,7 +7,7 @@ from ..core.database import fetch
 log = logging.getLogger(__name__)
 
 CHANNEL = "postlane_webhooks"
-"""Tells workers that calls may be due."""
+"""Tells workers that calls may be due, or that there is a new webhook."""
 
 
 async def tell() -> None:

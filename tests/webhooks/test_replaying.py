@@ -60,10 +60,11 @@ async def told(database: None, database_url: str) -> AsyncIterator[asyncio.Queue
     await connection.close()
 
 
-async def test_workers_are_told_of_what_is_to_be_called_again(
+async def test_workers_are_told_of_a_new_webhook_and_of_what_is_to_be_called_again(
     hooks: Hooks, receiver: Receiver, told: asyncio.Queue[str]
 ) -> None:
     webhook = await hooks.create(receiver.url)
+    await asyncio.wait_for(told.get(), 20)
     await hooks.emit("tx-1")
     await hooks.round()
     (first,) = await hooks.calls(webhook)

@@ -86,6 +86,24 @@ async def test_a_worker_runs_the_document_of_a_webhook(
     assert data == [{"kind": "OrganizationEvent"}] * 2
 
 
+async def test_the_first_webhook_of_an_organization_is_called_within_seconds(
+    own: str, hooks: Hooks, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Until then its events were looked at now and then only."""
+    async with worker(own, tmp_path, **SETTINGS) as running:
+        for nth in range(10):
+            await hooks.emit(f"before-{nth}")
+            await asyncio.sleep(0.2)
+        await hooks.create(receiver.url)
+        await hooks.emit("first")
+        await until(receiver, 1)
+        await hooks.emit("second")
+        await until(receiver, 2)
+        assert await running.stop() == 0
+
+    assert told(receiver) == {"first": 1, "second": 1}
+
+
 async def test_who_listens_is_told_of_events_of_any_process(
     database: None, database_url: str
 ) -> None:

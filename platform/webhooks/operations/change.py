@@ -91,6 +91,7 @@ async def _insert(
         actor.organization_id,
     )
     await _record(tx, actor, webhook.id, "webhook.created", _shown(webhook))
+    tx.after_commit(tell)
     return Issued(webhook, written(secret))
 
 

@@ -1,6 +1,8 @@
 """From events to calls."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 from ...core import clock
 from ...core.database import Tx, fetch, transaction
@@ -12,11 +14,21 @@ from ..rules import CONSUMER
 AT_ONCE = 1_000
 
 
-async def fan_out(*, limit: int = AT_ONCE) -> tuple[int, int]:
-    """Make a call for each webhook that wants one of the next events; return how many of each.
+class Fanned(NamedTuple):
+    """How many events were had, how many calls were made, and whose events they were."""
 
-    Events and calls, in this order. Calls and the place of the consumer are one transaction.
-    Of organizations without webhooks no event is read.
+    events: int
+    calls: int
+    organizations: Set[uuid.UUID]
+    uncalled: Set[uuid.UUID]
+    """Those of the organizations that have no webhook, not even one that is switched off."""
+
+
+async def fan_out(*, limit: int = AT_ONCE) -> Fanned:
+    """Make a call for each webhook that wants one of the next events.
+
+    Calls and the place of the consumer are one transaction. Of organizations without webhooks
+    no event is read.
     """
     async with transaction() as tx:
         positions = await take_positions(tx, CONSUMER, limit=limit, start=Start.NOW)
@@ -24,7 +36,19 @@ async def fan_out(*, limit: int = AT_ONCE) -> tuple[int, int]:
         wanted = sorted(each for owner in webhooks for each in positions[owner])
         found = await matches(await read_events(wanted), webhooks)
         await make_calls(tx, found)
-    return sum(map(len, positions.values())), len(found)
+        uncalled = await _without_any(positions.keys() - webhooks.keys())
+    events = sum(map(len, positions.values()))
+    return Fanned(events, len(found), positions.keys(), uncalled)
+
+
+async def _without_any(organizations: Set[uuid.UUID]) -> Set[uuid.UUID]:
+    if not organizations:
+        return organizations
+    rows = await fetch(
+        "SELECT DISTINCT organization_id FROM webhooks WHERE organization_id = ANY({}::uuid[])",
+        list(organizations),
+    )
+    return organizations - {row["organization_id"] for row in rows}
 
 
 async def make_calls(tx: Tx, found: Sequence[Match]) -> int:
