@@ -117,6 +117,8 @@ class _Lane:
 
     conversation: Conversation | None = None
     site: str = ""
+    labels: tuple[str, str] = ("", "")
+    """What its connection is measured by."""
 
 
 class Drain:
@@ -148,6 +150,7 @@ class Drain:
         self._working = 0
         self._pace = Pace(outbound, queue)
         self._settling: set[asyncio.Future[None]] = set()
+        self._written = asyncio.Event()
         self._borrowed = 0
         self._end_at = 0.0
 
@@ -369,10 +372,22 @@ class Drain:
             await self._let_go(lane)
 
     async def _let_go(self, lane: "_Lane") -> None:
+        if (conversation := self._taken_from(lane)) is not None:
+            await self._outbound.conversations.give_back(conversation)
+
+    def _hand_to(self, lane: "_Lane", conversation: Conversation) -> None:
+        lane.conversation = conversation
+        isp = isp_of(self._queue.domain, lane.site.partition(",")[0])
+        lane.labels = self._queue.vmta, isp.value
+        self._outbound.reports.opened(self._queue.queue_id)
+        SENDING.add(*lane.labels)
+
+    def _taken_from(self, lane: "_Lane") -> Conversation | None:
         conversation, lane.conversation = lane.conversation, None
         if conversation is not None:
             self._outbound.reports.closed(self._queue.queue_id)
-            await self._outbound.conversations.give_back(conversation)
+            SENDING.add(*lane.labels, amount=-1)
+        return conversation
 
     async def _attempt(self, prepared: Prepared, lane: "_Lane") -> Outcome | None:
         """Return what came of one attempt; None if there was no connection for it in time."""
@@ -388,9 +403,7 @@ class Drain:
             log.exception("delivery %s failed in an unforeseen way", prepared.claim.delivery_id)
             failure = _UNFORESEEN
         # Nobody knows where the conversation stands, so it is not used again.
-        conversation, lane.conversation = lane.conversation, None
-        if conversation is not None:
-            self._outbound.reports.closed(self._queue.queue_id)
+        if (conversation := self._taken_from(lane)) is not None:
             await self._outbound.conversations.close(conversation)
         return outcome_of_failure(failure, started_at=started_at)
 
@@ -402,11 +415,13 @@ class Drain:
                 taken = await self._begin(claim, lane)
                 if not isinstance(taken, Conversation):
                     return taken
-                lane.conversation = taken
-                self._outbound.reports.opened(self._queue.queue_id)
-            is_used = lane.conversation.message_count > 0
-            outcome = await self._deliver(lane.conversation, envelope, site=lane.site)
-            if not (is_used and _went_stale(lane.conversation, outcome)):
+                self._hand_to(lane, taken)
+            else:
+                taken = lane.conversation
+            is_used = taken.message_count > 0
+            outcome = await taken.deliver(envelope)
+            TRANSACTION_SECONDS.observe(outcome.duration.total_seconds())
+            if not (is_used and _went_stale(taken, outcome)):
                 return outcome
 
     async def _begin(self, claim: Claim, lane: "_Lane") -> Conversation | Outcome | None:
@@ -438,18 +453,6 @@ class Drain:
             async with asyncio.timeout(seconds):
                 await self._outbound.stopping.wait()
 
-    async def _deliver(
-        self, conversation: Conversation, envelope: Envelope, *, site: str
-    ) -> Outcome:
-        labels = self._queue.vmta, isp_of(self._queue.domain, site.partition(",")[0]).value
-        SENDING.add(*labels)
-        try:
-            outcome = await conversation.deliver(envelope)
-        finally:
-            SENDING.add(*labels, amount=-1)
-        TRANSACTION_SECONDS.observe(outcome.duration.total_seconds())
-        return outcome
-
     async def _settle(self, claim: Claim, judged: Judgement | None) -> None:
         if judged is None:
             self._pace.unused(1)
@@ -465,10 +468,16 @@ class Drain:
             )
         )
         self._settling.add(written)
-        written.add_done_callback(self._settling.discard)
-        written.add_done_callback(lambda _: self._held.pop(claim.delivery_id, None))
+
+        def was_written(_: asyncio.Future[None]) -> None:
+            self._settling.discard(written)
+            self._held.pop(claim.delivery_id, None)
+            self._written.set()
+
+        written.add_done_callback(was_written)
         while len(self._settling) >= UNWRITTEN:
-            await asyncio.wait(self._settling, return_when=asyncio.FIRST_COMPLETED)
+            self._written.clear()
+            await self._written.wait()
         await self._outbound.settler.wait_for_room()
 
     async def _borrow(self, prepared: Prepared) -> None:

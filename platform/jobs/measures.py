@@ -3,7 +3,7 @@
 from ..core.measuring import Counter, Gauge, Histogram
 
 DKIM_SIGNATURES = Counter("dkim_signatures", "DKIM signatures made.")
-SENDING = Gauge("smtp_connections", "Connections that are sending now.", labels=("vmta", "isp"))
+SENDING = Gauge("smtp_connections", "Connections that mail goes over now.", labels=("vmta", "isp"))
 TRANSACTION_SECONDS = Histogram(
     "smtp_transaction_seconds",
     "From a message's first command to the last reply to it.",

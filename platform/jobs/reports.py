@@ -20,7 +20,7 @@ class Reports:
     """Gathers what is worth saying of each queue; once a second one statement says it."""
 
     def __init__(self) -> None:
-        self._notes: dict[uuid.UUID, QueueNote] = {}
+        self._seen: dict[uuid.UUID, tuple[str, str, Outcome]] = {}
         self._connections: Counter[uuid.UUID] = Counter()
         self._changed: set[uuid.UUID] = set()
 
@@ -36,16 +36,7 @@ class Reports:
 
     def saw(self, queue_id: uuid.UUID, domain: str, site: str, outcome: Outcome) -> None:
         """A receiver replied, or did not."""
-        first = site.partition(",")[0][:253] or None
-        self._notes[queue_id] = QueueNote(
-            queue_id=queue_id,
-            site=first,
-            isp=isp_of(domain, first or outcome.mx_host).value,
-            code=outcome.code,
-            enhanced_code=outcome.enhanced_code,
-            reply=outcome.text,
-            at=outcome.started_at + outcome.duration,
-        )
+        self._seen[queue_id] = domain, site, outcome
 
     async def keep(self, worker_id: uuid.UUID) -> None:
         """Say what there is to say for as long as the process runs."""
@@ -62,11 +53,25 @@ class Reports:
 
     async def say(self, worker_id: uuid.UUID) -> None:
         """Write down what was gathered."""
-        notes, self._notes = self._notes, {}
+        seen, self._seen = self._seen, {}
         changed, self._changed = self._changed, set()
         open_ = {queue_id: self._connections[queue_id] for queue_id in changed}
         for queue_id, count in open_.items():
             if count == 0:
                 del self._connections[queue_id]
-        if notes or open_:
-            await note_queues(worker_id, list(notes.values()), open_)
+        if seen or open_:
+            notes = [_note(queue_id, *each) for queue_id, each in seen.items()]
+            await note_queues(worker_id, notes, open_)
+
+
+def _note(queue_id: uuid.UUID, domain: str, site: str, outcome: Outcome) -> QueueNote:
+    first = site.partition(",")[0][:253] or None
+    return QueueNote(
+        queue_id=queue_id,
+        site=first,
+        isp=isp_of(domain, first or outcome.mx_host).value,
+        code=outcome.code,
+        enhanced_code=outcome.enhanced_code,
+        reply=outcome.text,
+        at=outcome.started_at + outcome.duration,
+    )

@@ -61,6 +61,8 @@ class Settler:
 
     async def wait_for_room(self) -> None:
         """Return once few enough outcomes wait that more mail may be sent."""
+        if len(self._waiting) < MAX_WAITING:
+            return
         async with self._room:
             await self._room.wait_for(lambda: len(self._waiting) < MAX_WAITING)
 
