@@ -145,9 +145,8 @@ class EmbeddedDatabase:
         sockets = self._socket_folder()
         if sockets != self._folder:
             database_user.hand_over(sockets, user)
-        command = _launched(
-            user, "postgres", "-D", str(self._folder), "-k", str(sockets), ending="SIGINT"
-        )
+        options = ["-D", str(self._folder), "-k", str(sockets)]
+        command = _launched(user, "postgres", *options, ending="SIGINT", unhurried=True)
         for _ in range(20):
             with self._open_log() as output:
                 self._process = await asyncio.create_subprocess_exec(
@@ -240,10 +239,13 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _launched(user: str | None, name: str, *arguments: str, ending: str = "SIGTERM") -> list[str]:
-    as_user = ["--user", user] if user else []
-    parent = ["--parent", str(os.getpid()), "--signal", ending]
-    return [sys.executable, "-I", str(LAUNCH), *parent, *as_user, "--", program(name), *arguments]
+def _launched(
+    user: str | None, name: str, *arguments: str, ending: str = "SIGTERM", unhurried: bool = False
+) -> list[str]:
+    how = ["--parent", str(os.getpid()), "--signal", ending]
+    how += ["--user", user] if user else []
+    how += ["--unhurried"] if unhurried else []
+    return [sys.executable, "-I", str(LAUNCH), *how, "--", program(name), *arguments]
 
 
 def _environment() -> dict[str, str]:

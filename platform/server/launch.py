@@ -7,6 +7,7 @@ program outlives such a parent, and the next `postlane up` ends it.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import pwd
@@ -75,12 +76,25 @@ def become(name: str) -> None:
     os.environ["HOME"] = entry.pw_dir
 
 
+def wait_for_who_runs() -> None:
+    """Have this process, when it is woken, wait for whoever runs instead of interrupting them.
+
+    For one that does what others ask: whoever asks has more to do before it waits for the answer.
+    """
+    # Whoever has chosen another policy for all of it, keeps it.
+    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        # Some containers forbid it; then it interrupts them.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main() -> None:
     """Become the program on the command line."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--signal", default="SIGTERM", choices=("SIGTERM", "SIGINT", "SIGKILL"))
     parser.add_argument("--user")
+    parser.add_argument("--unhurried", action="store_true")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
@@ -89,6 +103,8 @@ def main() -> None:
         become(given.user)
     # After the change of user, which makes the kernel forget the request.
     end_with_parent(signal.Signals[given.signal], parent=given.parent)
+    if given.unhurried:
+        wait_for_who_runs()
     try:
         os.execvp(command[0], command)
     except OSError as error:

@@ -60,6 +60,23 @@ async def test_a_killed_backend_leaves_a_server_that_answers(server: EmbeddedDat
         pytest.fail("the server did not recover within ten seconds")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
+async def test_the_server_and_its_backends_wait_for_who_runs(server: EmbeddedDatabase) -> None:
+    ours = os.sched_getscheduler(0)
+    theirs = os.SCHED_BATCH if ours == os.SCHED_OTHER else ours
+    url = await server.start()
+
+    assert os.sched_getscheduler(server.process.pid) == theirs
+    connection = await asyncpg.connect(url)
+    try:
+        own = await connection.fetchval("SELECT pg_backend_pid()")
+        assert os.sched_getscheduler(own) == theirs
+    finally:
+        await connection.close()
+    # Whoever starts it goes on as before.
+    assert os.sched_getscheduler(0) == ours
+
+
 async def test_a_lock_file_of_another_program_is_not_believed(
     server: EmbeddedDatabase, tmp_path: Path
 ) -> None:
