@@ -94,7 +94,7 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
     "createApiKey": ("api_key.created", {}),
     "createCheckout": ("billing.checkout_created", {"type": "CREDITS", "packageId": "email-100k"}),
     "createDomain": ("domain.created", {}),
-    "createIngressMailbox": ("ingress_mailbox.created", {"url": "https://hooks.example/a"}),
+    "createIngressMailbox": ("ingress_mailbox.created", {"url": "https://elsewhere.example/a"}),
     "createProject": ("project.created", {"name": "Another"}),
     "createTemplate": (
         "template.created",
@@ -104,7 +104,7 @@ LOGGED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "vmta.created",
         {"name": "tx-9", "hostname": "mta.example.com", "ipAddress": unused_address()},
     ),
-    "createWebhook": ("webhook.created", {"url": "https://hooks.example/a", "events": ["*"]}),
+    "createWebhook": ("webhook.created", {"url": "https://elsewhere.example/a", "events": ["*"]}),
     "deleteApiKey": ("api_key.deleted", {}),
     "deleteCreditAlert": ("credits.alert_deleted", {}),
     "deleteDomain": ("domain.deleted", {"force": True}),

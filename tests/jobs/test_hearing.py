@@ -75,7 +75,7 @@ async def test_a_round_learns_who_has_webhooks(client: Client) -> None:
     actor, hooks = await actor_with_events(client)
     other, others = await actor_with_events(client)
     # What happens while it is off is not to be called for once it is on again.
-    await others.create("https://hooks.example/", enabled=False)
+    await others.create("https://elsewhere.example/", enabled=False)
 
     # It begins with what is written from now on.
     await caller.round()
@@ -84,7 +84,7 @@ async def test_a_round_learns_who_has_webhooks(client: Client) -> None:
     for _ in range(3):
         await caller.round()
     before = actor.organization_id in uncalled, other.organization_id in uncalled
-    await hooks.create("https://hooks.example/")
+    await hooks.create("https://elsewhere.example/")
     await hooks.emit("third")
     for _ in range(3):
         await caller.round()
