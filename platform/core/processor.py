@@ -18,7 +18,7 @@ def choose_arithmetic(described: Path = Path("/proc/cpuinfo")) -> None:
     """Have this process, and those it starts, sign with RSA the way that is faster here.
 
     OpenSSL multiplies with ADX where there is ADX and no AVX-512. On AMD's Zen 3 its AVX2 takes
-    0.65 ms for a signature of 2048 bits and ADX 0.78 ms, and each message has one. What is set
+    0.64 ms for a signature of 2048 bits and ADX 0.78 ms, and each message has one. What is set
     already is left. It must be called before `cryptography` loads the OpenSSL that it brings.
     """
     if VARIABLE in os.environ:
