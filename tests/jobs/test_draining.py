@@ -11,6 +11,7 @@ import pytest
 
 from postlane.core import clock
 from postlane.core.database import fetch
+from postlane.core.measuring import measured
 from postlane.delivery.work import Claim, claim_batch, find_queue
 from postlane.jobs.delivery import BATCH, Drain
 from postlane.jobs.memory import ByteWindow
@@ -49,6 +50,34 @@ async def test_a_delivery_goes_out_signed_under_a_return_path_of_its_own(
     assert first.ehlo == "mail.postlane.test"
     assert dkim.verify(first.data, dnsfunc=await _published(domain.id))
     assert (await spooled.message()).status == "delivered"
+
+
+def _connections() -> float:
+    """Return how many connections mail goes over now."""
+    found = [metric for metric in measured() if metric.name == "pmta_smtp_connections"]
+    return sum(sample.value for metric in found for sample in metric.samples)
+
+
+async def test_connections_count_while_somebody_has_them(outbound: Outbound, sink: Sink) -> None:
+    """However they end: given back, broken, or cut off with their drain."""
+    spooled = await make_spooled(
+        *("ok@dest.example", "drop-at-rcpt@dest.example", "drop-at-data@dest.example"),
+        *("421-at-rcpt@dest.example", "drop-after-data@dest.example"),
+    )
+    before = _connections()
+    await drain_queue(outbound, spooled.queue_id)
+    after = _connections()
+
+    slow = await make_spooled("slow-20s@dest.example")
+    drain = asyncio.create_task(drain_queue(outbound, slow.queue_id))
+    async with asyncio.timeout(10):
+        while _connections() == before:  # noqa: ASYNC110 the drain changes it
+            await asyncio.sleep(0.01)
+    meanwhile = _connections()
+    drain.cancel()
+    await asyncio.gather(drain, return_exceptions=True)
+
+    assert (after, meanwhile, _connections()) == (before, before + 1, before)
 
 
 @pytest.mark.parametrize(
